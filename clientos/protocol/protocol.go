@@ -1,0 +1,261 @@
+// Package protocol is what the appliance's roster and the agent on a PC say to each other. Both import
+// it, so that neither imports the other; it holds types and their validation, no behaviour.
+//
+// # Connection
+//
+// The agent opens one WebSocket to wss://SERVER/agent/v1/session (TLS 1.3, the server's public key pinned by
+// its SHA-256, a self-signed client certificate made afresh at each boot) and keeps it open. Each message is
+// one JSON Message with exactly one of its fields set. The agent speaks first, with Hello; the server answers
+// with Welcome, then sends instructions. The agent runs one instruction at a time and sends Reports. When the
+// connection breaks the agent dials again for ever (with growing, jittered pauses), says Hello with the
+// same Boot and without the ticket, and names in Running the instruction that it holds; work in progress
+// never stops for a lost connection.
+//
+// # Bytes
+//
+// Image bytes go beside the session, over plain HTTPS requests of the same TLS identity:
+//
+//	GET  /agent/v1/images/{name}/{revision}/image    the image file; ranges are honoured
+//	GET  /agent/v1/images/{name}/{revision}/chunks   its chunk index (imagestore/format)
+//	PUT  /agent/v1/captures/{instruction}/layout     the JSON of disk.Layout
+//	PUT  /agent/v1/captures/{instruction}/image      the image file, chunked; the trailer
+//	                                                 Aula-Blake3 carries the hexadecimal digest
+//	                                                 of the body, without which nothing is published
+//
+// The server answers 403 to a PC that has no instruction naming that image or capture, and errors as a JSON
+// Failure.
+package protocol
+
+import (
+	"fmt"
+	"time"
+
+	"aula/clientos/disk"
+)
+
+// Paths and names that both sides use.
+const (
+	SessionPath   = "/agent/v1/session"
+	ImagesPath    = "/agent/v1/images/"
+	CapturesPath  = "/agent/v1/captures/"
+	DigestTrailer = "Aula-Blake3"
+)
+
+// Kernel command line parameters and files by which the boot loader's configuration tells the agent where it is.
+const (
+	ServerParam = "aula.server" // HOST:PORT of the agents' TLS listener
+	TicketParam = "aula.ticket" // the one-use ticket of this boot
+	MACParam    = "aula.mac"    // address of the NIC that booted, lower case with colons
+	PinFile     = "/etc/aula/pin"
+)
+
+// PingInterval is how often each side sends a WebSocket ping; a side that hears nothing for
+// SilenceLimit closes the connection. Lost contact must show within 60 s.
+const (
+	PingInterval = 10 * time.Second
+	SilenceLimit = 30 * time.Second
+	// ReportInterval is the longest time between two reports of a running instruction.
+	ReportInterval = 250 * time.Millisecond
+)
+
+// A Message is one frame of the session. Exactly one field is set.
+type Message struct {
+	Hello     *Hello     `json:"hello,omitempty"`     // agent -> server, first
+	Welcome   *Welcome   `json:"welcome,omitempty"`   // server -> agent: answer to Hello, and whenever name, classroom or state change
+	Inventory *Inventory `json:"inventory,omitempty"` // agent -> server: what the disks hold has changed
+	Instruct  *Instruct  `json:"instruct,omitempty"`  // server -> agent
+	Cancel    *Cancel    `json:"cancel,omitempty"`    // server -> agent
+	Report    *Report    `json:"report,omitempty"`    // agent -> server
+	Settled   *Settled   `json:"settled,omitempty"`   // server -> agent: the final report is on the server's disk
+}
+
+// A Hello opens a session.
+type Hello struct {
+	Version   string    `json:"version"`          // of the agent
+	Boot      string    `json:"boot"`             // random, made once per boot
+	Ticket    string    `json:"ticket,omitempty"` // the first time in a boot only
+	MAC       string    `json:"mac"`              // NIC that booted
+	Inventory Inventory `json:"inventory"`
+	Running   *Report   `json:"running,omitempty"` // the last report of an instruction that is running or not yet settled
+}
+
+// States of a PC in the roster, as the agent needs them.
+const (
+	Pending  = "pending"  // waits for the operator to accept it
+	Accepted = "accepted" // belongs to a classroom and obeys
+)
+
+// A Welcome tells the agent who it is.
+type Welcome struct {
+	State     string    `json:"state"` // Pending or Accepted
+	Computer  string    `json:"computer,omitempty"`
+	Classroom string    `json:"classroom,omitempty"`
+	Code      string    `json:"code,omitempty"` // six symbols shown on the PC and in the console while Pending
+	Time      time.Time `json:"time"`
+}
+
+// An Inventory is what a PC is made of.
+type Inventory struct {
+	Firmware   string      `json:"firmware"` // "bios" or "uefi"
+	SecureBoot bool        `json:"secureBoot,omitempty"`
+	Vendor     string      `json:"vendor,omitempty"`
+	Product    string      `json:"product,omitempty"`
+	Serial     string      `json:"serial,omitempty"`
+	UUID       string      `json:"uuid,omitempty"`
+	Board      string      `json:"board,omitempty"`
+	CPU        string      `json:"cpu,omitempty"`
+	Cores      int         `json:"cores,omitempty"`
+	Memory     int64       `json:"memory,omitempty"` // bytes
+	NICs       []NIC       `json:"nics"`
+	Disks      []disk.Disk `json:"disks"`
+}
+
+// A NIC is a wired network card.
+type NIC struct {
+	Name   string `json:"name"`
+	MAC    string `json:"mac"` // lower case with colons
+	Driver string `json:"driver,omitempty"`
+	Mbit   int    `json:"mbit,omitempty"` // link speed in Mbit/s, 0 without link
+	Link   bool   `json:"link"`
+}
+
+// Kinds of instructions, with OpenGnsys' names where it has one.
+const (
+	CreateImage  = "createImage"
+	RestoreImage = "restoreImage"
+	Reboot       = "reboot"   // and boot whatever the server then says
+	BootDisk     = "bootOs"   // boot the PC's own disk: the server has noted it, the agent only reboots
+	PowerOff     = "poweroff" //
+)
+
+// An Instruct is one thing to do. The agent refuses what it does not know.
+type Instruct struct {
+	ID        string    `json:"id"` // unique for ever; reports carry it
+	Kind      string    `json:"kind"`
+	Disk      disk.Ref  `json:"disk,omitzero"`
+	Partition int       `json:"partition,omitempty"`
+	Image     *Image    `json:"image,omitempty"`
+	Capture   *Capture  `json:"capture,omitempty"` // with CreateImage
+	Layout    []byte    `json:"layout,omitempty"`  // with RestoreImage: JSON of disk.Layout to apply to the whole disk first
+	Issued    time.Time `json:"issued"`
+}
+
+// An Image names the image to restore, immutable by name and revision.
+type Image struct {
+	Name          string `json:"name"`
+	Revision      int    `json:"revision"`
+	FileBytes     int64  `json:"fileBytes"`
+	UsedBytes     int64  `json:"usedBytes"`
+	RequiredBytes int64  `json:"requiredBytes"` // the partition must have as many
+	Filesystem    string `json:"filesystem"`
+	SectorSize    int    `json:"sectorSize,omitempty"` // of the disk it comes from, 0 when unknown
+}
+
+// A Capture says how to make an image.
+type Capture struct {
+	Name  string `json:"name"`
+	Level int    `json:"level,omitempty"` // zstd level, 0 for the default
+}
+
+// Check refuses an instruction that an agent must not even begin.
+func (i Instruct) Check() error {
+	if i.ID == "" {
+		return fmt.Errorf("instruction without an identifier")
+	}
+	switch i.Kind {
+	case Reboot, BootDisk, PowerOff:
+		return nil
+	case CreateImage:
+		if i.Capture == nil || i.Capture.Name == "" {
+			return fmt.Errorf("instruction %s: createImage without an image name", i.ID)
+		}
+	case RestoreImage:
+		if i.Image == nil || i.Image.Name == "" || i.Image.Revision < 1 {
+			return fmt.Errorf("instruction %s: restoreImage without an image and its revision", i.ID)
+		}
+	default:
+		return fmt.Errorf("instruction %s: unknown kind %q", i.ID, i.Kind)
+	}
+	if i.Disk.Number < 1 || i.Partition < 1 || i.Disk.Bytes <= 0 {
+		return fmt.Errorf("instruction %s: %s must name a disk, its size and a partition", i.ID, i.Kind)
+	}
+	return nil
+}
+
+// A Cancel asks the agent to stop an instruction at the next safe point.
+type Cancel struct {
+	ID string `json:"id"`
+}
+
+// A Settled tells the agent that it may forget an instruction.
+type Settled struct {
+	ID string `json:"id"`
+}
+
+// Stages of an instruction, in the order in which they come.
+const (
+	StagePreflight    = "preflight"    // checks; nothing written yet
+	StagePartitioning = "partitioning" // applying the layout
+	StageReading      = "reading"      // capture: partition -> server
+	StagePublishing   = "publishing"   // capture: the server checks and publishes
+	StageWriting      = "writing"      // restore: server -> partition
+	StageVerifying    = "verifying"    // restore: partition read back and compared
+	StageFinishing    = "finishing"    // boot sectors, kernel's view of the table
+)
+
+// States of an instruction on a PC.
+const (
+	Running   = "running"
+	Done      = "done"
+	Failed    = "failed"
+	Cancelled = "cancelled"
+)
+
+// A Report tells how an instruction stands. The last one for an instruction has State Done, Failed or Cancelled
+// and is repeated until the server says Settled.
+type Report struct {
+	ID      string   `json:"id"`  // of the instruction
+	Seq     uint64   `json:"seq"` // grows with each report of the boot
+	State   string   `json:"state"`
+	Stage   string   `json:"stage"`
+	Bytes   int64    `json:"bytes"`             // of the stage, done
+	Total   int64    `json:"total"`             // of the stage, 0 when not known
+	Rate    int64    `json:"rate"`              // byte/s over the last seconds
+	Dirty   bool     `json:"dirty"`             // something has been written to the disk by this instruction
+	Failure *Failure `json:"failure,omitempty"` // with State Failed
+	// Verified is, with State Done of a restore, the number of used bytes read back from the target disk
+	// and found equal to the image.
+	Verified int64 `json:"verified,omitempty"`
+}
+
+// A Failure says what happened, to what, and what the reader can do about it.
+type Failure struct {
+	Code    int    `json:"code"`             // OpenGnsys' error number
+	Stage   string `json:"stage"`            // where it happened
+	Problem string `json:"problem"`          // what happened, to what
+	Advice  string `json:"advice"`           // what the reader can do
+	Detail  string `json:"detail,omitempty"` // the tool's own words, at most 4 KiB
+}
+
+func (f *Failure) Error() string {
+	if f.Advice == "" {
+		return f.Problem
+	}
+	return f.Problem + " (" + f.Advice + ")"
+}
+
+// OpenGnsys' error numbers that Aula uses, with their meaning there.
+const (
+	ErrFormat     = 1  // bad arguments
+	ErrNotFound   = 2  // file or device not found
+	ErrPartition  = 3  // partition or its filesystem
+	ErrLocked     = 4  // partition or image in use
+	ErrImage      = 5  // create or restore failed, or not a valid image
+	ErrNotWrite   = 14 // cannot write to the repository
+	ErrCacheSize  = 16 // no room in the cache or the repository
+	ErrFilesystem = 20 // unknown or unusable filesystem
+	ErrRepository = 23 // repository cannot be reached
+	ErrSize       = 30 // target partition smaller than the image
+	ErrImageFile  = 33 // image corrupt
+	ErrGeneric    = 40
+)

@@ -1,0 +1,3 @@
+module aula
+
+go 1.26
