@@ -1,0 +1,70 @@
+// Package clone carries out the two instructions that move images on a PC: createImage reads a partition and sends
+// it to the server, restoreImage fetches an image, writes it and proves that it is on the disk.
+//
+// It guarantees that nothing is written to a disk before every check of the preflight has passed, that nothing
+// is written outside the partition (or, with a layout, the disk) that the instruction names, that a restore succeeds
+// only after every used byte was read back from the disk and found equal to the image, and that a capture
+// that did not reach its end is never completed at the server.
+//
+// It is not about who gives instructions or who hears of their progress: that is clientos/agent.
+package clone
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	"aula/clientos/disk"
+	"aula/clientos/protocol"
+)
+
+// A Server is where images come from and go to. Every call may fail because the network or the server is away
+// for a while: such errors are tried again where that is safe. An error that wraps a *protocol.Failure is the server's own
+// final answer and is never tried again; so an implementation must not return one for a refusal that time can
+// cure, such as the 403 of a server that has just restarted and does not yet know this PC.
+type Server interface {
+	// OpenImage opens the image file of a revision from byte offset on. The reader ends with io.EOF at the end of
+	// the file and with any other error when it was cut; it is closed by the caller. Cancelling ctx ends a Read that
+	// waits.
+	OpenImage(ctx context.Context, name string, revision int, offset int64) (io.ReadCloser, error)
+	// OpenChunks opens the chunk index of a revision.
+	OpenChunks(ctx context.Context, name string, revision int) (io.ReadCloser, error)
+	// PutLayout stores the JSON of the disk.Layout of a capture. It may be called again.
+	PutLayout(ctx context.Context, instruction string, layout []byte) error
+	// PutImage sends what write writes as the image of a capture. When write returns an error the upload
+	// is broken off, so that the server cannot take it for complete, and the error is returned. When write
+	// returns nil PutImage returns only after the server has published the image or refused to.
+	PutImage(ctx context.Context, instruction string, write func(w io.Writer) error) error
+}
+
+// An Env is what Run works with.
+type Env struct {
+	Server Server
+	Disks  disk.System
+	Log    *slog.Logger
+}
+
+// Progress is how far an instruction has come. Bytes and Total are those of the stage, as in protocol.Report.
+type Progress struct {
+	Stage string // protocol.StagePreflight ...
+	Bytes int64
+	Total int64 // 0 when not known
+	Dirty bool  // something has been, or is about to be, written to the disk
+}
+
+// A Result is what a finished instruction can show.
+type Result struct {
+	Verified int64 // restore: used bytes read back from the partition and found equal to the image
+	Bytes    int64 // bytes of the partition that were captured or restored
+}
+
+// Run carries out instruct, which must be a createImage or a restoreImage, and calls progress from one goroutine at a time
+// whenever the stage changes and often within a stage; progress must not block. Cancelling ctx stops the work
+// at the next chunk.
+//
+// The error is a *protocol.Failure with all its fields, or, when ctx ended first, an error that
+// wraps context.Cause(ctx).
+func Run(ctx context.Context, env Env, instruct protocol.Instruct, progress func(Progress)) (Result, error) {
+	return Result{}, errors.New("not yet written")
+}
