@@ -1,0 +1,157 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// A Config is everything that an operator can set. Its zero value is made whole by Defaults; a configuration file
+// (TOML) names only what differs.
+type Config struct {
+	// Interface is the NIC that faces the classroom. Empty: the only one that has an IPv4 address.
+	Interface string `toml:"interface"`
+	// Data is the folder of everything the appliance keeps.
+	Data string `toml:"data"`
+
+	DHCP       DHCPConfig       `toml:"dhcp"`
+	Boot       BootConfig       `toml:"boot"`
+	Console    ConsoleConfig    `toml:"console"`
+	Agents     AgentsConfig     `toml:"agents"`
+	Repository RepositoryConfig `toml:"repository"`
+}
+
+// A DHCPConfig says which addresses to lease on the interface's subnet.
+type DHCPConfig struct {
+	First     netip.Addr   `toml:"first"` // first and last address to lease; the upper half of the subnet when left out
+	Last      netip.Addr   `toml:"last"`
+	LeaseTime duration     `toml:"lease-time"` // such as "1h"
+	Gateway   netip.Addr   `toml:"gateway"`    // given to PCs as their router; none when left out
+	DNS       []netip.Addr `toml:"dns"`
+}
+
+// A BootConfig says how PCs load the client OS.
+type BootConfig struct {
+	Port             int    `toml:"port"`              // TCP port of the HTTP boot files, 80
+	KernelParameters string `toml:"kernel-parameters"` // more words for the client OS's kernel command line
+}
+
+// A ConsoleConfig says where the web console listens.
+type ConsoleConfig struct {
+	Listen string `toml:"listen"` // host:port, ":443"
+}
+
+// An AgentsConfig says where the PCs' agents connect.
+type AgentsConfig struct {
+	Port int `toml:"port"` // TCP, 8443
+}
+
+// A RepositoryConfig says where images are kept.
+type RepositoryConfig struct {
+	Dir     string `toml:"dir"`         // DATA/images when left out
+	Reserve int64  `toml:"reserve-mib"` // MiB that captures leave free on its volume
+}
+
+// duration is a time.Duration that is written "90m" in the file.
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 30m or 1h", text)
+	}
+	*d = duration(v)
+	return nil
+}
+
+// DefaultData is where the appliance keeps its things unless told otherwise.
+const DefaultData = "/var/lib/aula"
+
+// Defaults returns the configuration that works with no file.
+func Defaults() Config {
+	return Config{
+		Data:       DefaultData,
+		DHCP:       DHCPConfig{LeaseTime: duration(time.Hour)},
+		Boot:       BootConfig{Port: 80},
+		Console:    ConsoleConfig{Listen: ":443"},
+		Agents:     AgentsConfig{Port: 8443},
+		Repository: RepositoryConfig{Reserve: 1024},
+	}
+}
+
+// LoadConfig reads the configuration file at path over the defaults. A key that does not exist, or a value of the wrong
+// kind, is an error that names the line.
+func LoadConfig(path string) (Config, error) {
+	cfg := Defaults()
+	meta, err := toml.DecodeFile(path, &cfg)
+	var syntax toml.ParseError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Config{}, fmt.Errorf("configuration file %s does not exist: leave --config out to run with the defaults", path)
+	case errors.As(err, &syntax):
+		return Config{}, fmt.Errorf("configuration file %s, line %d: %s", path, syntax.Position.Line, syntax.Message)
+	case err != nil:
+		return Config{}, fmt.Errorf("configuration file %s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Config{}, fmt.Errorf("configuration file %s: there is no setting %q: see docs/configuration.md for those there are", path, unknown[0])
+	}
+	return cfg, nil
+}
+
+// Validate checks what can be checked without touching the machine. Its errors name the setting.
+func (c Config) Validate() error {
+	for _, p := range []struct {
+		setting string
+		port    int
+	}{{"boot.port", c.Boot.Port}, {"agents.port", c.Agents.Port}} {
+		if p.port < 1 || p.port > 65535 {
+			return fmt.Errorf("setting %s is %d: a TCP port is from 1 to 65535", p.setting, p.port)
+		}
+	}
+	if c.Boot.Port == c.Agents.Port {
+		return fmt.Errorf("settings boot.port and agents.port are both %d: give each a port of its own", c.Boot.Port)
+	}
+	if c.Data == "" {
+		return errors.New("setting data is empty: name the folder in which the appliance keeps its things")
+	}
+	if c.DHCP.First.IsValid() != c.DHCP.Last.IsValid() {
+		return errors.New("settings dhcp.first and dhcp.last go together: give both, or neither for the upper half of the subnet")
+	}
+	if lease := time.Duration(c.DHCP.LeaseTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
+		return fmt.Errorf("setting dhcp.lease-time is %s: give from 2m to 720h", lease)
+	}
+	if c.Repository.Reserve < 0 {
+		return fmt.Errorf("setting repository.reserve-mib is %d: it cannot be negative", c.Repository.Reserve)
+	}
+	if strings.ContainsAny(c.Boot.KernelParameters, "\n\r\"'`$\\{};") {
+		return errors.New("setting boot.kernel-parameters has a quote, bracket or line break, which boot loaders would misread: use plain words and key=value")
+	}
+	return nil
+}
+
+// imagesDir is the folder of the repository.
+func (c Config) imagesDir() string {
+	if c.Repository.Dir != "" {
+		return c.Repository.Dir
+	}
+	return filepath.Join(c.Data, "images")
+}
+
+// SocketPath is the Unix socket on which a server with this data folder answers its own machine's administrator.
+func SocketPath(data string) string { return filepath.Join(data, "aula.sock") }
+
+// makeData makes the data folder, readable by its owner alone: it holds keys.
+func (c Config) makeData() error {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder %s: %w: run as root (sudo aula serve), or name a folder of yours with --data", c.Data, err)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+// Package appliance puts the whole together: from a configuration it opens the catalog and the repository, starts
+// netboot, the agents' roster, the operations and the console, runs them until it is told to stop, and stops them in order.
+//
+// Reading Run from top to bottom is reading what the appliance is. It holds no logic of any service; where two rooms meet that do
+// not know each other (what shall this PC boot?) the few lines that introduce them are in introductions.go.
+package appliance
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"aula/appliance/catalog"
+	"aula/appliance/operation"
+	"aula/appliance/roster"
+	"aula/clientos"
+	"aula/imagestore"
+	"aula/netboot"
+	"aula/webui"
+)
+
+// Options are what the caller of Run adds to the configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+	Ready   func(Status) // called once when everything answers; may be nil
+}
+
+// A Status is what a newcomer needs to know when the appliance has started.
+type Status struct {
+	Interface   string
+	Address     netip.Addr
+	Console     string // address of the console, for a browser
+	Fingerprint string // SHA-256 of the console's certificate
+	SetupCode   string // to be typed at the first visit; empty when there is a user already
+	Images      string // folder of the repository
+	Free        int64  // bytes that captures may still fill
+	ClientOS    error  // nil, or why PCs cannot boot
+}
+
+// Run runs the appliance until ctx ends and then returns nil. What keeps it from starting is one error that says what to do.
+func Run(ctx context.Context, cfg Config, opt Options) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	nic, err := chooseInterface(cfg.Interface)
+	if err != nil {
+		return err
+	}
+	if err := cfg.makeData(); err != nil {
+		return err
+	}
+
+	cat, err := catalog.Open(filepath.Join(cfg.Data, "catalog.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cat.Close()) }()
+	images, err := imagestore.Open(cfg.imagesDir(), cfg.Repository.Reserve<<20, opt.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, images.Close()) }()
+	identity, err := roster.LoadIdentity(cfg.Data)
+	if err != nil {
+		return err
+	}
+	overlay, err := pinOverlay(identity.Pin())
+	if err != nil {
+		return err
+	}
+
+	// The rooms that tell the console of changes are made before it: they tell it through this.
+	var changes changes
+	agents := &agents{}
+	operations, err := operation.New(operation.Config{
+		Agents: agents, Store: cat, Computers: cat, Images: images,
+		Changed: changes.operation, Log: opt.Log.With("room", "operation"),
+	})
+	if err != nil {
+		return err
+	}
+	pcs, err := roster.New(roster.Config{
+		Catalog: cat, Images: images, Identity: identity, Work: operations,
+		Changed: changes.computer, Log: opt.Log.With("room", "roster"),
+	})
+	if err != nil {
+		return err
+	}
+	agents.Roster = pcs
+
+	setupCode, err := newSetupCode(cat)
+	if err != nil {
+		return err
+	}
+	console, err := webui.New(webui.Config{
+		Catalog: cat, Roster: pcs, Operations: operations, Images: images,
+		Version: opt.Version, SetupCode: setupCode, Log: opt.Log.With("room", "webui"),
+	})
+	if err != nil {
+		return err
+	}
+	changes.to = console
+	defer cat.Watch(console.CatalogChanged)()
+
+	files := clientos.Embedded()
+	boot, err := netboot.New(netboot.Config{
+		Interface: nic,
+		PoolFirst: cfg.DHCP.First, PoolLast: cfg.DHCP.Last, LeaseTime: time.Duration(cfg.DHCP.LeaseTime),
+		Gateway: cfg.DHCP.Gateway, DNS: cfg.DHCP.DNS,
+		Leases:   filepath.Join(cfg.Data, "leases.db"),
+		HTTPPort: cfg.Boot.Port, AgentPort: cfg.Agents.Port,
+		Overlay: overlay, Extra: cfg.Boot.KernelParameters, Files: files,
+		Decider: decider{catalog: cat, tickets: pcs}, Observer: bootLog{opt.Log.With("room", "netboot")},
+		Log: opt.Log.With("room", "netboot"),
+	})
+	if err != nil {
+		return err
+	}
+	address := boot.Address()
+
+	certificate, err := consoleCertificate(cfg.Data, []net.IP{address.AsSlice()}, time.Now())
+	if err != nil {
+		return err
+	}
+	web, err := newWeb(cfg, address, certificate, console, pcs)
+	if err != nil {
+		return errors.Join(err, boot.Close())
+	}
+
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return operations.Run(running) })
+	group.Go(func() error { return pcs.Run(running) })
+	group.Go(func() error { return console.Run(running) })
+	group.Go(func() error { return boot.Run(running) })
+	group.Go(func() error { return web.Run(running) })
+
+	if opt.Ready != nil {
+		free, err := images.Free()
+		if err != nil {
+			opt.Log.Warn("the room left in the repository cannot be told", "dir", images.Dir(), "error", err)
+		}
+		opt.Ready(Status{
+			Interface: nic, Address: address,
+			Console: web.consoleURL(address), Fingerprint: fingerprint(certificate), SetupCode: setupCode,
+			Images: images.Dir(), Free: free, ClientOS: files.Check(),
+		})
+	}
+	return group.Wait()
+}
+
+// newSetupCode makes the code that the first visitor of the console must type, or none when there is a user: only who sees the
+// server's terminal or journal may claim it.
+func newSetupCode(cat *catalog.Catalog) (string, error) {
+	users, err := cat.Users()
+	if err != nil || len(users) > 0 {
+		return "", err
+	}
+	text := rand.Text() // 26 characters of base32, 130 bits
+	return fmt.Sprintf("%s-%s-%s-%s", text[:4], text[4:8], text[8:12], text[12:16]), nil
+}

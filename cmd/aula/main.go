@@ -1,0 +1,76 @@
+// Command aula is the classroom imaging appliance: `aula serve` runs it, and the other subcommands ask the one that runs on
+// this machine, or look at files.
+//
+// It holds no logic of its own: a file per subcommand turns words into calls.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"aula/appliance"
+)
+
+// version is set by the linker (see the Makefile).
+var version = "unversioned"
+
+// The whole command line. Every command that prints facts takes --json.
+type commandLine struct {
+	Serve   serveCommand   `cmd:"" help:"Run the appliance."`
+	Lab     labCommand     `cmd:"" help:"Run a virtual classroom on this machine, or the demonstration in it."`
+	Image   imageCommand   `cmd:"" help:"List images, or tell what an image is."`
+	Version versionCommand `cmd:"" help:"Tell the version of this program and of its client OS."`
+	Agent   agentCommand   `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
+}
+
+// An exitError carries an exit status that scripts rely on.
+type exitError struct {
+	error
+	status int
+}
+
+func (e exitError) Unwrap() error { return e.error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "aula:", err)
+		os.Exit(exitStatus(err))
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	var cli commandLine
+	parser, err := kong.New(&cli,
+		kong.Name("aula"),
+		kong.Description("The classroom imaging appliance: boots a room of PCs over the network and clones disks to them."),
+		kong.UsageOnError(),
+		kong.Vars{"default_data": appliance.DefaultData},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return exitError{fmt.Errorf("%w (aula --help tells what there is)", err), 2}
+	}
+	return parsed.Run()
+}
+
+func exitStatus(err error) int {
+	var e exitError
+	if errors.As(err, &e) {
+		return e.status
+	}
+	return 1
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"aula/appliance"
+)
+
+// serveCommand is `aula serve`.
+type serveCommand struct {
+	Config    string `help:"Configuration file (TOML); every setting has a default." placeholder:"FILE"`
+	Interface string `help:"Network interface that faces the classroom; the only one with an address when left out." placeholder:"IF"`
+	Data      string `help:"Folder of everything the appliance keeps (${default_data} unless set)." placeholder:"DIR"`
+	Verbose   bool   `help:"Log every packet's decision." short:"v"`
+}
+
+// Run runs the appliance until it is interrupted.
+func (c *serveCommand) Run(ctx context.Context) error {
+	cfg := appliance.Defaults()
+	if c.Config != "" {
+		var err error
+		if cfg, err = appliance.LoadConfig(c.Config); err != nil {
+			return err
+		}
+	}
+	if c.Interface != "" {
+		cfg.Interface = c.Interface
+	}
+	if c.Data != "" {
+		cfg.Data = c.Data
+	}
+	level := slog.LevelInfo
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	return appliance.Run(ctx, cfg, appliance.Options{
+		Version: version,
+		Log:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		Ready:   func(s appliance.Status) { printStatus(os.Stdout, s) },
+	})
+}
+
+// printStatus greets whoever started the appliance with what to do next.
+func printStatus(w io.Writer, s appliance.Status) {
+	fmt.Fprintf(w, "\nAula %s serves the classroom on %s (%s).\n\n", version, s.Interface, s.Address)
+	fmt.Fprintf(w, "  console      %s\n", s.Console)
+	fmt.Fprintf(w, "               the browser warns of its certificate once; its SHA-256 is\n               %s\n", s.Fingerprint)
+	if s.SetupCode != "" {
+		fmt.Fprintf(w, "  set-up code  %s   (type it at the first visit, then choose a password)\n", s.SetupCode)
+	}
+	fmt.Fprintf(w, "  images       %s (%s free)\n\n", s.Images, bytesText(s.Free))
+	if s.ClientOS != nil {
+		fmt.Fprintf(w, "PCs cannot boot: %v\n\n", s.ClientOS)
+		return
+	}
+	fmt.Fprint(w, "Now switch a PC on with network boot: it appears in the console as pending.\n\n")
+}
