@@ -2,14 +2,22 @@
 // bbolt file with a versioned schema. It is not about what is being done (appliance/operation) nor about who
 // is connected (appliance/roster), though it keeps their records for them as opaque bytes.
 //
-// Every method that changes something returns after the change is on stable storage.
+// Every method that changes something returns after the change is on stable storage, and changes all that it
+// says or nothing. Answers are values: changing one changes nothing in the catalog.
 package catalog
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"sync"
+	"syscall"
 	"time"
 
-	"aula/clientos/protocol"
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Errors that callers branch on.
@@ -20,180 +28,146 @@ var (
 	ErrInUse    = errors.New("still in use")
 )
 
-// A Centre is a school or a faculty.
-type Centre struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// A Classroom is a room of computers.
-type Classroom struct {
-	ID       string `json:"id"`
-	CentreID string `json:"centreID"`
-	Name     string `json:"name"`
-}
-
-// States of a Computer.
-const (
-	Pending  = protocol.Pending
-	Accepted = protocol.Accepted
-)
-
-// Next boots of a Computer.
-const (
-	BootClientOS = "client" // the client OS, the default
-	BootDisk     = "disk"   // its own disk, once
-)
-
-// A Computer is a PC that was seen at least once.
-type Computer struct {
-	ID          string             `json:"id"`
-	Name        string             `json:"name"`
-	State       string             `json:"state"` // Pending or Accepted
-	ClassroomID string             `json:"classroomID,omitempty"`
-	MACs        []string           `json:"macs"` // wired, lower case with colons; the first booted
-	Address     string             `json:"address,omitempty"`
-	Inventory   protocol.Inventory `json:"inventory"`
-	NextBoot    string             `json:"nextBoot,omitempty"`
-	FirstSeen   time.Time          `json:"firstSeen"`
-	LastSeen    time.Time          `json:"lastSeen"`
-}
-
-// An ImageObject is what the operator says of an image; the file is imagestore's. The two are linked by Name.
-type ImageObject struct {
-	Name        string `json:"name"`        // canonical
-	DisplayName string `json:"displayName"` // for people
-	Comments    string `json:"comments,omitempty"`
-}
-
-// A User may log in.
-type User struct {
-	Name         string    `json:"name"`
-	PasswordHash string    `json:"-"` // argon2id in PHC form; never leaves the server
-	Created      time.Time `json:"created"`
-}
+// lockWait is how long Open waits for another process to let go of the file: long enough for a service that is
+// being restarted, short enough for a person at a terminal.
+const lockWait = time.Second
 
 // A Catalog is an open catalog file. Its methods are safe for concurrent use.
-type Catalog struct{}
+type Catalog struct {
+	path string
+	db   *bolt.DB
+
+	mu        sync.Mutex
+	watchers  map[int]func()
+	nextWatch int
+}
 
 // Open opens or makes the catalog at path and migrates it to this version's schema in one transaction. A file of a
-// newer schema, or one that another process holds, is refused with an error that says so.
-func Open(path string) (*Catalog, error) { return nil, nil }
+// newer schema, or one that another process holds, is refused with an error that says so. Before an older file is
+// migrated, a copy of it is written beside it as PATH.schema-N.
+func Open(path string) (*Catalog, error) { return open(path, migrations) }
 
-// Close closes the file.
-func (c *Catalog) Close() error { return nil }
+func open(path string, steps []migration) (*Catalog, error) {
+	db, err := openFile(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	// Agents enrol in crowds when a room is powered on; a short wait lets their changes share one sync of the disk.
+	db.MaxBatchDelay = 2 * time.Millisecond
+	if err := migrate(db, steps); err != nil {
+		return nil, errors.Join(fmt.Errorf("catalog %s: %w", path, err), db.Close())
+	}
+	return &Catalog{path: path, db: db, watchers: make(map[int]func())}, nil
+}
+
+// openFile opens the file. bbolt maps it into memory and trusts what it reads there: on a damaged file it panics, and on a
+// shortened one the read itself faults. Both become an error here, where the file is first read.
+func openFile(path string) (db *bolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", bolterrors.ErrInvalid, p)
+		}
+	}()
+	return bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
+}
+
+// openError says what the reader can do about a file that does not open.
+func openError(path string, err error) error {
+	advice := ""
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("catalog %s: another aula has it open (stop that one first, or use another data folder)", path)
+	case errors.Is(err, fs.ErrNotExist):
+		advice = " (make its folder first)"
+	case errors.Is(err, fs.ErrPermission):
+		advice = " (run as the user that owns it, or as root)"
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
+		errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrInvalidMapping):
+		advice = " (it is damaged or no catalog; put a backup copy in its place, or move it away to begin with an empty one)"
+	}
+	return fmt.Errorf("catalog %s: %w%s", path, err, advice)
+}
+
+// Close closes the file, after the calls that are under way. Later calls answer an error.
+func (c *Catalog) Close() error { return c.db.Close() }
 
 // Watch calls changed after each change of what exists (not of records), until stop is called. changed must not block.
-func (c *Catalog) Watch(changed func()) (stop func()) { return func() {} }
-
-// Centres returns all, by name.
-func (c *Catalog) Centres() ([]Centre, error) { return nil, nil }
-
-// AddCentre makes a centre; names are unique, without regard to case.
-func (c *Catalog) AddCentre(name string) (Centre, error) { return Centre{}, nil }
-
-// RenameCentre renames one.
-func (c *Catalog) RenameCentre(id, name string) error { return nil }
-
-// RemoveCentre removes a centre without classrooms, else ErrInUse.
-func (c *Catalog) RemoveCentre(id string) error { return nil }
-
-// Classrooms returns all, by name.
-func (c *Catalog) Classrooms() ([]Classroom, error) { return nil, nil }
-
-// Classroom returns one, or ErrNotFound.
-func (c *Catalog) Classroom(id string) (Classroom, error) { return Classroom{}, nil }
-
-// AddClassroom makes a classroom in a centre; names are unique within it.
-func (c *Catalog) AddClassroom(centreID, name string) (Classroom, error) { return Classroom{}, nil }
-
-// RenameClassroom renames one.
-func (c *Catalog) RenameClassroom(id, name string) error { return nil }
-
-// RemoveClassroom removes a classroom without computers, else ErrInUse.
-func (c *Catalog) RemoveClassroom(id string) error { return nil }
-
-// Computers returns all: pending first by time of arrival, then accepted by name in natural order (pc-2 before pc-10).
-func (c *Catalog) Computers() ([]Computer, error) { return nil, nil }
-
-// Computer returns one, or ErrNotFound.
-func (c *Catalog) Computer(id string) (Computer, error) { return Computer{}, nil }
-
-// ComputerByMAC returns the computer that has the address among its own, or ErrNotFound.
-func (c *Catalog) ComputerByMAC(mac string) (Computer, error) { return Computer{}, nil }
-
-// Observe records what an agent said of its PC and returns the computer: the known one (matched by MACs, then by
-// SMBIOS UUID and serial together) or a new pending one. The number of pending computers is bounded by MaxPending; beyond
-// it the oldest pending one that was not seen since is dropped.
-func (c *Catalog) Observe(mac, address string, inv protocol.Inventory, now time.Time) (Computer, error) {
-	return Computer{}, nil
+func (c *Catalog) Watch(changed func()) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.nextWatch
+	c.nextWatch++
+	c.watchers[id] = changed
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.watchers, id)
+	}
 }
 
-// MaxPending bounds the computers that wait to be accepted.
-const MaxPending = 1000
-
-// AcceptComputer moves a pending computer into a classroom under a name that is unique there; an empty name means the next
-// free pc-NN.
-func (c *Catalog) AcceptComputer(id, classroomID, name string) (Computer, error) {
-	return Computer{}, nil
+func (c *Catalog) notify() {
+	c.mu.Lock()
+	called := make([]func(), 0, len(c.watchers))
+	for _, changed := range c.watchers {
+		called = append(called, changed)
+	}
+	c.mu.Unlock()
+	for _, changed := range called {
+		changed()
+	}
 }
 
-// UpdateComputer renames or moves an accepted computer.
-func (c *Catalog) UpdateComputer(id, classroomID, name string) (Computer, error) {
-	return Computer{}, nil
+// change runs f in a transaction of its own and then tells the watchers.
+func (c *Catalog) change(f func(tx *bolt.Tx) error) error { return c.changeBy(c.db.Update, f) }
+
+// changeTogether is change for callers that come in crowds; f may run more than once.
+func (c *Catalog) changeTogether(f func(tx *bolt.Tx) error) error { return c.changeBy(c.db.Batch, f) }
+
+func (c *Catalog) changeBy(run func(func(*bolt.Tx) error) error, f func(tx *bolt.Tx) error) error {
+	if err := c.store(run, f); err != nil {
+		return err
+	}
+	c.notify()
+	return nil
 }
 
-// SetNextBoot says what the computer boots next.
-func (c *Catalog) SetNextBoot(id, target string) error { return nil }
+// store runs f by run; f's own errors come back as they are, those of the file with its name and advice.
+func (c *Catalog) store(run func(func(*bolt.Tx) error) error, f func(tx *bolt.Tx) error) error {
+	var refused error
+	err := run(func(tx *bolt.Tx) error {
+		refused = f(tx)
+		return refused
+	})
+	switch {
+	case err == nil || refused != nil:
+		return err
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("catalog %s: %w; nothing was changed (free some room on that disk)", c.path, err)
+	default:
+		return fmt.Errorf("catalog %s: %w; nothing was changed", c.path, err)
+	}
+}
 
-// TakeNextBoot returns what the computer boots now and resets a once-only choice.
-func (c *Catalog) TakeNextBoot(id string) (string, error) { return BootClientOS, nil }
+// Backup writes a consistent copy of the catalog to path, which must not exist, while others go on using it.
+func (c *Catalog) Backup(path string) error {
+	return c.db.View(func(tx *bolt.Tx) error { return copyTo(tx, path) })
+}
 
-// RemoveComputer forgets a computer.
-func (c *Catalog) RemoveComputer(id string) error { return nil }
-
-// ImageObjects returns all, by name.
-func (c *Catalog) ImageObjects() ([]ImageObject, error) { return nil, nil }
-
-// PutImageObject makes or replaces one.
-func (c *Catalog) PutImageObject(o ImageObject) error { return nil }
-
-// RemoveImageObject removes one.
-func (c *Catalog) RemoveImageObject(name string) error { return nil }
-
-// Users returns all, by name.
-func (c *Catalog) Users() ([]User, error) { return nil, nil }
-
-// User returns one, or ErrNotFound.
-func (c *Catalog) User(name string) (User, error) { return User{}, nil }
-
-// AddUser makes a user, or ErrExists.
-func (c *Catalog) AddUser(u User) error { return nil }
-
-// AddFirstUser makes the first user, or ErrExists when there is any: two people at the set-up page make one account.
-func (c *Catalog) AddFirstUser(u User) error { return nil }
-
-// SetPassword replaces a user's hash.
-func (c *Catalog) SetPassword(name, hash string) error { return nil }
-
-// A RecordKind is a family of records that the catalog keeps for other rooms without knowing what is in them.
-type RecordKind string
-
-// The families.
-const (
-	Operations RecordKind = "operations" // appliance/operation
-	Enrolments RecordKind = "enrolments" // appliance/roster: agents' keys
-	Sessions   RecordKind = "sessions"   // webui: console sessions, by hash of their token
-)
-
-// PutRecord stores one record.
-func (c *Catalog) PutRecord(kind RecordKind, id string, data []byte) error { return nil }
-
-// Record returns one, or ErrNotFound.
-func (c *Catalog) Record(kind RecordKind, id string) ([]byte, error) { return nil, ErrNotFound }
-
-// DeleteRecord removes one; a missing one is no error.
-func (c *Catalog) DeleteRecord(kind RecordKind, id string) error { return nil }
-
-// EachRecord calls f for every record of a kind in the order of their ids, until f returns an error.
-func (c *Catalog) EachRecord(kind RecordKind, f func(id string, data []byte) error) error { return nil }
+// copyTo writes the file as tx sees it to path, whole or not at all.
+func copyTo(tx *bolt.Tx, path string) (err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("backup copy: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			os.Remove(path)
+			err = fmt.Errorf("backup copy %s: %w", path, err)
+		}
+	}()
+	if _, err := tx.WriteTo(f); err != nil {
+		return err
+	}
+	return f.Sync()
+}
