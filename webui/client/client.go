@@ -1,8 +1,8 @@
 // Package client is the appliance's API as Go calls, for the command line, the virtual classroom and tests. It
 // speaks to the console's HTTPS address with a token, or to the Unix socket of the same machine without one.
 //
-// Methods return a *Error for every answer that is not a success; errors.Is finds ErrNotFound, ErrExists, ErrRefused
-// and ErrDenied in it.
+// Methods return a *Error for every answer that is not a success; errors.Is finds ErrDenied, ErrNotFound,
+// ErrConflict and ErrInvalid in it.
 package client
 
 import (
