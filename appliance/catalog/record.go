@@ -22,15 +22,27 @@ const maxRecordID = 256
 
 // PutRecord stores one record.
 func (c *Catalog) PutRecord(kind RecordKind, id string, data []byte) error {
-	if kind == "" || id == "" || len(id) > maxRecordID {
-		return fmt.Errorf("record %q of kind %q: %w: both need a name, of at most %d bytes", id, kind, ErrInvalid, maxRecordID)
+	return c.PutRecords(kind, map[string][]byte{id: data})
+}
+
+// PutRecords stores records by their ids, all or none, in one write.
+func (c *Catalog) PutRecords(kind RecordKind, data map[string][]byte) error {
+	for id := range data {
+		if kind == "" || id == "" || len(id) > maxRecordID {
+			return fmt.Errorf("record %q of kind %q: %w: both need a name, of at most %d bytes", id, kind, ErrInvalid, maxRecordID)
+		}
 	}
 	return c.store(c.db.Batch, func(tx *bolt.Tx) error {
 		records, err := tx.Bucket(recordsBucket).CreateBucketIfNotExists([]byte(kind))
 		if err != nil {
 			return err
 		}
-		return records.Put([]byte(id), data)
+		for id, value := range data {
+			if err := records.Put([]byte(id), value); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -51,9 +63,20 @@ func (c *Catalog) Record(kind RecordKind, id string) ([]byte, error) {
 
 // DeleteRecord removes one; a missing one is no error.
 func (c *Catalog) DeleteRecord(kind RecordKind, id string) error {
+	return c.DeleteRecords(kind, id)
+}
+
+// DeleteRecords removes records, all or none, in one write; missing ones are no error.
+func (c *Catalog) DeleteRecords(kind RecordKind, ids ...string) error {
 	return c.store(c.db.Batch, func(tx *bolt.Tx) error {
-		if records := recordsOf(tx, kind); records != nil {
-			return records.Delete([]byte(id))
+		records := recordsOf(tx, kind)
+		if records == nil {
+			return nil
+		}
+		for _, id := range ids {
+			if err := records.Delete([]byte(id)); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
