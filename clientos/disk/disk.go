@@ -20,6 +20,7 @@ type Disk struct {
 	SectorSize int         `json:"sectorSize"`       // logical sector, 512 or 4096
 	Table      string      `json:"table"`            // "dos", "gpt" or "" for none
 	TableID    string      `json:"tableID,omitempty"`
+	Removable  bool        `json:"removable,omitempty"` // a USB stick, a memory card
 	Partitions []Partition `json:"partitions"`
 }
 
@@ -66,6 +67,14 @@ type Layout struct {
 	// Swaps are the swap areas, which are in no image and are made anew under the same identity,
 	// because /etc/fstab refers to it.
 	Swaps []Swap `json:"swaps,omitempty"`
+	// BootAreas are the contents of BIOS boot partitions (GPT), which have no filesystem and so are in no image.
+	BootAreas []BootArea `json:"bootAreas,omitempty"`
+}
+
+// A BootArea is the boot loader's code in a partition of its own.
+type BootArea struct {
+	Partition int    `json:"partition"`
+	Data      []byte `json:"data"`
 }
 
 // A Swap is the identity of a swap partition.

@@ -2,45 +2,132 @@ package disk
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
+	"strings"
 )
 
 // A System is the set of disks that the agent may see. The zero value is every real disk of the PC,
-// as the kernel lists them in sysfs; nothing else is ever opened.
+// as the kernel lists them in sysfs; nothing else is ever opened. The tools that it runs (sfdisk, blkid, mkswap,
+// ntfsinfo) are looked up in PATH.
 type System struct {
 	// Devices, when not empty, are the only block devices that exist for this System (loop devices in the
 	// virtual classroom), numbered in the order given. No other disk of the machine is looked at.
 	Devices []string
 }
 
-// Disks takes the inventory: every disk with its table, partitions and filesystems, ordered by number. A disk that
-// cannot be read is listed without partitions rather than left out, so that numbers do not move.
+// Disks takes the inventory: every disk with its table, partitions and filesystems, ordered by number. A disk whose
+// table cannot be read is listed without partitions rather than left out, so that numbers do not move.
 func (s System) Disks(ctx context.Context) ([]Disk, error) {
-	return nil, errors.New("not yet written")
+	devices, err := s.devices()
+	if err != nil {
+		return nil, err
+	}
+	disks := make([]Disk, 0, len(devices))
+	for i, dev := range devices {
+		d := dev.disk()
+		d.Number = i + 1
+		if err := d.readPartitions(ctx, dev); err != nil && ctx.Err() != nil {
+			return nil, fmt.Errorf("taking the inventory of %s: %w", d.Path, context.Cause(ctx))
+		}
+		disks = append(disks, d)
+	}
+	return disks, nil
 }
 
-// Find returns the disk that ref names, or a *MismatchError that says in which field what is
+// Find returns the disk that ref names, or an *Error of kind Missing or Differs that says in which field what is
 // in the PC now differs from it.
 func (s System) Find(ctx context.Context, ref Ref) (Disk, error) {
-	return Disk{}, errors.New("not yet written")
+	disks, err := s.Disks(ctx)
+	if err != nil {
+		return Disk{}, err
+	}
+	return choose(disks, ref)
 }
 
-// ReadLayout reads the layout of d.
-func ReadLayout(ctx context.Context, d Disk) (Layout, error) {
-	return Layout{}, errors.New("not yet written")
+// choose is Find on an inventory.
+func choose(disks []Disk, ref Ref) (Disk, error) {
+	i := slices.IndexFunc(disks, func(d Disk) bool { return d.Number == ref.Number })
+	if i < 0 {
+		return Disk{}, &Error{
+			Kind:    Missing,
+			Problem: fmt.Sprintf("this PC has no disk %d: it has %s", ref.Number, count(len(disks), "disk")),
+			Advice:  "check the cable and the BIOS setup; nothing was written",
+		}
+	}
+	d := disks[i]
+	now := d.Ref()
+	var fields []string
+	if now.Serial != ref.Serial {
+		fields = append(fields, "serial number")
+	}
+	if now.Bytes != ref.Bytes {
+		fields = append(fields, "size")
+	}
+	if now.SectorSize != ref.SectorSize {
+		fields = append(fields, "sector size")
+	}
+	if len(fields) > 0 {
+		return Disk{}, &Error{
+			Kind: Differs,
+			Problem: fmt.Sprintf("disk %d is now %s, but the operation named %s (%s differs): nothing was written",
+				ref.Number, describe(d.Model, now), describe("", ref), strings.Join(fields, " and ")),
+			Advice: "look at the computer's disks in the console and start the operation again",
+		}
+	}
+	return d, nil
 }
 
-// ApplyLayout makes the layout of d what l says. It destroys what is on d.
-func ApplyLayout(ctx context.Context, d Disk, l Layout) error {
-	return errors.New("not yet written")
+// describe says of a disk what a technician reads on its sticker.
+func describe(model string, r Ref) string {
+	s := fmt.Sprintf("a disk of %s", FormatBytes(r.Bytes))
+	if model != "" {
+		s += " (" + model + ")"
+	}
+	if r.Serial != "" {
+		s += fmt.Sprintf(" with serial number %s", r.Serial)
+	} else {
+		s += " without serial number"
+	}
+	if r.SectorSize != 512 {
+		s += fmt.Sprintf(" and sectors of %d bytes", r.SectorSize)
+	}
+	return s
+}
+
+// FormatBytes writes a size as disks are sold, in powers of 1000 ("500.1 GB"), followed by the exact figure when that is
+// rounded.
+func FormatBytes(n int64) string {
+	units := []string{"bytes", "kB", "MB", "GB", "TB", "PB", "EB"}
+	value, unit := float64(n), 0
+	for value >= 1000 && unit < len(units)-1 {
+		value /= 1000
+		unit++
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f %s (%d bytes)", value, units[unit], n)
+}
+
+func count(n int, noun string) string {
+	switch n {
+	case 0:
+		return "no " + noun
+	case 1:
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // Partition returns the partition of d with the given number.
 func (d Disk) Partition(number int) (Partition, bool) {
-	for _, p := range d.Partitions {
-		if p.Number == number {
-			return p, true
-		}
+	i := slices.IndexFunc(d.Partitions, func(p Partition) bool { return p.Number == number })
+	if i < 0 {
+		return Partition{}, false
 	}
-	return Partition{}, false
+	return d.Partitions[i], true
 }
+
+// Extended tells whether p only holds the logical partitions of a dos table.
+func (p Partition) Extended() bool { return isExtended(p.Type) }

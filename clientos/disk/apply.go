@@ -1,0 +1,145 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ApplyLayout makes the layout of d what l says and reads it back. It destroys what is on d: old signatures on the disk and in its
+// new partitions are wiped. Nothing is written unless l fits d and nothing on d is in use; an error of kind
+// BadTable, TooSmall or InUse therefore means an untouched disk. The identifiers of disk, partitions and swap areas are those of
+// l, because boot loaders and /etc/fstab know them by these. When ApplyLayout returns, the nodes of the new
+// partitions exist.
+func ApplyLayout(ctx context.Context, d Disk, l Layout) error {
+	t, err := l.table()
+	if err != nil {
+		return err
+	}
+	if err := l.Fits(d); err != nil {
+		return err
+	}
+	dev, err := deviceAt(d.Path)
+	if err != nil {
+		return err
+	}
+	if err := dev.freeDisk(); err != nil {
+		return err
+	}
+	// sfdisk leaves telling the kernel to syncKernel, see there.
+	if _, err := run(ctx, t.script(), "sfdisk", "--quiet", "--no-reread", "--no-tell-kernel",
+		"--wipe", "always", "--wipe-partitions", "always", dev.path); err != nil {
+		return err
+	}
+	if err := writeCode(dev.path, l, &t); err != nil {
+		return &Error{Kind: Access, Problem: fmt.Sprintf("the boot code of disk %d cannot be written", d.Number),
+			Advice: "the disk may be failing: check its SMART state", Err: err}
+	}
+	if err := dev.syncKernel(ctx, t); err != nil {
+		return err
+	}
+	if err := makeSwaps(ctx, dev, l.Swaps); err != nil {
+		return err
+	}
+	return checkApplied(ctx, dev, d, l, t)
+}
+
+// writeCode writes the boot code around the table, which sfdisk has just written and which is left alone: bytes 0 to 439 of
+// the disk, the gap (with zeros where l has nothing, so that no old boot loader survives) and the BIOS boot partitions.
+func writeCode(path string, l Layout, t *table) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, part := range codeParts(l, t) {
+		if _, err := f.WriteAt(part.data, part.offset); err != nil {
+			return err
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return dropCache(f)
+}
+
+// A codePart is a piece of code at its place on the disk.
+type codePart struct {
+	offset int64
+	data   []byte
+}
+
+func codeParts(l Layout, t *table) []codePart {
+	code := make([]byte, mbrCode)
+	copy(code, l.BootCode)
+	parts := []codePart{{0, code}}
+	start, end := gapOf(t)
+	if end > start {
+		gap := make([]byte, end-start)
+		if l.GapStart >= start && l.GapStart < end {
+			copy(gap[l.GapStart-start:], l.Gap)
+		}
+		parts = append(parts, codePart{start, gap})
+	}
+	for _, area := range l.BootAreas {
+		if e, ok := t.entry(area.Partition); ok {
+			parts = append(parts, codePart{e.start * int64(t.sectorSize), area.Data})
+		}
+	}
+	return parts
+}
+
+func makeSwaps(ctx context.Context, dev device, swaps []Swap) error {
+	for _, s := range swaps {
+		args := []string{"--uuid", s.UUID}
+		if s.Label != "" {
+			args = append(args, "--label", s.Label)
+		}
+		if _, err := run(ctx, "", "mkswap", append(args, "--", dev.node(s.Partition))...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkApplied reads table and boot code back from the disk.
+func checkApplied(ctx context.Context, dev device, d Disk, l Layout, want table) error {
+	failed := func(err error) error {
+		return &Error{Kind: Access, Problem: fmt.Sprintf("disk %d does not hold what was written to it", d.Number),
+			Advice: "the disk is failing: replace it", Err: err}
+	}
+	got, _, err := readTable(ctx, dev.path)
+	if err != nil {
+		return err
+	}
+	if diff := got.differsFrom(want); diff != "" {
+		return failed(fmt.Errorf("after partitioning %s", diff))
+	}
+	f, err := os.Open(dev.path)
+	if err != nil {
+		return failed(err)
+	}
+	defer f.Close()
+	for _, part := range codeParts(l, &want) {
+		data := make([]byte, len(part.data))
+		if _, err := f.ReadAt(data, part.offset); err != nil {
+			return failed(err)
+		}
+		if !bytes.Equal(data, part.data) {
+			return failed(fmt.Errorf("the boot code at byte %d differs", part.offset))
+		}
+	}
+	return nil
+}
+
+// dropCache makes the kernel forget what it holds of a device, so that the next read comes from the device itself. What was
+// not yet written is written first.
+func dropCache(f *os.File) error {
+	if err := unix.IoctlSetInt(int(f.Fd()), unix.BLKFLSBUF, 0); err != nil {
+		return fmt.Errorf("dropping the cache of %s: %w", f.Name(), err)
+	}
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}

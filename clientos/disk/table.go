@@ -1,0 +1,425 @@
+package disk
+
+import (
+	"bufio"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A table is a partition table as `sfdisk --dump` writes it. A table that parseTable returned has passed check: its
+// values are safe to hand to sfdisk and its partitions do not overlap.
+type table struct {
+	label      string // "dos" or "gpt"
+	id         string // disk signature (0x1234abcd) or GUID in capitals
+	sectorSize int    // 0 when the dump does not say (sfdisk before 2.35)
+	firstLBA   int64  // gpt: first sector that partitions may use, 0 when not stated
+	length     int    // gpt: number of entries, 0 for the usual 128
+	entries    []entry
+}
+
+// An entry is one partition of a table. Sectors are those of the disk.
+type entry struct {
+	number   int
+	start    int64
+	sectors  int64
+	typ      string // dos: two hexadecimal digits in capitals; gpt: GUID in capitals
+	uuid     string // gpt
+	name     string // gpt
+	attrs    string // gpt, in sfdisk's words
+	bootable bool   // dos
+}
+
+func (e entry) end() int64 { return e.start + e.sectors }
+
+// extended tells whether e is the container of the logical partitions of a dos table.
+func (e entry) extended() bool { return isExtended(e.typ) }
+
+func isExtended(typ string) bool { return typ == "05" || typ == "0F" || typ == "85" }
+
+const (
+	labelDOS = "dos"
+	labelGPT = "gpt"
+
+	// maxDump bounds the dumps that are read: 128 GPT entries with long names are some 30 KiB.
+	maxDump = 256 << 10
+	// gptEntryBytes is the size of one entry of a GPT (UEFI 2.10, 5.3.2), of which usually gptEntries exist.
+	gptEntryBytes = 128
+	gptEntries    = 128
+	// gptNameUnits is how many UTF-16 code units a GPT partition name has room for.
+	gptNameUnits = 36
+	// maxLogical is the highest number that sfdisk gives to a logical partition.
+	maxLogical = 128
+)
+
+var (
+	guidPattern  = regexp.MustCompile(`^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$`)
+	uuidPattern  = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	dosIDPattern = regexp.MustCompile(`^0x[0-9a-f]{1,8}$`)
+	attrsPattern = regexp.MustCompile(`^[A-Za-z0-9:, ]*$`)
+)
+
+// parseTable reads the text of `sfdisk --dump`.
+func parseTable(dump string) (table, error) {
+	var t table
+	if len(dump) > maxDump {
+		return t, fmt.Errorf("partition table dump of %d bytes: at most %d are read", len(dump), maxDump)
+	}
+	lines := bufio.NewScanner(strings.NewReader(dump))
+	lines.Buffer(nil, maxDump+1)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if err := t.parseLine(line); err != nil {
+			return table{}, fmt.Errorf("partition table dump, line %d: %w", n, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return table{}, fmt.Errorf("partition table dump: %w", err)
+	}
+	slices.SortFunc(t.entries, func(a, b entry) int { return a.number - b.number })
+	if err := t.check(); err != nil {
+		return table{}, fmt.Errorf("partition table dump: %w", err)
+	}
+	return t, nil
+}
+
+func (t *table) parseLine(line string) error {
+	// "/dev/sda1 : start= ..." is a partition; a path may hold colons, but not between spaces.
+	if device, fields, ok := strings.Cut(line, " : "); ok {
+		e, err := parseEntry(device, fields)
+		if err == nil && e.sectors > 0 { // old versions list unused slots with size=0
+			t.entries = append(t.entries, e)
+		}
+		return err
+	}
+	key, value, ok := strings.Cut(line, ":")
+	if !ok {
+		return fmt.Errorf("neither a header nor a partition: %q", line)
+	}
+	value = strings.TrimSpace(value)
+	var err error
+	switch key {
+	case "label":
+		t.label = value
+	case "label-id":
+		t.id = value
+	case "unit":
+		if value != "sectors" {
+			err = fmt.Errorf("unit %q: only sectors are understood", value)
+		}
+	case "sector-size":
+		t.sectorSize, err = strconv.Atoi(value)
+	case "first-lba":
+		t.firstLBA, err = strconv.ParseInt(value, 10, 64)
+	case "table-length":
+		t.length, err = strconv.Atoi(value)
+	}
+	// device, last-lba and grain belong to the disk that the dump was taken from, not to the layout.
+	return err
+}
+
+func parseEntry(device, fields string) (entry, error) {
+	var e entry
+	digits := len(device) - len(strings.TrimRight(device, "0123456789"))
+	number, err := strconv.Atoi(device[len(device)-digits:])
+	if err != nil {
+		return e, fmt.Errorf("%q does not end in a partition number", device)
+	}
+	e.number = number
+	for fields = strings.TrimSpace(fields); fields != ""; {
+		var key, value string
+		if key, value, fields, err = nextField(fields); err != nil {
+			return e, err
+		}
+		switch strings.ToLower(key) {
+		case "start":
+			e.start, err = strconv.ParseInt(value, 10, 64)
+		case "size":
+			e.sectors, err = strconv.ParseInt(value, 10, 64)
+		case "type", "id":
+			e.typ = strings.ToUpper(value)
+			if len(e.typ) == 1 {
+				e.typ = "0" + e.typ
+			}
+		case "uuid":
+			e.uuid = strings.ToUpper(value)
+		case "name":
+			e.name = value
+		case "attrs":
+			e.attrs = value
+		case "bootable":
+			e.bootable = true
+		}
+		if err != nil {
+			return e, fmt.Errorf("partition %d: %s: %w", number, key, err)
+		}
+	}
+	return e, nil
+}
+
+// nextField cuts `key=value`, `key="quoted value"` or `key` off the head of a comma-separated list.
+func nextField(s string) (key, value, rest string, err error) {
+	stop := strings.IndexAny(s, "=,")
+	if stop < 0 {
+		return strings.TrimSpace(s), "", "", nil
+	}
+	key = strings.TrimSpace(s[:stop])
+	if s[stop] == ',' {
+		return key, "", strings.TrimSpace(s[stop+1:]), nil
+	}
+	s = strings.TrimLeft(s[stop+1:], " \t")
+	if strings.HasPrefix(s, `"`) {
+		end := strings.IndexByte(s[1:], '"')
+		if end < 0 {
+			return "", "", "", fmt.Errorf("%s: quote without an end", key)
+		}
+		value, rest = unmangle(s[1:1+end]), s[end+2:]
+		_, rest, _ = strings.Cut(rest, ",")
+		return key, value, strings.TrimSpace(rest), nil
+	}
+	value, rest, _ = strings.Cut(s, ",")
+	return key, strings.TrimSpace(value), strings.TrimSpace(rest), nil
+}
+
+// unmangle undoes the \xNN by which sfdisk writes quotes and other awkward bytes inside quotes.
+func unmangle(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) && s[i+1] == 'x' {
+			if v, err := strconv.ParseUint(s[i+2:i+4], 16, 8); err == nil {
+				b.WriteByte(byte(v))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// mangle writes every byte that is not a plain letter, digit, space or one of -_. as \xNN.
+func mangle(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte(" -_.", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String()
+}
+
+// check refuses a table that sfdisk would misread or that no disk can have.
+func (t *table) check() error {
+	if t.sectorSize != 0 && t.sectorSize != 512 && t.sectorSize != 4096 {
+		return fmt.Errorf("sector size %d is neither 512 nor 4096", t.sectorSize)
+	}
+	t.id = strings.ToUpper(t.id)
+	switch t.label {
+	case labelDOS:
+		t.id = strings.ToLower(t.id)
+		if !dosIDPattern.MatchString(t.id) {
+			return fmt.Errorf("disk signature %q is not 0x and hexadecimal digits", t.id)
+		}
+	case labelGPT:
+		if !guidPattern.MatchString(t.id) {
+			return fmt.Errorf("disk identifier %q is not a GUID", t.id)
+		}
+		if t.length < 0 || t.length > 1024 || t.firstLBA < 0 || t.firstLBA > 1<<20 {
+			return fmt.Errorf("table of %d entries with partitions from sector %d on: out of range", t.length, t.firstLBA)
+		}
+	default:
+		return fmt.Errorf("kind of partition table %q is neither dos nor gpt", t.label)
+	}
+	for i, e := range t.entries {
+		if err := t.checkEntry(e); err != nil {
+			return fmt.Errorf("partition %d: %w", e.number, err)
+		}
+		if i > 0 && t.entries[i-1].number == e.number {
+			return fmt.Errorf("partition %d is listed twice", e.number)
+		}
+	}
+	return t.checkOverlap()
+}
+
+func (t *table) checkEntry(e entry) error {
+	if e.start < 1 || e.sectors < 1 || e.start > 1<<49 || e.sectors > 1<<49 {
+		return fmt.Errorf("start %d and size %d are not possible", e.start, e.sectors)
+	}
+	if t.label == labelDOS {
+		if e.number < 1 || e.number > maxLogical || e.end() > 1<<32 {
+			return fmt.Errorf("number or sectors %d to %d are not possible in a dos table", e.start, e.end()-1)
+		}
+		if n, err := strconv.ParseUint(e.typ, 16, 8); err != nil || n == 0 {
+			return fmt.Errorf("type %q is not a hexadecimal byte", e.typ)
+		}
+		if e.extended() && e.number > 4 {
+			return fmt.Errorf("an extended partition must be one of the first four")
+		}
+		return nil
+	}
+	switch {
+	case e.number < 1 || e.number > max(t.length, gptEntries):
+		return fmt.Errorf("number is not possible in a gpt table")
+	case e.start*int64(t.sectorBytes()) < t.reservedBytes():
+		return fmt.Errorf("start %d is inside the table", e.start)
+	case !guidPattern.MatchString(e.typ):
+		return fmt.Errorf("type %q is not a GUID", e.typ)
+	case e.uuid != "" && !guidPattern.MatchString(e.uuid):
+		return fmt.Errorf("identifier %q is not a GUID", e.uuid)
+	case !attrsPattern.MatchString(e.attrs):
+		return fmt.Errorf("attributes %q are not understood", e.attrs)
+	case !utf8.ValidString(e.name) || strings.ContainsRune(e.name, 0) || len(utf16.Encode([]rune(e.name))) > gptNameUnits:
+		return fmt.Errorf("name %q is not text of at most %d characters", e.name, gptNameUnits)
+	}
+	return nil
+}
+
+// checkOverlap makes sure that primaries are apart from each other, and logicals from each other and inside the extended partition.
+func (t *table) checkOverlap() error {
+	var primaries, logicals []entry
+	var extended *entry
+	for i, e := range t.entries {
+		switch {
+		case t.label == labelDOS && e.number > 4:
+			logicals = append(logicals, e)
+			continue
+		case t.label == labelDOS && e.extended():
+			if extended != nil {
+				return fmt.Errorf("partitions %d and %d are both extended", extended.number, e.number)
+			}
+			extended = &t.entries[i]
+		}
+		primaries = append(primaries, e)
+	}
+	for _, e := range logicals {
+		if extended == nil || e.start <= extended.start || e.end() > extended.end() {
+			return fmt.Errorf("logical partition %d is not inside an extended partition", e.number)
+		}
+	}
+	for _, group := range [][]entry{primaries, logicals} {
+		slices.SortFunc(group, func(a, b entry) int {
+			if a.start < b.start {
+				return -1
+			}
+			return 1
+		})
+		for i := 1; i < len(group); i++ {
+			if group[i].start < group[i-1].end() {
+				return fmt.Errorf("partitions %d and %d overlap", group[i-1].number, group[i].number)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *table) sectorBytes() int {
+	if t.sectorSize == 0 {
+		return 512
+	}
+	return t.sectorSize
+}
+
+// reservedBytes is where the table at the start of the disk ends: after the MBR's sector, or after the GPT's header and entries.
+func (t *table) reservedBytes() int64 {
+	sector := int64(t.sectorBytes())
+	if t.label == labelDOS {
+		return sector
+	}
+	length := int64(t.length)
+	if length == 0 {
+		length = gptEntries
+	}
+	entries := (length*gptEntryBytes + sector - 1) / sector
+	return (2 + entries) * sector
+}
+
+// trailerBytes is what the table needs after the last partition: the GPT's copy at the end of the disk.
+func (t *table) trailerBytes() int64 {
+	if t.label == labelDOS {
+		return 0
+	}
+	return t.reservedBytes() - int64(t.sectorBytes())
+}
+
+// firstStart is the byte at which the first partition starts, 0 without partitions.
+func (t *table) firstStart() int64 {
+	var first int64
+	for _, e := range t.entries {
+		if start := e.start * int64(t.sectorBytes()); first == 0 || start < first {
+			first = start
+		}
+	}
+	return first
+}
+
+// neededBytes is the size of the smallest disk that holds the table and its partitions.
+func (t *table) neededBytes() int64 {
+	end := t.reservedBytes()
+	for _, e := range t.entries {
+		end = max(end, e.end()*int64(t.sectorBytes()))
+	}
+	return end + t.trailerBytes()
+}
+
+// script returns the input by which sfdisk makes t, on a disk of whatever size: last-lba is left to sfdisk, and every
+// identifier by which boot loaders and /etc/fstab know disk and partitions is kept.
+func (t *table) script() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "label: %s\nlabel-id: %s\nunit: sectors\n", t.label, t.id)
+	if t.firstLBA > 0 {
+		fmt.Fprintf(&b, "first-lba: %d\n", t.firstLBA)
+	}
+	if t.length > 0 {
+		fmt.Fprintf(&b, "table-length: %d\n", t.length)
+	}
+	b.WriteByte('\n')
+	for _, e := range t.entries {
+		fmt.Fprintf(&b, "%d : start=%d, size=%d, type=%s", e.number, e.start, e.sectors, e.typ)
+		if e.uuid != "" {
+			fmt.Fprintf(&b, ", uuid=%s", e.uuid)
+		}
+		if e.name != "" {
+			fmt.Fprintf(&b, `, name="%s"`, mangle(e.name))
+		}
+		if e.attrs != "" {
+			fmt.Fprintf(&b, `, attrs="%s"`, e.attrs)
+		}
+		if e.bootable {
+			b.WriteString(", bootable")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// differsFrom tells in words how t differs from want, or "" when sfdisk made what was wanted.
+func (t *table) differsFrom(want table) string {
+	switch {
+	case t.label != want.label:
+		return fmt.Sprintf("the table is %s instead of %s", t.label, want.label)
+	case t.id != want.id:
+		return fmt.Sprintf("the disk's identifier is %s instead of %s", t.id, want.id)
+	case len(t.entries) != len(want.entries):
+		return fmt.Sprintf("there are %d partitions instead of %d", len(t.entries), len(want.entries))
+	}
+	for i, got := range t.entries {
+		expected := want.entries[i]
+		if expected.uuid == "" {
+			expected.uuid = got.uuid
+		}
+		if got != expected {
+			return fmt.Sprintf("partition %d is %+v instead of %+v", expected.number, got, expected)
+		}
+	}
+	return ""
+}
