@@ -1,0 +1,190 @@
+package dhcp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/iana"
+
+	"aula/netboot/lease"
+)
+
+// A Kind is what a client wants, as RFC 2131 4.3 tells its messages apart.
+type Kind string
+
+// Kinds of requests.
+const (
+	Discover   Kind = "discover"    // looks for a server
+	Selecting  Kind = "selecting"   // takes an offer, ours or another server's
+	InitReboot Kind = "init-reboot" // starts again and wants the address it had
+	Renewing   Kind = "renewing"    // uses its address and wants it for longer; rebinding as well
+	Decline    Kind = "decline"     // found somebody else at the address
+	Release    Kind = "release"     // gives the address back
+	Inform     Kind = "inform"      // has an address and asks for the rest
+)
+
+// A Request is one client message, decoded and checked.
+type Request struct {
+	Kind     Kind
+	MAC      lease.MAC
+	Wanted   netip.Addr // option 50, zero without
+	Current  netip.Addr // ciaddr, zero when the client has no address
+	Server   netip.Addr // option 54: the server it speaks to, zero without
+	Firmware Firmware   // of a boot ROM or boot loader, NoFirmware of anything else
+	IPXE     bool
+
+	packet *dhcpv4.DHCPv4 // what the reply echoes
+}
+
+// Decode reads a packet that arrived at the server's port. The error says why a packet deserves no answer.
+func Decode(b []byte) (Request, error) {
+	p, err := dhcpv4.FromBytes(b)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		// Some ROMs forget the end option; dhcpv4 then says so with this error.
+		p, err = dhcpv4.FromBytes(append(slices.Clip(b), dhcpv4.OptionEnd.Code()))
+	}
+	if err != nil {
+		return Request{}, fmt.Errorf("not a DHCP packet: %w", err)
+	}
+	switch {
+	case p.OpCode != dhcpv4.OpcodeBootRequest:
+		return Request{}, errors.New("a server's reply, not a request")
+	case p.HWType != iana.HWTypeEthernet:
+		return Request{}, fmt.Errorf("hardware type %d: only Ethernet is served", p.HWType)
+	case !p.GatewayIPAddr.IsUnspecified():
+		return Request{}, fmt.Errorf("comes through the relay %s: relays are not served", p.GatewayIPAddr)
+	}
+	mac, err := lease.MACFrom(p.ClientHWAddr)
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{MAC: mac, packet: p, Current: address(p.ClientIPAddr)}
+	if r.Wanted, err = addressOption(p, dhcpv4.OptionRequestedIPAddress); err != nil {
+		return Request{}, err
+	}
+	if r.Server, err = addressOption(p, dhcpv4.OptionServerIdentifier); err != nil {
+		return Request{}, err
+	}
+	if r.Kind, err = kindOf(p, r); err != nil {
+		return Request{}, err
+	}
+	r.Firmware, r.IPXE = firmwareOf(p), isIPXE(p)
+	return r, nil
+}
+
+// kindOf tells the messages apart by RFC 2131 4.3.2: what is a DHCPREQUEST for shows only in its fields.
+func kindOf(p *dhcpv4.DHCPv4, r Request) (Kind, error) {
+	switch t := p.MessageType(); t {
+	case dhcpv4.MessageTypeDiscover:
+		return Discover, nil
+	case dhcpv4.MessageTypeRequest:
+		switch {
+		case r.Server.IsValid() && r.Wanted.IsValid():
+			return Selecting, nil
+		case r.Current.IsValid():
+			return Renewing, nil
+		case r.Wanted.IsValid():
+			return InitReboot, nil
+		default:
+			return "", errors.New("DHCPREQUEST without an address")
+		}
+	case dhcpv4.MessageTypeDecline:
+		if !r.Wanted.IsValid() {
+			return "", errors.New("DHCPDECLINE without an address")
+		}
+		return Decline, nil
+	case dhcpv4.MessageTypeRelease:
+		if !r.Current.IsValid() {
+			return "", errors.New("DHCPRELEASE without an address")
+		}
+		return Release, nil
+	case dhcpv4.MessageTypeInform:
+		if !r.Current.IsValid() {
+			return "", errors.New("DHCPINFORM without an address")
+		}
+		return Inform, nil
+	case dhcpv4.MessageTypeNone:
+		return "", errors.New("BOOTP without DHCP")
+	default:
+		return "", fmt.Errorf("message type %s is not a client's", t)
+	}
+}
+
+// address returns ip, or the zero Addr for 0.0.0.0.
+func address(ip []byte) netip.Addr {
+	a, ok := netip.AddrFromSlice(ip)
+	if !ok || a.Unmap().IsUnspecified() {
+		return netip.Addr{}
+	}
+	return a.Unmap()
+}
+
+func addressOption(p *dhcpv4.DHCPv4, code dhcpv4.OptionCode) (netip.Addr, error) {
+	v := p.Options.Get(code)
+	if v != nil && len(v) != 4 {
+		return netip.Addr{}, fmt.Errorf("option %d has %d bytes, an address has 4", code.Code(), len(v))
+	}
+	return address(v), nil
+}
+
+// A Firmware is the kind of boot ROM that asks.
+type Firmware string
+
+// Kinds of firmware. Any other value names, for people, one that is not served.
+const (
+	NoFirmware Firmware = ""     // not booting from the network: an installed system, or the client OS
+	BIOS       Firmware = "bios" // PC BIOS
+	UEFIx64    Firmware = "uefi" // 64-bit x86 UEFI
+)
+
+// Served says whether there is a boot loader for the firmware.
+func (f Firmware) Served() bool { return f == BIOS || f == UEFIx64 }
+
+const pxeClass = "PXEClient"
+
+// firmwareOf reads the option 93 (RFC 4578 2.1) of a PXE client, which may name several architectures; the first that
+// is served counts. ROMs without the option still say it in their class: PXEClient:Arch:00007:UNDI:003016.
+func firmwareOf(p *dhcpv4.DHCPv4) Firmware {
+	class := p.ClassIdentifier()
+	archs := p.ClientArch()
+	if strings.HasPrefix(class, "HTTPClient") {
+		return Firmware("UEFI HTTP Boot, " + iana.Archs(archs).String())
+	}
+	rest, pxe := strings.CutPrefix(class, pxeClass)
+	if !pxe {
+		return NoFirmware
+	}
+	if len(archs) == 0 {
+		text, _ := strings.CutPrefix(rest, ":Arch:")
+		text, _, _ = strings.Cut(text, ":")
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return "PXE without an architecture"
+		}
+		archs = []iana.Arch{iana.Arch(n)}
+	}
+	for _, a := range archs {
+		switch a {
+		case iana.INTEL_X86PC:
+			return BIOS
+		case iana.EFI_X86_64, iana.EFI_BC: // in practice both mean x64
+			return UEFIx64
+		}
+	}
+	return Firmware(fmt.Sprintf("%s (architecture %d)", archs[0], archs[0]))
+}
+
+// optionIPXE carries iPXE's encapsulated options; no other client sends it.
+const optionIPXE = 175
+
+// isIPXE detects iPXE of any kind, in a ROM or chained. It sends its user class as the bare word, where RFC 3004 wants a length first.
+func isIPXE(p *dhcpv4.DHCPv4) bool {
+	return p.Options.Has(dhcpv4.GenericOptionCode(optionIPXE)) ||
+		strings.Contains(string(p.Options.Get(dhcpv4.OptionUserClassInformation)), "iPXE")
+}
