@@ -1,0 +1,289 @@
+package format
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"math"
+	"strings"
+)
+
+// Partclone's format 0002: a header, a bitmap of used blocks, the used blocks in ascending order with a checksum
+// after every so many of them. All numbers are little-endian. Offsets in docs/formats.md.
+const (
+	partcloneHeaderLen = 110
+
+	// maxBlockSize is the largest unit that a filesystem is known to use (an NTFS cluster).
+	maxBlockSize = 2 << 20
+	// maxStrip bounds the data under one checksum; Clonezilla uses 10 MiB.
+	maxStrip = 1 << 30
+)
+
+// Checksum modes of partclone.
+const (
+	checksumNone   = 0x00
+	checksumCRC32  = 0x20
+	checksumXXH64  = 0x30
+	checksumXXH128 = 0x31
+)
+
+// A partcloneHeader is the header of a partclone image, format 0002, after validation.
+type partcloneHeader struct {
+	filesystem  string
+	deviceSize  int64 // bytes
+	blocks      int64 // of the filesystem; the bitmap has as many bits
+	used        int64 // blocks in the image
+	blockSize   int64
+	checksum    int   // mode
+	stripBlocks int64 // used blocks under one checksum; 0 without checksums
+	reseed      bool  // each checksum covers its strip only, not all before it as well
+}
+
+// parsePartclone reads a header of partcloneHeaderLen bytes and believes none of it.
+func parsePartclone(b []byte) (partcloneHeader, error) {
+	var h partcloneHeader
+	le := binary.LittleEndian
+	if v := string(b[30:34]); v != "0002" {
+		return h, unsupported("partclone image of version %q", v)
+	}
+	switch le.Uint16(b[34:]) {
+	case 0xC0DE:
+	case 0xDEC0:
+		return h, unsupported("partclone image of a big-endian machine")
+	default:
+		return h, damaged("partclone header: byte order mark is %#x", le.Uint16(b[34:]))
+	}
+	if got, want := ^crc32.ChecksumIEEE(b[:106]), le.Uint32(b[106:]); got != want {
+		return h, damaged("partclone header: checksum is %08x, header says %08x", got, want)
+	}
+	if n := le.Uint32(b[88:]); n != 18 {
+		return h, damaged("partclone header: feature section of %d bytes, want 18", n)
+	}
+	if v := le.Uint16(b[92:]); v != 2 {
+		return h, damaged("partclone header: image version %d, want 2", v)
+	}
+	if m := b[105]; m != 1 {
+		return h, unsupported("partclone image with bitmap mode %d", m)
+	}
+	if b[104] > 1 {
+		return h, damaged("partclone header: reseed flag is %d", b[104])
+	}
+	h.reseed = b[104] == 1
+	if err := h.setGeometry(le.Uint64(b[52:]), le.Uint64(b[60:]), le.Uint64(b[76:]), le.Uint32(b[84:])); err != nil {
+		return h, err
+	}
+	if err := h.setChecksum(int(le.Uint16(b[96:])), int(le.Uint16(b[98:])), int64(le.Uint32(b[100:]))); err != nil {
+		return h, err
+	}
+	return h, h.setFilesystem(b[36:52])
+}
+
+func (h *partcloneHeader) setGeometry(device, blocks, used uint64, blockSize uint32) error {
+	switch {
+	case blockSize < 512 || blockSize > maxBlockSize || blockSize&(blockSize-1) != 0:
+		return damaged("partclone header: block size %d is not a power of two from 512 to %d", blockSize, maxBlockSize)
+	case blocks == 0:
+		return damaged("partclone header: no blocks")
+	case device > math.MaxInt64:
+		return damaged("partclone header: device of %d bytes", device)
+	case blocks > device/uint64(blockSize):
+		return damaged("partclone header: %d blocks of %d bytes do not fit a device of %d bytes", blocks, blockSize, device)
+	case used > blocks:
+		return damaged("partclone header: %d blocks used of %d", used, blocks)
+	case blocks > maxBitmapBlocks:
+		return unsupported("partclone image of %d blocks, more than the %d that are supported", blocks, int64(maxBitmapBlocks))
+	}
+	h.deviceSize, h.blocks, h.used, h.blockSize = int64(device), int64(blocks), int64(used), int64(blockSize)
+	return nil
+}
+
+func (h *partcloneHeader) setChecksum(mode, size int, stripBlocks int64) error {
+	sum, err := newChecksum(mode)
+	if err != nil {
+		return err
+	}
+	switch {
+	case size != sum.size():
+		return damaged("partclone header: checksums of %d bytes in mode %#x, want %d", size, mode, sum.size())
+	case (stripBlocks == 0) != (mode == checksumNone):
+		return damaged("partclone header: %d blocks per checksum in mode %#x", stripBlocks, mode)
+	case stripBlocks > maxStrip/h.blockSize:
+		return damaged("partclone header: %d blocks of %d bytes per checksum", stripBlocks, h.blockSize)
+	}
+	h.checksum, h.stripBlocks = mode, stripBlocks
+	return nil
+}
+
+// setFilesystem takes partclone's name for the filesystem as OpenGnsys writes it: upper case, no spaces.
+func (h *partcloneHeader) setFilesystem(field []byte) error {
+	name, _, _ := bytes.Cut(field, []byte{0})
+	for _, c := range name {
+		if c < ' ' || c > '~' {
+			return damaged("partclone header: filesystem name %q", name)
+		}
+	}
+	h.filesystem = strings.ReplaceAll(strings.ToUpper(string(name)), " ", "")
+	if h.filesystem == "" {
+		return damaged("partclone header: no filesystem name")
+	}
+	return nil
+}
+
+// requiredBytes is the size that a partition must have, as far as the header tells.
+func (h *partcloneHeader) requiredBytes() int64 {
+	if h.filesystem != "NTFS" {
+		return h.deviceSize
+	}
+	// For NTFS the header has the size of the partition, however much the filesystem was shrunk. What NTFS
+	// needs is its clusters and, after them, one sector for the copy of the boot sector, which partclone
+	// leaves out. In whole clusters, but never more than the partition that it comes from.
+	data := h.blocks * h.blockSize
+	need := data + max(512, h.blockSize)
+	if h.deviceSize > data {
+		need = min(need, h.deviceSize)
+	}
+	return need
+}
+
+// A partcloneReader reads a partclone image.
+type partcloneReader struct {
+	in     io.Reader
+	header partcloneHeader
+	used   *bitmap
+
+	block     int64 // where the search for the next used block starts
+	pos, end  int64 // bytes of the partition that come next
+	left      int64 // used bytes that have not come yet
+	sum       checksum
+	stripLeft int64 // used bytes up to the next checksum
+	buf       []byte
+}
+
+// openPartclone reads the header and the bitmap.
+func openPartclone(in io.Reader) (*partcloneReader, error) {
+	var head [partcloneHeaderLen]byte
+	if err := readFull(in, head[:], "partclone header"); err != nil {
+		return nil, err
+	}
+	h, err := parsePartclone(head[:])
+	if err != nil {
+		return nil, err
+	}
+	used, err := readBitmap(in, h.blocks)
+	if err != nil {
+		return nil, err
+	}
+	if used.count != h.used {
+		return nil, damaged("partclone header: says %d used blocks, its bitmap has %d", h.used, used.count)
+	}
+	sum, err := newChecksum(h.checksum)
+	if err != nil {
+		return nil, err
+	}
+	p := &partcloneReader{in: in, header: h, used: used, left: h.used * h.blockSize, sum: sum}
+	p.stripLeft = p.stripBytes()
+	return p, nil
+}
+
+func (p *partcloneReader) describe() Info {
+	return Info{
+		Tool:          Partclone,
+		Filesystem:    p.header.filesystem,
+		RequiredBytes: p.header.requiredBytes(),
+		UsedBytes:     p.header.used * p.header.blockSize,
+		BlockSize:     int(p.header.blockSize),
+	}
+}
+
+// stripBytes is how many used bytes one checksum covers.
+func (p *partcloneReader) stripBytes() int64 {
+	if p.header.stripBlocks == 0 {
+		return math.MaxInt64
+	}
+	return p.header.stripBlocks * p.header.blockSize
+}
+
+func (p *partcloneReader) next() (off int64, data []byte, err error) {
+	if p.pos == p.end {
+		first := p.used.find(p.block, true)
+		if first == p.header.blocks {
+			return 0, nil, p.finish()
+		}
+		p.block = p.used.find(first, false)
+		p.pos, p.end = first*p.header.blockSize, p.block*p.header.blockSize
+	}
+	n := min(p.end-p.pos, MaxRun)
+	if int64(cap(p.buf)) < n {
+		p.buf = make([]byte, max(n, min(MaxRun, int64(2*cap(p.buf)))))
+	}
+	data = p.buf[:n]
+	if err := p.read(data); err != nil {
+		return 0, nil, err
+	}
+	off = p.pos
+	p.pos += n
+	return off, data, nil
+}
+
+// read fills data, and checks each checksum that lies within or right after it.
+func (p *partcloneReader) read(data []byte) error {
+	for len(data) > 0 {
+		part := data[:min(int64(len(data)), p.stripLeft)]
+		if err := readFull(p.in, part, "block data"); err != nil {
+			return err
+		}
+		p.sum.update(part)
+		data = data[len(part):]
+		p.left -= int64(len(part))
+		p.stripLeft -= int64(len(part))
+		if p.stripLeft > 0 && p.left > 0 {
+			continue
+		}
+		if err := p.checkStrip(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkStrip reads a checksum and compares it with that of the data before it.
+func (p *partcloneReader) checkStrip() error {
+	if p.header.checksum == checksumNone {
+		return nil
+	}
+	var got, want [16]byte
+	n := p.sum.size()
+	if err := readFull(p.in, want[:n], "checksum"); err != nil {
+		return err
+	}
+	p.sum.put(got[:n])
+	if got != want {
+		used := p.header.used*p.header.blockSize - p.left
+		return damaged("checksum of the data that ends %d bytes into the used blocks is %x, image says %x", used, got[:n], want[:n])
+	}
+	if p.header.reseed {
+		p.sum.reset()
+	}
+	p.stripLeft = p.stripBytes()
+	return nil
+}
+
+// finish makes sure that nothing follows the last block, which also lets the decompressor check its own end.
+func (p *partcloneReader) finish() error {
+	var b [1]byte
+	n, err := io.ReadFull(p.in, b[:])
+	if n > 0 {
+		return damaged("data follows the last block")
+	}
+	return err
+}
+
+// readFull fills p with what of the image; an early end is damage.
+func readFull(r io.Reader, p []byte, what string) error {
+	_, err := io.ReadFull(r, p)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return damaged("%s: the file is truncated", what)
+	}
+	return err
+}
