@@ -1,0 +1,247 @@
+package roster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"aula/appliance/catalog"
+	"aula/clientos/disk"
+	"aula/clientos/protocol"
+	"aula/imagestore"
+	"aula/imagestore/format"
+)
+
+// An upload is the capture that a PC is sending. The layout waits here for the image, beside which it is published.
+type upload struct {
+	instruction string
+	layout      []byte
+	active      bool // the image is on its way
+}
+
+// capturing tells which computer and instruction a request is about, or answers 403.
+func (r *Roster) capturing(w http.ResponseWriter, req *http.Request) (catalog.Computer, protocol.Instruct, bool) {
+	c, ok := r.member(w, req)
+	if !ok {
+		return catalog.Computer{}, protocol.Instruct{}, false
+	}
+	id := req.PathValue("instruction")
+	in, ok := r.cfg.Work.Entitled(c.ID, id)
+	if !ok || in.Kind != protocol.CreateImage || in.Capture == nil {
+		r.cfg.Log.Warn("capture refused", "computer", c.ID, "instruction", id)
+		fail(w, http.StatusForbidden, protocol.Failure{
+			Code:    protocol.ErrRepository,
+			Problem: fmt.Sprintf("this PC has no instruction %s to make an image", id),
+			Advice:  "start the operation again from the console",
+		})
+		return catalog.Computer{}, protocol.Instruct{}, false
+	}
+	return c, in, true
+}
+
+// serveLayout keeps the layout of a capture.
+func (r *Roster) serveLayout(w http.ResponseWriter, req *http.Request) {
+	c, in, ok := r.capturing(w, req)
+	if !ok {
+		return
+	}
+	p, release := r.patient(http.NewResponseController(w).SetReadDeadline)
+	defer release()
+	body := &patientReader{from: http.MaxBytesReader(w, req.Body, protocol.MaxLayout), patience: p}
+	text, err := io.ReadAll(body)
+	var tooBig *http.MaxBytesError
+	if errors.As(err, &tooBig) {
+		fail(w, http.StatusRequestEntityTooLarge, protocol.Failure{
+			Code: protocol.ErrPartition, Stage: protocol.StageReading,
+			Problem: fmt.Sprintf("the layout of the disk takes more than %d MiB", protocol.MaxLayout>>20),
+			Advice:  "leave less room before the first partition",
+		})
+		return
+	}
+	if err != nil {
+		http.Error(w, "the layout did not arrive whole", http.StatusBadRequest)
+		return
+	}
+	var layout disk.Layout
+	if err := json.Unmarshal(text, &layout); err != nil || layout.Version != 1 {
+		fail(w, http.StatusUnprocessableEntity, protocol.Failure{
+			Code: protocol.ErrFormat, Stage: protocol.StageReading,
+			Problem: fmt.Sprintf("the layout of the disk is not understood (version %d)", layout.Version),
+			Advice:  "restart the PC, so that it runs this server's client OS",
+		})
+		return
+	}
+	if !r.keepLayout(c.ID, in.ID, text) {
+		http.Error(w, "the image of this capture is already being sent", http.StatusConflict)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (r *Roster) keepLayout(computerID, instructionID string, layout []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if up := r.uploads[computerID]; up != nil && up.active {
+		return false
+	}
+	r.uploads[computerID] = &upload{instruction: instructionID, layout: layout}
+	return true
+}
+
+// dropLayout forgets what waited for an image that will not come.
+func (r *Roster) dropLayout(computerID, instructionID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if up := r.uploads[computerID]; up != nil && up.instruction == instructionID && !up.active {
+		delete(r.uploads, computerID)
+	}
+}
+
+// beginUpload returns the layout of a capture whose image begins to arrive.
+func (r *Roster) beginUpload(computerID, instructionID string) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	up := r.uploads[computerID]
+	if up == nil || up.instruction != instructionID {
+		return nil, errors.New("the layout of the disk must come before the image")
+	}
+	if up.active {
+		return nil, errors.New("the image of this capture is already being sent")
+	}
+	up.active = true
+	return up.layout, nil
+}
+
+// endUpload lets the PC try again, from the layout on.
+func (r *Roster) endUpload(computerID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.uploads, computerID)
+}
+
+// serveCapture takes the image of a capture into staging and publishes it. It answers when the image is published
+// or refused. Publishing goes on when the PC goes away after its last byte; it ends when the server stops.
+func (r *Roster) serveCapture(w http.ResponseWriter, req *http.Request) {
+	c, in, ok := r.capturing(w, req)
+	if !ok {
+		return
+	}
+	layout, err := r.beginUpload(c.ID, in.ID)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	defer r.endUpload(c.ID)
+	log := r.cfg.Log.With("computer", c.ID, "instruction", in.ID, "image", in.Capture.Name)
+	p, release := r.patient(http.NewResponseController(w).SetReadDeadline)
+	defer release()
+	img, err := r.publish(c, in, layout, req, &patientReader{from: req.Body, patience: p})
+	if err != nil {
+		status, f := captureFailure(in.Capture.Name, err)
+		log.Error("capture failed", "code", f.Code, "problem", f.Problem, "error", err)
+		r.cfg.Work.CaptureFailed(c.ID, in.ID, f)
+		w.Header().Set("Connection", "close") // what is left of the body is not read
+		fail(w, status, f)
+		return
+	}
+	log.Info("image published", "revision", img.Revision, "bytes", img.FileBytes)
+	r.cfg.Work.Published(c.ID, in.ID, img)
+	w.WriteHeader(http.StatusCreated)
+}
+
+// Errors of a capture that are not the repository's.
+var (
+	errCut      = errors.New("upload was cut")
+	errNoDigest = errors.New("upload ended without the digest of its bytes")
+	errStopping = errors.New("server stopped")
+)
+
+// publish brings the body of a capture to the repository: all of it, or nothing.
+func (r *Roster) publish(c catalog.Computer, in protocol.Instruct, layout []byte, req *http.Request, body *patientReader) (imagestore.Image, error) {
+	staging, err := r.cfg.Images.Stage(in.Capture.Name, imagestore.Source{
+		Computer: c.Name, ComputerID: c.ID, Disk: in.Disk.Number, Partition: in.Partition, SectorSize: in.Disk.SectorSize,
+	})
+	if err != nil {
+		return imagestore.Image{}, err
+	}
+	defer func() {
+		if err := staging.Abort(); err != nil {
+			r.cfg.Log.Warn("remove a broken capture", "instruction", in.ID, "error", err)
+		}
+	}()
+	if err := staging.SetLayout(layout); err != nil {
+		return imagestore.Image{}, err
+	}
+	if _, err := io.Copy(staging, body); err != nil {
+		if body.err != nil && body.err != io.EOF {
+			return imagestore.Image{}, fmt.Errorf("%w after %d bytes: %w", errCut, body.n, body.err)
+		}
+		return imagestore.Image{}, err
+	}
+	digest := req.Trailer.Get(protocol.DigestTrailer)
+	if digest == "" {
+		return imagestore.Image{}, fmt.Errorf("%w after %d bytes", errNoDigest, body.n)
+	}
+	ctx, cancel := r.untilStopped()
+	defer cancel()
+	img, err := staging.Publish(ctx, digest, func(done, total int64) {
+		r.cfg.Work.Publishing(c.ID, in.ID, done, total)
+	})
+	if err != nil && ctx.Err() != nil {
+		return imagestore.Image{}, fmt.Errorf("%w: %w", errStopping, err)
+	}
+	return img, err
+}
+
+// untilStopped returns a context that ends when Run does.
+func (r *Roster) untilStopped() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		select {
+		case <-r.stopping:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// captureFailure says why a capture failed, in words for the console and the PC's screen.
+func captureFailure(image string, err error) (status int, f protocol.Failure) {
+	f = protocol.Failure{Stage: protocol.StagePublishing, Detail: err.Error()}
+	switch {
+	case errors.Is(err, imagestore.ErrNoSpace):
+		f.Code, status = protocol.ErrCacheSize, http.StatusInsufficientStorage
+		f.Problem = fmt.Sprintf("the repository has no room for image %s", image)
+		f.Advice = "remove images that nobody needs, or give the repository a larger disk; the image that was there before is intact"
+	case errors.Is(err, errStopping):
+		f.Code, status = protocol.ErrRepository, http.StatusServiceUnavailable
+		f.Problem = fmt.Sprintf("the server stopped while it checked image %s", image)
+		f.Advice = "create the image again; the one that was there before is intact"
+	case errors.Is(err, errCut), errors.Is(err, errNoDigest):
+		f.Stage = protocol.StageReading
+		f.Code, status = protocol.ErrImage, http.StatusBadRequest
+		f.Problem = fmt.Sprintf("the upload of image %s was cut before its end", image)
+		f.Advice = "check the PC and its network cable and create the image again; the one that was there before is intact"
+	case errors.Is(err, format.ErrCorrupt), errors.Is(err, format.ErrNotImage), errors.Is(err, format.ErrUnsupported):
+		f.Code, status = protocol.ErrImageFile, http.StatusUnprocessableEntity
+		f.Problem = fmt.Sprintf("what arrived as image %s is damaged", image)
+		f.Advice = "create the image again; if that repeats, test the PC's memory and disk"
+	case errors.Is(err, imagestore.ErrBusy):
+		f.Code, status = protocol.ErrLocked, http.StatusConflict
+		f.Problem = fmt.Sprintf("image %s is in use", image)
+		f.Advice = "wait until the operation that uses it has ended"
+	case errors.Is(err, imagestore.ErrBadName):
+		f.Code, status = protocol.ErrFormat, http.StatusBadRequest
+		f.Problem = fmt.Sprintf("%q is no name for an image", image)
+		f.Advice = "use letters, digits, _ . and -"
+	default:
+		f.Code, status = protocol.ErrNotWrite, http.StatusUnprocessableEntity
+		f.Problem = fmt.Sprintf("image %s could not be published", image)
+		f.Advice = "see the server's log; the image that was there before is intact"
+	}
+	return status, f
+}
