@@ -48,7 +48,7 @@ func ApplyLayout(ctx context.Context, d Disk, l Layout) error {
 }
 
 // writeCode writes the boot code around the table, which sfdisk has just written and which is left alone: bytes 0 to 439 of
-// the disk, the gap (with zeros where l has nothing, so that no old boot loader survives) and the BIOS boot partitions.
+// the disk, the gap and the BIOS boot partitions, with zeros where l has nothing, so that no old boot loader survives.
 func writeCode(path string, l Layout, t *table) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -84,12 +84,23 @@ func codeParts(l Layout, t *table) []codePart {
 		}
 		parts = append(parts, codePart{start, gap})
 	}
-	for _, area := range l.BootAreas {
-		if e, ok := t.entry(area.Partition); ok {
-			parts = append(parts, codePart{e.start * int64(t.sectorSize), area.Data})
+	for _, e := range t.entries {
+		if size := e.sectors * int64(t.sectorSize); e.typ == biosBootType && size <= maxBootArea {
+			area := make([]byte, size)
+			copy(area, l.bootArea(e.number))
+			parts = append(parts, codePart{e.start * int64(t.sectorSize), area})
 		}
 	}
 	return parts
+}
+
+func (l Layout) bootArea(partition int) []byte {
+	for _, area := range l.BootAreas {
+		if area.Partition == partition {
+			return area.Data
+		}
+	}
+	return nil
 }
 
 func makeSwaps(ctx context.Context, dev device, swaps []Swap) error {

@@ -91,7 +91,7 @@ func (l Layout) checkAgainst(t *table) error {
 		if !ok || e.typ != biosBootType {
 			return fmt.Errorf("boot code for partition %d, which is no BIOS boot partition", a.Partition)
 		}
-		if size := e.sectors * int64(t.sectorSize); len(a.Data) > maxBootArea || int64(len(a.Data)) > size {
+		if size := e.sectors * int64(t.sectorSize); size > maxBootArea || int64(len(a.Data)) > size {
 			return fmt.Errorf("boot code of %d bytes for partition %d of %d", len(a.Data), a.Partition, size)
 		}
 	}
