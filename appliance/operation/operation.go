@@ -2,14 +2,16 @@
 // per PC, a reason for each failure, and a record that survives a restart of the server at any instant. Only this package
 // commands PCs.
 //
-// The rules by which an operation moves are a pure state machine (events and time in, new state and effects out); the Manager
-// around it stores each state before acting on it. It is not about how bytes move, nor about who may ask.
+// The rules by which an operation moves are a pure state machine (rules.go: events and time in, new state and effects
+// out); the Manager around it stores each state before acting on it. It is not about how bytes move, nor about who may ask.
+//
+// What it guarantees: a restore is Done only when its PC said that it read back every used byte of the image and
+// found it equal; a capture only when the image is published and the PC agrees. A target is always in one of the
+// states below; it leaves an ended one never, and it ends however its PC, the network or the server fail.
 package operation
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"aula/clientos/protocol"
@@ -57,11 +59,11 @@ type Target struct {
 	Stage      string            `json:"stage,omitempty"` // of protocol
 	Bytes      int64             `json:"bytes"`
 	Total      int64             `json:"total"`
-	Rate       int64             `json:"rate"` // byte/s
-	Dirty      bool              `json:"dirty,omitempty"`
+	Rate       int64             `json:"rate"`            // byte/s
+	Dirty      bool              `json:"dirty,omitempty"` // the disk was written to and holds no whole restore
 	Verified   int64             `json:"verified,omitempty"`
 	Failure    *protocol.Failure `json:"failure,omitempty"`
-	Instruct   protocol.Instruct `json:"instruct"`
+	Instruct   protocol.Instruct `json:"instruct"` // without the layout, which is added when it is sent
 	Started    time.Time         `json:"started,omitzero"`
 	Ended      time.Time         `json:"ended,omitzero"`
 }
@@ -71,25 +73,6 @@ var (
 	ErrNotFound = errors.New("no such operation")
 	ErrRefused  = errors.New("operation refused") // wrapped with the reason; nothing was done
 )
-
-// Agents is what the Manager needs of the roster.
-type Agents interface {
-	// Instruct sends an instruction to a connected PC. When it answers nil the PC will report, or lose contact.
-	Instruct(computerID string, in protocol.Instruct) error
-	Cancel(computerID, instructionID string) error
-	// Settle tells the PC that the verdict on an instruction is stored.
-	Settle(computerID, instructionID string) error
-	Connected(computerID string) bool
-}
-
-// A Config gives a Manager what it works with. (The concrete stores are appliance/catalog and imagestore.)
-type Config struct {
-	Agents  Agents
-	Changed func(id string) // called after each change of an operation; must not block; may be nil
-	Log     *slog.Logger
-	// LostAfter is how long a silent PC stays LostContact before its target ends Incomplete; 10 min when zero.
-	LostAfter time.Duration
-}
 
 // A CaptureRequest asks for an image of one partition.
 type CaptureRequest struct {
@@ -117,39 +100,31 @@ type Preflight struct {
 	Failure    *protocol.Failure `json:"failure,omitempty"`
 }
 
-// A Manager runs operations. Its methods are safe for concurrent use.
-type Manager struct{}
-
-// PreflightRestore tells what Restore would do, and does nothing.
-func (m *Manager) PreflightRestore(ctx context.Context, r RestoreRequest) ([]Preflight, error) {
-	return nil, nil
+// ended tells whether a state is final.
+func ended(state string) bool {
+	switch state {
+	case Done, Failed, Cancelled, Incomplete:
+		return true
+	}
+	return false
 }
 
-// Capture starts a CreateImage operation.
-func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (Operation, error) {
-	return Operation{}, nil
+// isPower tells whether a kind of operation is over as soon as the PC obeys.
+func isPower(kind string) bool { return kind == Reboot || kind == BootDisk || kind == PowerOff }
+
+// overall is the state of an operation whose targets are in the given states: the one that wants most attention, when all
+// ended.
+func overall(states []string) string {
+	all := Done
+	for _, state := range states {
+		if !ended(state) {
+			return Running
+		}
+		if gravity[state] > gravity[all] {
+			all = state
+		}
+	}
+	return all
 }
 
-// Restore starts a RestoreImage operation; PCs that fail the pre-flight are in it as Failed and are not touched.
-func (m *Manager) Restore(ctx context.Context, actor string, r RestoreRequest) (Operation, error) {
-	return Operation{}, nil
-}
-
-// Power starts a Reboot, BootDisk or PowerOff operation.
-func (m *Manager) Power(ctx context.Context, actor, kind string, computerIDs []string) (Operation, error) {
-	return Operation{}, nil
-}
-
-// Cancel asks every PC of an operation that has not ended to stop.
-func (m *Manager) Cancel(ctx context.Context, id string) error { return nil }
-
-// Operation returns one.
-func (m *Manager) Operation(id string) (Operation, error) { return Operation{}, ErrNotFound }
-
-// Operations returns the newest first, at most limit of them.
-func (m *Manager) Operations(limit int) []Operation { return nil }
-
-// Current returns the operation that has the PC now, if any.
-func (m *Manager) Current(computerID string) (Operation, Target, bool) {
-	return Operation{}, Target{}, false
-}
+var gravity = map[string]int{Done: 0, Cancelled: 1, Incomplete: 2, Failed: 3}

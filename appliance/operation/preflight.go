@@ -1,0 +1,250 @@
+package operation
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"aula/appliance/catalog"
+	"aula/clientos/disk"
+	"aula/clientos/protocol"
+	"aula/imagestore"
+)
+
+// The server's pre-flight: what the inventory tells before anything is sent. The agent checks all of it again on the real
+// disk, which may have changed since.
+
+// A restorePlan is what a restore needs of the repository.
+type restorePlan struct {
+	request    RestoreRequest
+	image      imagestore.Image
+	layout     *disk.Layout // nil when it is not applied
+	partitions []disk.Partition
+}
+
+// check is the pre-flight of one PC and the disk that it would write.
+func (p restorePlan) check(pc catalog.Computer, online bool) (Preflight, disk.Ref) {
+	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}}
+	d, f := findDisk(pc, online, p.request.Disk)
+	if f != nil {
+		result.Failure = f
+		return result, disk.Ref{}
+	}
+	result.Disk = describeDisk(d)
+	switch {
+	case p.layout != nil:
+		result.Failure = p.checkLayout(d)
+		for _, partition := range d.Partitions {
+			if !partition.Extended() {
+				result.Loses = append(result.Loses, describePartition(partition))
+			}
+		}
+	default:
+		partition, f := findPartition(pc, d, p.request.Partition)
+		if result.Failure = f; f == nil {
+			result.Failure = p.checkPartition(d, partition)
+			result.Loses = append(result.Loses, describePartition(partition))
+		}
+	}
+	if result.Failure != nil {
+		result.Loses = []string{}
+	}
+	return result, d.Ref()
+}
+
+func (p restorePlan) checkPartition(d disk.Disk, partition disk.Partition) *protocol.Failure {
+	if f := p.checkSector(d); f != nil {
+		return f
+	}
+	if need := p.image.Info.RequiredBytes; partition.Bytes < need {
+		return refusal(protocol.ErrSize,
+			fmt.Sprintf("disk %d partition %d has %s and image %s needs %s: %s are missing", d.Number, partition.Number,
+				size(partition.Bytes), p.image.Name, size(need), size(need-partition.Bytes)),
+			"make the partition larger, or apply the layout of the image's disk to the whole disk")
+	}
+	return nil
+}
+
+func (p restorePlan) checkLayout(d disk.Disk) *protocol.Failure {
+	if f := p.checkSector(d); f != nil {
+		return f
+	}
+	if err := p.layout.Fits(d); err != nil {
+		return diskFailure(err)
+	}
+	i := slices.IndexFunc(p.partitions, func(q disk.Partition) bool { return q.Number == p.request.Partition })
+	if i < 0 || p.partitions[i].Extended() {
+		return refusal(protocol.ErrNotFound,
+			fmt.Sprintf("the layout beside image %s has no partition %d for data", p.image.Name, p.request.Partition),
+			"choose one of "+numbers(p.partitions))
+	}
+	if have, need := p.partitions[i].Bytes, p.image.Info.RequiredBytes; have < need {
+		return refusal(protocol.ErrSize,
+			fmt.Sprintf("partition %d of the layout has %s and image %s needs %s", p.request.Partition, size(have), p.image.Name, size(need)),
+			"choose the partition that the image was captured from")
+	}
+	return nil
+}
+
+// checkSector refuses a disk with other sectors than the image's: filesystems and boot sectors count in them.
+func (p restorePlan) checkSector(d disk.Disk) *protocol.Failure {
+	if want := p.image.Source.SectorSize; want != 0 && d.SectorSize != want {
+		return refusal(protocol.ErrPartition,
+			fmt.Sprintf("disk %d has sectors of %d bytes and image %s comes from a disk with sectors of %d bytes", d.Number, d.SectorSize, p.image.Name, want),
+			"use an image captured from a disk with the same sector size")
+	}
+	return nil
+}
+
+// checkCapture is the pre-flight of a capture; free is the room in the repository.
+func checkCapture(pc catalog.Computer, online bool, r CaptureRequest, free int64) (disk.Ref, *protocol.Failure) {
+	d, f := findDisk(pc, online, r.Disk)
+	if f != nil {
+		return disk.Ref{}, f
+	}
+	partition, f := findPartition(pc, d, r.Partition)
+	if f != nil {
+		return disk.Ref{}, f
+	}
+	switch {
+	case partition.Filesystem == "":
+		return disk.Ref{}, refusal(protocol.ErrFilesystem,
+			fmt.Sprintf("disk %d partition %d of %s holds no filesystem that is known", d.Number, partition.Number, pc.Name),
+			"choose a partition with a filesystem, such as "+filesystems(d))
+	case strings.Contains(partition.Filesystem, "SWAP"):
+		return disk.Ref{}, refusal(protocol.ErrFilesystem,
+			fmt.Sprintf("disk %d partition %d of %s is swap space, which holds no files", d.Number, partition.Number, pc.Name),
+			"choose a partition with a filesystem; swap is kept with the disk's layout")
+	}
+	if need := estimate(partition.Used); need > free {
+		return disk.Ref{}, refusal(protocol.ErrCacheSize,
+			fmt.Sprintf("the image of disk %d partition %d of %s will take about %s and the repository has room for %s", d.Number, partition.Number,
+				pc.Name, size(need), size(max(free, 0))),
+			"remove images that are not needed, or give the repository a larger disk")
+	}
+	return d.Ref(), nil
+}
+
+// estimate is the size of an image of used bytes: OpenGnsys counts 0.65 of them for a compressed image. It is 0 when used is not
+// known; the repository then stops the capture before its disk is full.
+func estimate(used int64) int64 { return max(used, 0) / 100 * 65 }
+
+// findDisk returns a disk of a PC that obeys.
+func findDisk(pc catalog.Computer, online bool, number int) (disk.Disk, *protocol.Failure) {
+	if f := reachable(pc, online); f != nil {
+		return disk.Disk{}, f
+	}
+	i := slices.IndexFunc(pc.Inventory.Disks, func(d disk.Disk) bool { return d.Number == number })
+	if i < 0 {
+		return disk.Disk{}, refusal(protocol.ErrNotFound,
+			fmt.Sprintf("%s has no disk %d: it has %s", pc.Name, number, count(len(pc.Inventory.Disks), "disk")),
+			"look whether the disk is connected and switched on in the firmware's set-up")
+	}
+	if d := pc.Inventory.Disks[i]; d.Bytes > 0 {
+		return d, nil
+	}
+	return disk.Disk{}, refusal(protocol.ErrNotFound, fmt.Sprintf("disk %d of %s holds nothing: it is an empty card reader or broken", number, pc.Name),
+		"choose another disk")
+}
+
+func findPartition(pc catalog.Computer, d disk.Disk, number int) (disk.Partition, *protocol.Failure) {
+	partition, ok := d.Partition(number)
+	switch {
+	case !ok && len(d.Partitions) == 0:
+		return disk.Partition{}, refusal(protocol.ErrNotFound, fmt.Sprintf("disk %d of %s has no partitions", d.Number, pc.Name),
+			"apply the layout of the image's disk to it")
+	case !ok:
+		return disk.Partition{}, refusal(protocol.ErrNotFound, fmt.Sprintf("disk %d of %s has no partition %d", d.Number, pc.Name, number),
+			"choose one of "+numbers(d.Partitions))
+	case partition.Extended():
+		return disk.Partition{}, refusal(protocol.ErrPartition,
+			fmt.Sprintf("disk %d partition %d of %s is the container of the logical partitions", d.Number, number, pc.Name),
+			"choose one of "+numbers(d.Partitions))
+	}
+	return partition, nil
+}
+
+// reachable tells why a PC cannot be commanded now.
+func reachable(pc catalog.Computer, online bool) *protocol.Failure {
+	switch {
+	case pc.State != catalog.Accepted:
+		return refusal(protocol.ErrGeneric, "the PC waits to be accepted", "accept it into a classroom first")
+	case !online:
+		return refusal(protocol.ErrGeneric, pc.Name+" is not connected", "switch it on and let it boot from the network")
+	}
+	return nil
+}
+
+// refusal is a failure of the pre-flight.
+func refusal(code int, problem, advice string) *protocol.Failure {
+	return &protocol.Failure{Code: code, Stage: protocol.StagePreflight, Problem: problem, Advice: advice}
+}
+
+// diskFailure is what clientos/disk says, as a failure.
+func diskFailure(err error) *protocol.Failure {
+	f := refusal(protocol.ErrPartition, err.Error(), "create the image again")
+	if e, ok := errors.AsType[*disk.Error](err); ok {
+		f.Advice, f.Detail = cmp.Or(e.Advice, f.Advice), e.Detail
+		if e.Kind == disk.TooSmall {
+			f.Code = protocol.ErrSize
+		}
+	}
+	return f
+}
+
+func describeDisk(d disk.Disk) string {
+	return fmt.Sprintf("%s, serial %s, %s", cmp.Or(d.Model, "disk of unknown model"), cmp.Or(d.Serial, "unknown"), size(d.Bytes))
+}
+
+func describePartition(p disk.Partition) string {
+	text := fmt.Sprintf("partition %d: ", p.Number)
+	if p.Filesystem == "" {
+		return text + size(p.Bytes) + ", content unknown"
+	}
+	text += p.Filesystem
+	if p.Label != "" {
+		text += fmt.Sprintf(" %q", p.Label)
+	}
+	if p.Used < 0 {
+		return text + ", " + size(p.Bytes)
+	}
+	return fmt.Sprintf("%s, %s used of %s", text, size(p.Used), size(p.Bytes))
+}
+
+// numbers lists the partitions that hold data.
+func numbers(partitions []disk.Partition) string {
+	var all []string
+	for _, p := range partitions {
+		if !p.Extended() {
+			all = append(all, fmt.Sprint(p.Number))
+		}
+	}
+	if len(all) == 0 {
+		return "another disk's"
+	}
+	return strings.Join(all, ", ")
+}
+
+func filesystems(d disk.Disk) string {
+	for _, p := range d.Partitions {
+		if p.Filesystem != "" && !strings.Contains(p.Filesystem, "SWAP") {
+			return fmt.Sprintf("%d (%s)", p.Number, p.Filesystem)
+		}
+	}
+	return "one that this disk does not have"
+}
+
+func count(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what
+	case 1:
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// size writes bytes as disks are sold, with the exact figure.
+func size(n int64) string { return disk.FormatBytes(n) }

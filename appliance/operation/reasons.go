@@ -1,0 +1,149 @@
+package operation
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"aula/clientos/protocol"
+)
+
+// The reasons for which a part ends otherwise than Done, in the words that the technician reads.
+
+// during says what the PC was doing.
+func (p part) during() string {
+	switch p.Stage {
+	case protocol.StagePreflight:
+		return "during its checks"
+	case protocol.StagePartitioning:
+		return "while it was partitioning"
+	case protocol.StageReading:
+		return "in the middle of reading"
+	case protocol.StagePublishing:
+		return "while the image was being published"
+	case protocol.StageWriting:
+		return "in the middle of writing"
+	case protocol.StageVerifying:
+		return "before all of the disk was verified"
+	case protocol.StageFinishing:
+		return "just before the end"
+	}
+	return "before it began"
+}
+
+// aftermath says what is on the disk now.
+func (p part) aftermath() string {
+	switch {
+	case p.Instruct.Kind == CreateImage:
+		return "no image was made, earlier ones are as they were"
+	case !p.Dirty:
+		return "nothing was written to its disk"
+	case p.Stage == protocol.StageVerifying, p.Stage == protocol.StageFinishing:
+		return "its partition is written and not verified"
+	case p.Stage == protocol.StagePartitioning:
+		return "its disk may have no partitions"
+	default:
+		return "its partition holds half an image"
+	}
+}
+
+func (p part) again() string {
+	if p.Instruct.Kind == CreateImage {
+		return "run the capture again"
+	}
+	return "run the restore again"
+}
+
+func (p part) failure(code int, problem, advice string) *protocol.Failure {
+	return &protocol.Failure{Code: code, Stage: p.Stage, Problem: problem, Advice: advice}
+}
+
+// restartedPC: power cut, crash or reset button.
+func (p part) restartedPC() *protocol.Failure {
+	return p.failure(protocol.ErrImage, fmt.Sprintf("the PC restarted %s: %s", p.during(), p.aftermath()), p.again())
+}
+
+// lost: the PC did not come back.
+func (p part) lost(after time.Duration) *protocol.Failure {
+	if p.memory.Send != sent {
+		return p.failure(protocol.ErrGeneric, fmt.Sprintf("the instruction could not be sent to the PC for %s: nothing was done", minutes(after)),
+			"see that it is switched on and has booted from the network, then try again")
+	}
+	aftermath := p.aftermath()
+	if !p.memory.Taken {
+		aftermath = "whether it had begun is not known"
+	}
+	return p.failure(protocol.ErrImage, fmt.Sprintf("the PC fell silent %s and did not come back within %s: %s", p.during(), minutes(after), aftermath),
+		"look at its screen, its power and its network cable, then "+p.again())
+}
+
+func (p part) notTaken() *protocol.Failure {
+	return p.failure(protocol.ErrGeneric, fmt.Sprintf("the PC was sent the instruction %d times and did not begin", p.memory.Tries),
+		"restart the PC, then try again")
+}
+
+func (p part) notObeyed() *protocol.Failure {
+	return p.failure(protocol.ErrGeneric, "the PC was sent the instruction and is still there", "use its power button")
+}
+
+func (p part) notVerified() *protocol.Failure {
+	return p.failure(protocol.ErrImage,
+		fmt.Sprintf("verified %d of %d bytes: the disk is not proved to hold the image", p.Verified, p.Instruct.Image.UsedBytes),
+		"run the restore again; if it fails again on this PC only, replace its disk")
+}
+
+func (p part) unconfirmed() *protocol.Failure {
+	return p.failure(protocol.ErrGeneric,
+		fmt.Sprintf("the PC was gone before it confirmed the end; revision %d of the image is published and whole", p.memory.Published),
+		"use the image, or capture it again to be sure of what it was taken from")
+}
+
+// cancelledLate explains a cancelled capture that is an image all the same.
+func (p part) cancelledLate() *protocol.Failure {
+	if p.memory.Published == 0 {
+		return nil
+	}
+	return p.failure(protocol.ErrGeneric,
+		fmt.Sprintf("it was cancelled too late: revision %d of the image is published and whole", p.memory.Published),
+		"remove the image if it is not wanted")
+}
+
+func (p part) serverRestarted() *protocol.Failure {
+	return p.failure(protocol.ErrRepository, "the server restarted before it had published the image: "+p.aftermath(), p.again())
+}
+
+func (p part) neverPublished(after time.Duration) *protocol.Failure {
+	return p.failure(protocol.ErrNotWrite, fmt.Sprintf("the PC has sent the image and the server did not publish it within %s", minutes(after)),
+		"look at the server's log and at its repository disk, then "+p.again())
+}
+
+// completed is what the PC or the repository said, with what it left out.
+func (p part) completed(said *protocol.Failure) *protocol.Failure {
+	f := protocol.Failure{}
+	if said != nil {
+		f = *said
+	}
+	f.Code = cmp.Or(f.Code, protocol.ErrGeneric)
+	f.Stage = cmp.Or(f.Stage, p.Stage)
+	f.Problem = cmp.Or(f.Problem, "the PC gave up and did not say why")
+	f.Advice = cmp.Or(f.Advice, "look at the PC's screen, then try again")
+	return &f
+}
+
+// unreadable is a target whose standing the record does not tell.
+func (p part) unreadable(err error) *protocol.Failure {
+	f := p.failure(protocol.ErrGeneric, "the server's record of this PC's part was damaged: how it ended is not known", "look at the PC, then try again")
+	f.Detail = err.Error()
+	return f
+}
+
+// minutes writes a time as people say it.
+func minutes(d time.Duration) string {
+	if d == time.Minute {
+		return "1 minute"
+	}
+	if d%time.Minute == 0 {
+		return fmt.Sprintf("%d minutes", d/time.Minute)
+	}
+	return d.String()
+}

@@ -1,0 +1,192 @@
+package operation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"aula/appliance/catalog"
+)
+
+// An operation is kept in several records, so that a change of one of 500 PCs does not write the plan of them all again:
+//
+//	ID              the plan: the Operation as it was when it was planned, written once
+//	ID.COMPUTER     how it stands on that PC, written at each change; the id is that of the instruction
+//
+// State, end and revision of the operation as a whole are computed from the PCs'.
+
+// A standing is the record of one PC's part. Its Instruct is empty: the plan has it.
+type standing struct {
+	Target Target `json:"target"`
+	Memory memory `json:"memory"`
+}
+
+func encodePlan(op Operation) ([]byte, error) { return json.Marshal(op) }
+
+func decodePlan(id string, data []byte) (Operation, error) {
+	var op Operation
+	if err := json.Unmarshal(data, &op); err != nil {
+		return Operation{}, err
+	}
+	switch op.Kind {
+	case CreateImage, RestoreImage, Reboot, BootDisk, PowerOff:
+	default:
+		return Operation{}, fmt.Errorf("unknown kind %q", op.Kind)
+	}
+	if op.ID != id || !isID(id) {
+		return Operation{}, fmt.Errorf("it says that it is operation %q", op.ID)
+	}
+	if len(op.Targets) == 0 {
+		return Operation{}, errors.New("it has no computers")
+	}
+	seen := make(map[string]bool, len(op.Targets))
+	for _, t := range op.Targets {
+		if t.Instruct.ID != instructionID(id, t.ComputerID) || seen[t.ComputerID] {
+			return Operation{}, fmt.Errorf("computer %q has instruction %q", t.ComputerID, t.Instruct.ID)
+		}
+		seen[t.ComputerID] = true
+		if err := checkState(t); err != nil {
+			return Operation{}, err
+		}
+		if ended(t.State) { // refused by the pre-flight: it was never to be sent
+			continue
+		}
+		if err := t.Instruct.Check(); err != nil {
+			return Operation{}, err
+		}
+		if t.Instruct.Kind != op.Kind {
+			return Operation{}, fmt.Errorf("instruction %s is a %s", t.Instruct.ID, t.Instruct.Kind)
+		}
+	}
+	return op, nil
+}
+
+func encodeStanding(p part) ([]byte, error) {
+	s := standing{Target: p.Target, Memory: p.memory}
+	s.Target.Instruct = Target{}.Instruct
+	return json.Marshal(s)
+}
+
+// decodeStanding lays a record over the part that the plan made.
+func decodeStanding(planned Target, data []byte) (part, error) {
+	var s standing
+	if err := json.Unmarshal(data, &s); err != nil {
+		return part{}, err
+	}
+	if s.Target.ComputerID != planned.ComputerID {
+		return part{}, fmt.Errorf("it is of computer %q", s.Target.ComputerID)
+	}
+	if err := checkState(s.Target); err != nil {
+		return part{}, err
+	}
+	switch s.Memory.Send {
+	case unsent, sending, sent:
+	default:
+		return part{}, fmt.Errorf("unknown delivery %q", s.Memory.Send)
+	}
+	s.Target.Instruct = planned.Instruct
+	s.Target.Name = planned.Name
+	return part{Target: s.Target, memory: s.Memory}, nil
+}
+
+func checkState(t Target) error {
+	switch t.State {
+	case Waiting, Running, LostContact, Done, Cancelled, Incomplete:
+		return nil
+	case Failed:
+		if t.Failure == nil {
+			return fmt.Errorf("computer %q failed without a reason", t.ComputerID)
+		}
+		return nil
+	}
+	return fmt.Errorf("computer %q is in unknown state %q", t.ComputerID, t.State)
+}
+
+// matters tells whether what an event changed must be stored before it is acted upon; the rest is progress.
+func matters(before, after part) bool {
+	return before.State != after.State || before.Dirty != after.Dirty || before.Failure != after.Failure ||
+		before.weighty() != after.weighty()
+}
+
+// weighty is the memory without what a restart of the server may lose.
+func (p part) weighty() memory {
+	w := p.memory
+	w.Seq, w.Heard, w.GivenUpAt, w.Expelled, w.Publishing = 0, time.Time{}, time.Time{}, false, false
+	if w.Send == sent && !isPower(p.Instruct.Kind) {
+		w.Send = sending // whether it arrived, the PC says when it comes back
+	}
+	return w
+}
+
+// shows tells whether people see what an event changed.
+func shows(before, after part) bool {
+	a, b := before.Target, after.Target
+	return a.State != b.State || a.Stage != b.Stage || a.Bytes != b.Bytes || a.Total != b.Total || a.Rate != b.Rate ||
+		a.Dirty != b.Dirty || a.Verified != b.Verified || a.Failure != b.Failure || before.memory.Published != after.memory.Published
+}
+
+// instructionID is the identifier of one PC's instruction; operations and computers have no dot in theirs.
+func instructionID(operationID, computerID string) string { return operationID + "." + computerID }
+
+// idTime is the first half of an operation's ID: UTC, to the millisecond.
+const idTime = "20060102T150405.000"
+
+// newID makes an ID that sorts after last, whatever the clock says.
+func newID(now time.Time, last string, suffix string) string {
+	now = now.UTC().Truncate(time.Millisecond)
+	if t, err := timeOf(last); err == nil && !now.After(t) {
+		now = t.Add(time.Millisecond)
+	}
+	return strings.Replace(now.Format(idTime), ".", "", 1) + "-" + suffix
+}
+
+func timeOf(id string) (time.Time, error) {
+	stamp, _, ok := strings.Cut(id, "-")
+	if !ok || len(stamp) != len(idTime)-1 {
+		return time.Time{}, fmt.Errorf("%q is no operation's identifier", id)
+	}
+	return time.Parse(idTime, stamp[:len(stamp)-3]+"."+stamp[len(stamp)-3:])
+}
+
+func isID(id string) bool {
+	_, err := timeOf(id)
+	return err == nil && !strings.Contains(id, ".")
+}
+
+// A stored operation is what the records say of one.
+type stored struct {
+	op        Operation
+	standings map[string][]byte // by instruction
+}
+
+// readRecords reads all operations in the order of their IDs. It answers too what cannot be read and what belongs to no
+// operation.
+func readRecords(store Store) (all []stored, unreadable map[string]error, err error) {
+	unreadable = make(map[string]error)
+	byID := make(map[string]*stored)
+	err = store.EachRecord(catalog.Operations, func(id string, data []byte) error {
+		if operation, _, ok := strings.Cut(id, "."); ok { // ids sort so that the plan comes first
+			if s := byID[operation]; s != nil {
+				s.standings[id] = data
+			} else {
+				unreadable[id] = errors.New("it belongs to no operation")
+			}
+			return nil
+		}
+		op, err := decodePlan(id, data)
+		if err != nil {
+			unreadable[id] = err
+			return nil
+		}
+		byID[id] = &stored{op: op, standings: make(map[string][]byte)}
+		return nil
+	})
+	for _, s := range byID {
+		all = append(all, *s)
+	}
+	slices.SortFunc(all, func(a, b stored) int { return strings.Compare(a.op.ID, b.op.ID) })
+	return all, unreadable, err
+}

@@ -1,0 +1,432 @@
+package operation
+
+import (
+	"time"
+
+	"aula/clientos/protocol"
+	"aula/imagestore"
+)
+
+// Times of the rules.
+const (
+	// silenceLimit is how long a connected PC may say nothing about its instruction, of which it reports several times a
+	// second, before it counts as lost. With the session's own limit of 30 s, lost contact shows within 60 s.
+	silenceLimit = 45 * time.Second
+	// takeLimit is how long a PC has to take an instruction before it is sent once more: what was sent to a connection
+	// that broke at that instant never arrived. An agent that holds an instruction ignores its second copy.
+	takeLimit = 15 * time.Second
+	maxTries  = 3
+	// obeyLimit is how long a PC has to go away after a power instruction.
+	obeyLimit = 2 * time.Minute
+	// excuseLimit is how long the PC has to say why a capture ended that the server gave up: it knows better whether its disk,
+	// the network or the operator broke it off.
+	excuseLimit = 8 * time.Second
+)
+
+// A part is one PC's part in an operation: what people see of it and what the rules remember.
+type part struct {
+	Target
+	memory memory
+}
+
+// memory is what the rules remember of a target.
+type memory struct {
+	Send        delivery          `json:"send,omitempty"`
+	Tries       int               `json:"tries,omitempty"`       // how often the instruction was sent
+	Taken       bool              `json:"taken,omitempty"`       // the PC has reported on it
+	Seq         uint64            `json:"seq,omitempty"`         // of the last report
+	CancelAsked bool              `json:"cancelAsked,omitempty"` //
+	AgentDone   bool              `json:"agentDone,omitempty"`   // capture: the PC says Done
+	Published   int               `json:"published,omitempty"`   // capture: the revision that the server published, 0 for none yet
+	Publishing  bool              `json:"-"`                     // capture: the server reports the progress now
+	GivenUp     *protocol.Failure `json:"givenUp,omitempty"`     // capture: why the server gave it up
+	GivenUpAt   time.Time         `json:"-"`
+	Heard       time.Time         `json:"-"` // last sign of life, or of its end
+	Expelled    bool              `json:"-"` // ended, and told to stop since the PC connected
+}
+
+// A delivery is how far an instruction is on its way to the PC.
+type delivery string
+
+const (
+	unsent  delivery = ""
+	sending delivery = "sending" // stored before it is sent, so that it is never sent unknown to the record
+	sent    delivery = "sent"
+)
+
+// An event is what happens to a target.
+type event interface{ isEvent() }
+
+type (
+	// sendResult ends a delivery that was sending.
+	sendResult struct{ err error }
+	// connected is a new session of the PC, with the report that it holds.
+	connected struct{ running *protocol.Report }
+	// disconnected is the end of the PC's session.
+	disconnected struct{}
+	// reported is a report on the target's instruction.
+	reported struct{ protocol.Report }
+	// publishing is the server's own progress with a capture that has arrived.
+	publishing struct{ done, total int64 }
+	// published is a capture that has become an image.
+	published struct{ imagestore.Image }
+	// captureFailed is a capture that the server could not take or publish.
+	captureFailed struct{ protocol.Failure }
+	// cancelAsked is the operator's wish to stop.
+	cancelAsked struct{}
+	// ticked comes every few seconds; ready says that the PC is connected and holds no other instruction.
+	ticked struct{ ready bool }
+	// restarted is the first event after the server has read its records again.
+	restarted struct{}
+)
+
+func (sendResult) isEvent()    {}
+func (connected) isEvent()     {}
+func (disconnected) isEvent()  {}
+func (reported) isEvent()      {}
+func (publishing) isEvent()    {}
+func (published) isEvent()     {}
+func (captureFailed) isEvent() {}
+func (cancelAsked) isEvent()   {}
+func (ticked) isEvent()        {}
+func (restarted) isEvent()     {}
+
+// An effect is what to do after a step, in this order and only once the step's state is stored.
+type effect int
+
+const (
+	instruct  effect = iota // send the instruction, then bring a sendResult
+	cancel                  // ask the PC to stop
+	settle                  // tell the PC that the verdict is stored
+	resetBoot               // undo the PC's next boot
+)
+
+// rules are the rules by which a part moves. They know no clock and no network.
+type rules struct {
+	lostAfter time.Duration
+}
+
+// step is the part after an event at the time now, and what to do then. It changes nothing that p points to.
+func (r rules) step(p part, ev event, now time.Time) (part, []effect) {
+	if ended(p.State) {
+		return p.afterEnd(ev)
+	}
+	switch ev := ev.(type) {
+	case sendResult:
+		return p.delivered(ev.err, now)
+	case connected:
+		return p.connected(ev.running, now)
+	case disconnected:
+		return p.disconnected(now)
+	case reported:
+		return p.report(ev.Report, now)
+	case publishing:
+		return p.publishing(ev, now), nil
+	case published:
+		return p.published(ev.Image, now)
+	case captureFailed:
+		return p.captureFailed(ev.Failure, now)
+	case cancelAsked:
+		return p.cancel(now)
+	case ticked:
+		return r.tick(p, ev.ready, now)
+	case restarted:
+		return p.restarted(now)
+	}
+	return p, nil
+}
+
+// send begins a delivery.
+func (p part) send() (part, []effect) {
+	p.State, p.memory.Send = Waiting, sending
+	p.memory.Tries++
+	return p, []effect{instruct}
+}
+
+func (p part) delivered(err error, now time.Time) (part, []effect) {
+	if p.memory.Send != sending {
+		return p, nil
+	}
+	if err != nil {
+		p.memory.Send = unsent
+		p.memory.Tries-- // nothing arrived: it does not count as one that the PC ignored
+		if p.memory.CancelAsked {
+			return p.end(Cancelled, nil, now)
+		}
+		return p, nil // a tick sends it when the PC is there
+	}
+	p.memory.Send, p.memory.Heard = sent, now
+	if p.memory.CancelAsked {
+		return p, []effect{cancel}
+	}
+	return p, nil
+}
+
+func (p part) connected(running *protocol.Report, now time.Time) (part, []effect) {
+	if running != nil && running.ID == p.Instruct.ID {
+		return p.holds(*running, now)
+	}
+	p.memory.Heard = now
+	switch {
+	case p.memory.Send == unsent && running == nil:
+		return p.send()
+	case p.memory.Send != sent || p.memory.AgentDone:
+		return p, nil
+	case isPower(p.Instruct.Kind):
+		return p.end(Done, nil, now) // it went away and is back: it obeyed
+	case p.memory.Published > 0:
+		return p.end(Incomplete, p.unconfirmed(), now)
+	case p.memory.GivenUp != nil && !p.memory.CancelAsked:
+		return p.end(Failed, p.memory.GivenUp, now)
+	case p.memory.CancelAsked && !p.Dirty:
+		return p.end(Cancelled, nil, now)
+	case p.memory.Taken:
+		return p.end(Failed, p.restartedPC(), now)
+	case p.memory.Tries < maxTries:
+		return p.send()
+	default:
+		return p.end(Failed, p.notTaken(), now)
+	}
+}
+
+// holds is a PC that came back with the instruction.
+func (p part) holds(running protocol.Report, now time.Time) (part, []effect) {
+	p, effects := p.report(running, now)
+	if ended(p.State) {
+		return p, effects
+	}
+	if !p.memory.AgentDone {
+		p.State = Running // although the report may be one that was heard before
+	}
+	if p.memory.CancelAsked {
+		effects = append(effects, cancel)
+	}
+	return p, effects
+}
+
+func (p part) disconnected(now time.Time) (part, []effect) {
+	switch {
+	case p.memory.Send != sent || p.memory.AgentDone:
+		return p, nil
+	case isPower(p.Instruct.Kind):
+		return p.end(Done, nil, now)
+	default:
+		p.State, p.Rate, p.memory.Heard = LostContact, 0, now
+		return p, nil
+	}
+}
+
+func (p part) report(r protocol.Report, now time.Time) (part, []effect) {
+	if !r.Final() && r.State != protocol.Running {
+		return p, nil
+	}
+	p.memory.Taken, p.memory.Send, p.memory.Heard = true, sent, now
+	p.Dirty = p.Dirty || r.Dirty
+	if p.Started.IsZero() {
+		p.Started = now
+	}
+	// Numbers grow within a boot and an instruction does not outlive one: what is not newer was said before.
+	if r.Seq > p.memory.Seq {
+		p.memory.Seq = r.Seq
+		if !p.memory.AgentDone {
+			p.State = Running
+			p = p.progress(r.Stage, r.Bytes, r.Total, r.Rate, false)
+		}
+	}
+	switch r.State {
+	case protocol.Done:
+		return p.agentDone(r, now)
+	case protocol.Failed:
+		return p.end(Failed, p.completed(r.Failure), now)
+	case protocol.Cancelled:
+		return p.end(Cancelled, p.cancelledLate(), now)
+	}
+	return p, nil
+}
+
+// agentDone is the PC's own verdict, which is believed as far as it proves itself.
+func (p part) agentDone(r protocol.Report, now time.Time) (part, []effect) {
+	switch p.Instruct.Kind {
+	case RestoreImage:
+		p.Verified = r.Verified
+		if want := p.Instruct.Image.UsedBytes; want <= 0 || r.Verified != want {
+			return p.end(Failed, p.notVerified(), now)
+		}
+		p.Dirty = false
+	case CreateImage:
+		p.memory.AgentDone = true
+		switch {
+		case p.memory.GivenUp != nil:
+			return p.end(Failed, p.memory.GivenUp, now)
+		case p.memory.Published == 0:
+			p.State = Running // and the PC is not settled: it holds its verdict until there is ours
+			return p, nil
+		}
+	}
+	return p.end(Done, nil, now)
+}
+
+// progress takes figures, which never go back within a stage.
+func (p part) progress(stage string, done, total, rate int64, server bool) part {
+	if p.memory.Publishing && !server {
+		return p // the bytes are all here: what counts now is what the server does with them
+	}
+	if stage != p.Stage {
+		p.Stage, p.Bytes = stage, 0
+	}
+	p.Bytes, p.Total, p.Rate = max(p.Bytes, done), max(total, 0), max(rate, 0)
+	return p
+}
+
+func (p part) publishing(ev publishing, now time.Time) part {
+	if p.Instruct.Kind != CreateImage {
+		return p
+	}
+	p.memory.Heard, p.memory.Publishing, p.memory.GivenUp = now, true, nil
+	return p.progress(protocol.StagePublishing, ev.done, ev.total, 0, true)
+}
+
+func (p part) published(img imagestore.Image, now time.Time) (part, []effect) {
+	if p.Instruct.Kind != CreateImage || img.Name != p.Instruct.Capture.Name || img.Revision < 1 {
+		return p, nil
+	}
+	p.memory.Published, p.memory.GivenUp = img.Revision, nil
+	if !ended(p.State) && p.memory.AgentDone {
+		return p.end(Done, nil, now)
+	}
+	return p, nil
+}
+
+func (p part) captureFailed(f protocol.Failure, now time.Time) (part, []effect) {
+	if p.Instruct.Kind != CreateImage || p.memory.Published > 0 {
+		return p, nil
+	}
+	p.memory.GivenUp, p.memory.GivenUpAt = p.completed(&f), now
+	if p.memory.AgentDone || p.State == LostContact {
+		return p.end(Failed, p.memory.GivenUp, now) // the PC has nothing to add
+	}
+	return p, nil
+}
+
+func (p part) cancel(now time.Time) (part, []effect) {
+	if p.memory.Send == unsent {
+		return p.end(Cancelled, nil, now)
+	}
+	p.memory.CancelAsked = true
+	if p.memory.Send == sent && p.State != LostContact {
+		return p, []effect{cancel}
+	}
+	return p, nil // it is asked when the PC is there
+}
+
+// restarted settles what the server's own end has changed.
+func (p part) restarted(now time.Time) (part, []effect) {
+	p.memory.Heard = now
+	switch {
+	case p.memory.AgentDone:
+		return p.end(Failed, p.serverRestarted(), now) // the staging is gone with the server that filled it
+	case p.memory.Send == sent:
+		p.State, p.Rate = LostContact, 0
+	case p.memory.CancelAsked:
+		return p.end(Cancelled, nil, now)
+	default:
+		p.memory.Send = unsent // whether it left or not, the PC says when it connects
+	}
+	return p, nil
+}
+
+func (r rules) tick(p part, ready bool, now time.Time) (part, []effect) {
+	quiet := now.Sub(p.memory.Heard)
+	switch {
+	case p.memory.AgentDone:
+		if quiet >= r.lostAfter {
+			return p.end(Incomplete, p.neverPublished(r.lostAfter), now)
+		}
+	case p.memory.GivenUp != nil && now.Sub(p.memory.GivenUpAt) >= excuseLimit:
+		if p.memory.CancelAsked {
+			return p.end(Cancelled, nil, now)
+		}
+		return p.end(Failed, p.memory.GivenUp, now)
+	case p.State == Running:
+		if quiet >= silenceLimit {
+			p.State, p.Rate = LostContact, 0
+		}
+	case quiet >= r.lostAfter:
+		return p.giveUp(ready, r.lostAfter, now)
+	case p.memory.Send == unsent && ready:
+		return p.send()
+	case p.State == Waiting && p.memory.Send == sent && ready:
+		return p.urge(quiet, now)
+	}
+	return p, nil
+}
+
+// giveUp ends a part that was quiet for too long.
+func (p part) giveUp(ready bool, after time.Duration, now time.Time) (part, []effect) {
+	switch {
+	case p.memory.Published > 0:
+		return p.end(Incomplete, p.unconfirmed(), now)
+	case isPower(p.Instruct.Kind) && p.memory.Send == sent && !ready:
+		return p.end(Done, nil, now) // the server restarted while the PC obeyed: it was sent the instruction, and is gone
+	default:
+		return p.end(Incomplete, p.lost(after), now)
+	}
+}
+
+// urge deals with a connected PC that was sent the instruction and says nothing of it.
+func (p part) urge(quiet time.Duration, now time.Time) (part, []effect) {
+	switch {
+	case isPower(p.Instruct.Kind):
+		if quiet >= obeyLimit {
+			return p.end(Incomplete, p.notObeyed(), now)
+		}
+	case p.memory.CancelAsked:
+		if quiet >= takeLimit {
+			return p.end(Cancelled, nil, now)
+		}
+	case quiet >= takeLimit && p.memory.Tries < maxTries:
+		return p.send()
+	case quiet >= silenceLimit:
+		return p.end(Failed, p.notTaken(), now)
+	}
+	return p, nil
+}
+
+// end gives the part its final state.
+func (p part) end(state string, f *protocol.Failure, now time.Time) (part, []effect) {
+	var effects []effect
+	if p.memory.Send == sent {
+		effects = append(effects, settle)
+	}
+	if p.Instruct.Kind == BootDisk && state != Done {
+		effects = append(effects, resetBoot)
+	}
+	p.State, p.Failure, p.Ended, p.Rate = state, f, now, 0
+	return p, effects
+}
+
+// afterEnd answers a PC that still speaks of an instruction with a verdict, which nothing changes any more.
+func (p part) afterEnd(ev event) (part, []effect) {
+	var r *protocol.Report
+	switch ev := ev.(type) {
+	case connected:
+		p.memory.Expelled = false
+		if ev.running != nil && ev.running.ID == p.Instruct.ID {
+			r = ev.running
+		}
+	case reported:
+		r = &ev.Report
+	case published: // the operation failed and yet there is an image: its record says so
+		return p.published(ev.Image, p.Ended)
+	}
+	switch {
+	case r == nil:
+		return p, nil
+	case r.Final():
+		return p, []effect{settle}
+	case p.memory.Expelled:
+		return p, nil
+	}
+	p.memory.Expelled = true
+	return p, []effect{cancel}
+}

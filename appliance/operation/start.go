@@ -1,0 +1,295 @@
+package operation
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"aula/appliance/catalog"
+	"aula/clientos/disk"
+	"aula/clientos/protocol"
+	"aula/imagestore"
+)
+
+// refused wraps the reason for which an operation is not begun.
+func refused(reason error) error { return fmt.Errorf("%w: %w", ErrRefused, reason) }
+
+// PreflightRestore tells what Restore would do, and does nothing.
+func (m *Manager) PreflightRestore(ctx context.Context, r RestoreRequest) ([]Preflight, error) {
+	plan, _, err := m.planRestore(r)
+	if err != nil {
+		return nil, err
+	}
+	computers, err := m.computers(ctx, r.ComputerIDs)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Preflight, len(computers))
+	for i, pc := range computers {
+		results[i], _ = plan.check(pc, m.cfg.Agents.Connected(pc.ID))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range results {
+		if results[i].Failure == nil {
+			results[i].Failure = m.busy(results[i].ComputerID, results[i].Name, RestoreImage)
+		}
+	}
+	return results, nil
+}
+
+// Capture starts a CreateImage operation.
+func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (Operation, error) {
+	if err := imagestore.CheckName(r.Image); err != nil {
+		return Operation{}, refused(err)
+	}
+	computers, err := m.computers(ctx, []string{r.ComputerID})
+	if err != nil {
+		return Operation{}, err
+	}
+	free, err := m.cfg.Images.Free()
+	if err != nil {
+		return Operation{}, refused(fmt.Errorf("room in the repository: %w", err))
+	}
+	ref, f := checkCapture(computers[0], m.cfg.Agents.Connected(r.ComputerID), r, free)
+	if f != nil {
+		return Operation{}, refused(f)
+	}
+	return m.start(Operation{
+		Kind: CreateImage, Actor: actor, Image: r.Image,
+		Targets: []Target{target(computers[0], protocol.Instruct{
+			Kind: CreateImage, Disk: ref, Partition: r.Partition, Capture: &protocol.Capture{Name: r.Image},
+		})},
+	}, nil)
+}
+
+// Restore starts a RestoreImage operation; PCs that fail the pre-flight are in it as Failed and are not touched. A PC
+// that another operation has refuses the whole.
+func (m *Manager) Restore(ctx context.Context, actor string, r RestoreRequest) (Operation, error) {
+	plan, layout, err := m.planRestore(r)
+	if err != nil {
+		return Operation{}, err
+	}
+	computers, err := m.computers(ctx, r.ComputerIDs)
+	if err != nil {
+		return Operation{}, err
+	}
+	img := plan.image
+	op := Operation{Kind: RestoreImage, Actor: actor, Image: img.Name, Revision: img.Revision, Layout: r.Layout}
+	for _, pc := range computers {
+		result, ref := plan.check(pc, m.cfg.Agents.Connected(pc.ID))
+		t := target(pc, protocol.Instruct{
+			Kind: RestoreImage, Disk: ref, Partition: r.Partition,
+			Image: &protocol.Image{
+				Name: img.Name, Revision: img.Revision, FileBytes: img.FileBytes, UsedBytes: img.Info.UsedBytes,
+				RequiredBytes: img.Info.RequiredBytes, Filesystem: img.Info.Filesystem, SectorSize: img.Source.SectorSize,
+			},
+		})
+		if result.Failure != nil {
+			t.State, t.Failure = Failed, result.Failure
+		}
+		op.Targets = append(op.Targets, t)
+	}
+	return m.start(op, layout)
+}
+
+// Power starts a Reboot, BootDisk or PowerOff operation; PCs that are not connected are in it as Failed.
+func (m *Manager) Power(ctx context.Context, actor, kind string, computerIDs []string) (Operation, error) {
+	if !isPower(kind) {
+		return Operation{}, refused(fmt.Errorf("%q is not one of %s, %s and %s", kind, Reboot, BootDisk, PowerOff))
+	}
+	computers, err := m.computers(ctx, computerIDs)
+	if err != nil {
+		return Operation{}, err
+	}
+	op := Operation{Kind: kind, Actor: actor}
+	for _, pc := range computers {
+		t := target(pc, protocol.Instruct{Kind: kind})
+		if f := reachable(pc, m.cfg.Agents.Connected(pc.ID)); f != nil {
+			t.State, t.Failure = Failed, f
+		}
+		op.Targets = append(op.Targets, t)
+	}
+	return m.start(op, nil)
+}
+
+// Cancel asks every PC of an operation that has not ended to stop. Those that have the instruction already end when they
+// say that they stopped.
+func (m *Manager) Cancel(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	j, ok := m.jobs[id]
+	if !ok {
+		m.mu.Unlock()
+		return fmt.Errorf("operation %q: %w", id, ErrNotFound)
+	}
+	changed := m.advance(j.unended(), func(*seat) event { return cancelAsked{} })
+	m.mu.Unlock()
+	m.tell(changed)
+	return nil
+}
+
+func (j *job) unended() []*seat {
+	return slices.DeleteFunc(slices.Clone(j.seats), func(s *seat) bool { return ended(s.State) })
+}
+
+func target(pc catalog.Computer, in protocol.Instruct) Target {
+	return Target{ComputerID: pc.ID, Name: pc.Name, State: Waiting, Instruct: in}
+}
+
+// computers looks the PCs of a request up.
+func (m *Manager) computers(ctx context.Context, ids []string) ([]catalog.Computer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, refused(errors.New("no computers were chosen (choose at least one)"))
+	}
+	computers := make([]catalog.Computer, len(ids))
+	for i, id := range ids {
+		if slices.Contains(ids[:i], id) {
+			return nil, refused(fmt.Errorf("computer %s was chosen twice", id))
+		}
+		pc, err := m.cfg.Computers.Computer(id)
+		if err != nil {
+			return nil, refused(err)
+		}
+		computers[i] = pc
+	}
+	return computers, nil
+}
+
+// planRestore looks up the image, and the JSON of the layout when it is to be applied.
+func (m *Manager) planRestore(r RestoreRequest) (restorePlan, []byte, error) {
+	if r.Disk < 1 || r.Partition < 1 {
+		return restorePlan{}, nil, refused(errors.New("disks and partitions are numbered from 1"))
+	}
+	img, err := m.cfg.Images.Image(r.Image)
+	if err != nil {
+		return restorePlan{}, nil, refused(err)
+	}
+	plan := restorePlan{request: r, image: img}
+	if img.Info.UsedBytes <= 0 || img.Info.RequiredBytes <= 0 {
+		return restorePlan{}, nil, refused(fmt.Errorf("image %s holds no data", img.Name))
+	}
+	if !r.Layout {
+		return plan, nil, nil
+	}
+	data, err := m.cfg.Images.Layout(img.Name, img.Revision)
+	if err != nil {
+		return restorePlan{}, nil, refused(fmt.Errorf("layout of image %s: %w (restore without it, to partitions that exist)", img.Name, err))
+	}
+	layout, err := disk.ParseLayout(data)
+	if err == nil {
+		plan.partitions, err = layout.Partitions()
+	}
+	if err != nil {
+		return restorePlan{}, nil, refused(diskFailure(err))
+	}
+	plan.layout = &layout
+	return plan, data, nil
+}
+
+// busy tells what else has a PC that is wanted for a kind of operation. The caller holds the lock.
+func (m *Manager) busy(computerID, name, kind string) *protocol.Failure {
+	if s, ok := m.active[computerID]; ok {
+		return refusal(protocol.ErrLocked, fmt.Sprintf("%s is busy: %s", name, s.describe()), "wait for it, or cancel that operation")
+	}
+	if _, ok := m.held[computerID]; ok && !isPower(kind) {
+		return refusal(protocol.ErrLocked, name+" still works on an earlier operation, and has been told to stop", "try again in a minute")
+	}
+	return nil
+}
+
+// start stores the plan and sends the instructions, or refuses and does neither.
+func (m *Manager) start(op Operation, layout []byte) (Operation, error) {
+	m.mu.Lock()
+	j, err := m.begin(op, layout)
+	m.mu.Unlock()
+	if err != nil {
+		return Operation{}, err
+	}
+	m.cfg.Changed(j.ID)
+	return j, nil
+}
+
+func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
+	for _, t := range op.Targets {
+		if f := m.busy(t.ComputerID, t.Name, op.Kind); f != nil && !ended(t.State) {
+			return Operation{}, refused(f)
+		}
+	}
+	if err := m.capturedElsewhere(op); err != nil {
+		return Operation{}, refused(err)
+	}
+	m.identify(&op)
+	j := &job{op: op, layout: layout}
+	for _, t := range op.Targets {
+		s := &seat{part: part{Target: t}, job: j}
+		s.memory.Heard = op.Created
+		j.seats = append(j.seats, s)
+	}
+	if m.summarise(j); j.op.State == Running {
+		if m.hold(j); j.release == nil && op.Kind == RestoreImage {
+			return Operation{}, refused(fmt.Errorf("image %s cannot be used now: it is being removed", op.Image))
+		}
+	}
+	if err := m.storePlan(j.op); err != nil {
+		if j.release != nil {
+			j.release()
+		}
+		return Operation{}, fmt.Errorf("operation not begun: %w", err)
+	}
+	m.add(j)
+	m.advance(j.unended(), func(*seat) event { return ticked{ready: true} })
+	m.prune()
+	m.cfg.Log.Info("operation begun", "operation", op.ID, "kind", op.Kind, "actor", op.Actor, "image", op.Image,
+		"computers", len(op.Targets), "unfit", len(op.Targets)-len(j.unended()))
+	return j.snapshot(), nil
+}
+
+func (m *Manager) storePlan(op Operation) error {
+	data, err := encodePlan(op)
+	if err != nil {
+		return err
+	}
+	return m.cfg.Store.PutRecords(catalog.Operations, map[string][]byte{op.ID: data})
+}
+
+// identify gives the operation and its instructions their identifiers and times.
+func (m *Manager) identify(op *Operation) {
+	now := m.cfg.Now()
+	last := ""
+	if len(m.order) > 0 {
+		last = m.order[len(m.order)-1]
+	}
+	var random [2]byte
+	rand.Read(random[:]) // never fails
+	op.ID, op.Created = newID(now, last, hex.EncodeToString(random[:])), now
+	for i := range op.Targets {
+		t := &op.Targets[i]
+		t.Instruct.ID, t.Instruct.Issued = instructionID(op.ID, t.ComputerID), now
+		if ended(t.State) {
+			t.Ended = now
+		}
+	}
+}
+
+// capturedElsewhere refuses a second capture under a name at the same time: which of the two came to be the latest
+// would be chance.
+func (m *Manager) capturedElsewhere(op Operation) error {
+	if op.Kind != CreateImage {
+		return nil
+	}
+	for _, s := range m.active {
+		if s.job.op.Kind == CreateImage && s.job.op.Image == op.Image {
+			return fmt.Errorf("image %s is being captured from %s (wait for it, or choose another name)", op.Image, s.Name)
+		}
+	}
+	return nil
+}
