@@ -1,0 +1,145 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"aula/webui/client"
+)
+
+// A Config says what classroom to start.
+type Config struct {
+	// Aula is the path of the program whose `serve` is the appliance. Required.
+	Aula string
+	// Agent is the command line of the native PCs' agent; the program's own `agent` when empty.
+	Agent []string
+	// Console is the listening socket of the web console, opened outside of Isolate; nil for a console that only the
+	// classroom's PCs can reach.
+	Console *os.File
+	// Settings are added to the appliance's configuration file (TOML).
+	Settings string
+	// RepositoryBytes makes the repository a volume of this size in memory; 0 for a folder.
+	RepositoryBytes int64
+	// Temp is the folder in which the classroom's own folder is made; the machine's temporary folder when empty.
+	// Disks and images are in it.
+	Temp string
+	Log  *slog.Logger
+}
+
+// A Lab is a running classroom. Its methods are safe for concurrent use.
+type Lab struct {
+	cfg    Config
+	folder *folder
+	api    *client.Client
+
+	server struct {
+		sync.Mutex
+		process *child
+	}
+
+	mu       sync.Mutex
+	numbered int
+	owned    []owned // PCs, in the order in which they were added
+	closed   bool
+}
+
+// owned is what the classroom ends when it closes.
+type owned interface{ close() error }
+
+// Start makes a classroom without PCs, starts its appliance and waits until that answers. It must be called on the inside of
+// Isolate, once. ctx bounds the start only; Close ends the classroom.
+func Start(ctx context.Context, cfg Config) (*Lab, error) {
+	if cfg.Temp == "" {
+		cfg.Temp = os.TempDir()
+	}
+	if len(cfg.Agent) == 0 {
+		cfg.Agent = []string{cfg.Aula, "agent"}
+	}
+	if _, err := os.Stat(cfg.Aula); err != nil {
+		return nil, fmt.Errorf("the appliance's program: %w: build it with make", err)
+	}
+	f, err := makeFolder(cfg.Temp)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{cfg: cfg, folder: f}
+	if err := l.start(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Lab) start(ctx context.Context) error {
+	var err error
+	if l.api, err = client.New(filepath.Join(l.Data(), "aula.sock")); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.Images(), 0o700); err != nil {
+		return err
+	}
+	if size := l.cfg.RepositoryBytes; size > 0 {
+		if err := unix.Mount("aula-lab", l.Images(), "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+			return fmt.Errorf("repository in memory: %w", err)
+		}
+	}
+	if err := errors.Join(l.writeConfig(), l.writeLeaseScript()); err != nil {
+		return err
+	}
+	if err := makeBridge(); err != nil {
+		return err
+	}
+	return l.StartServer(ctx)
+}
+
+// Dir is the classroom's folder: disks, logs and the appliance's data.
+func (l *Lab) Dir() string { return l.folder.path }
+
+// Data is the appliance's data folder.
+func (l *Lab) Data() string { return filepath.Join(l.Dir(), "data") }
+
+// Images is the folder of the appliance's repository.
+func (l *Lab) Images() string { return filepath.Join(l.Data(), "images") }
+
+// API is a client of the appliance that may do everything.
+func (l *Lab) API() *client.Client { return l.api }
+
+// own remembers something that Close must end.
+func (l *Lab) own(o owned) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.owned = append(l.owned, o)
+}
+
+// Close cuts the power of every PC, stops the appliance and removes the classroom's folder. It may be called again.
+func (l *Lab) Close() error {
+	l.mu.Lock()
+	all := l.owned
+	l.owned = nil
+	done := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if done {
+		return nil
+	}
+	var errs []error
+	for _, o := range all {
+		errs = append(errs, o.close())
+	}
+	l.stopServer()
+	if l.cfg.RepositoryBytes > 0 {
+		// It is not there when the start failed.
+		if err := unix.Unmount(l.Images(), unix.MNT_DETACH); err != nil && err != unix.EINVAL {
+			errs = append(errs, fmt.Errorf("repository in memory: %w", err))
+		}
+	}
+	// The bridge goes with the namespace; a second classroom in the same namespace needs its name.
+	errs = append(errs, removeBridge(), l.folder.remove())
+	return errors.Join(errs...)
+}
