@@ -1,0 +1,418 @@
+// Package build makes the client OS, the kernel and initramfs that PCs of a classroom boot, and gathers the boot
+// loaders, all from Debian packages.
+//
+// The packages come from the mirrors that this machine's own apt uses, through a private apt with Debian's signatures
+// checked, so that neither the machine's release nor its installed packages matter. recipe.txt lists what is taken
+// and why. The kernel and its modules are left as Debian signed them.
+//
+// The same packages and the same agent give the same bytes on every machine: names are sorted, times are zero, and the
+// tools that make something (zstd, depmod) are those of the packages themselves, not this machine's.
+//
+// Nothing here needs root, and nothing of the packages is installed or configured. What was downloaded and compressed is kept in
+// a cache; a build with nothing changed takes less than a second.
+//
+// The initramfs is two compressed archives, one after the other, as the kernel allows: the base with all that comes from Debian,
+// which takes a minute to compress and seldom changes, and the agent. Its length is a multiple of four bytes, so
+// that an uncompressed archive may be appended.
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"aula/clientos/build/cpio"
+)
+
+// Names of the files in the image folder.
+const (
+	KernelFile    = "vmlinuz"
+	InitramfsFile = "initramfs"
+	ManifestFile  = "manifest.json"
+)
+
+// A Manifest says what a client OS was made of.
+type Manifest struct {
+	Suite    string    `json:"suite"`    // release of Debian, such as trixie
+	Kernel   string    `json:"kernel"`   // release of the kernel, as uname -r says it
+	Packages []Package `json:"packages"` // sorted by name; of the boot loaders too
+	Parts    []Part    `json:"parts"`    // KernelFile and InitramfsFile
+}
+
+// A Part is one file of the client OS.
+type Part struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`   // bytes
+	SHA256 string `json:"sha256"` // hexadecimal
+}
+
+// A Config says where a build finds and puts things. Every path is required.
+type Config struct {
+	Cache   string  // folder for downloads and intermediate results
+	Agent   string  // the agent's static binary, which becomes /init
+	Image   string  // folder for the kernel, the initramfs and the manifest
+	Loaders string  // folder for the boot loaders
+	Mirrors Mirrors // of Debian; the machine's own where empty
+	Update  bool    // ask the mirror for newer packages also when a complete set was downloaded before
+	Log     *slog.Logger
+}
+
+// A builder is one run.
+type builder struct {
+	Config
+	recipe recipe
+	used   map[string]bool // names of compressed archives in the cache that this run used
+}
+
+// Run makes what is missing or out of date.
+func Run(ctx context.Context, cfg Config) error {
+	r, err := parseRecipe(recipeText)
+	if err != nil {
+		return err
+	}
+	if cfg.Cache, err = filepath.Abs(cfg.Cache); err != nil {
+		return err
+	}
+	for _, dir := range []string{cfg.Cache, cfg.Image, cfg.Loaders} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	unlock, err := lock(filepath.Join(cfg.Cache, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	b := &builder{Config: cfg, recipe: r, used: make(map[string]bool)}
+	return b.run(ctx)
+}
+
+// lock waits until no other build uses the cache.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func (b *builder) run(ctx context.Context) error {
+	packages, err := b.packages(ctx)
+	if err != nil {
+		return err
+	}
+	inputs, err := b.inputs(packages)
+	if err != nil {
+		return err
+	}
+	stamp := filepath.Join(b.Cache, "done")
+	if done, err := os.ReadFile(stamp); err == nil && string(done) == inputs && b.complete(packages) {
+		b.Log.Info("client OS is up to date")
+		return nil
+	}
+	if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	root, err := b.sysroot(ctx, packages)
+	if err != nil {
+		return err
+	}
+	if err := b.loaders(root); err != nil {
+		return err
+	}
+	if err := b.image(ctx, root, packages); err != nil {
+		return err
+	}
+	return os.WriteFile(stamp, []byte(inputs), 0o644)
+}
+
+// packages returns the downloaded packages: those of the last build when the recipe wants the same, otherwise fresh ones.
+func (b *builder) packages(ctx context.Context) ([]Package, error) {
+	type locked struct {
+		Wanted   string // what of the recipe decides on the packages
+		Packages []Package
+	}
+	file := filepath.Join(b.Cache, "packages.json")
+	wanted := fmt.Sprint(b.recipe.suite, b.recipe.components, b.recipe.follow, b.recipe.leave, b.recipe.packages())
+	a := &archive{dir: filepath.Join(b.Cache, "apt"), mirrors: b.Mirrors}
+
+	if data, err := os.ReadFile(file); err == nil && !b.Update {
+		var last locked
+		if err := json.Unmarshal(data, &last); err == nil && last.Wanted == wanted && a.have(last.Packages) {
+			return last.Packages, nil
+		}
+	}
+	if a.mirrors.Main == "" {
+		mirrors, err := MachineMirrors(ctx)
+		if err != nil {
+			return nil, err
+		}
+		a.mirrors = mirrors
+	}
+	if a.mirrors.Security == "" {
+		b.Log.Warn("apt on this machine has no source of security updates: the client OS goes without them")
+	}
+	if err := a.setUp(b.recipe); err != nil {
+		return nil, err
+	}
+	b.Log.Info("fetching package lists", "suite", b.recipe.suite)
+	packages, err := a.resolve(ctx, b.recipe)
+	if err != nil {
+		return nil, err
+	}
+	b.Log.Info("downloading packages", "count", len(packages))
+	if err := a.download(ctx, packages); err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(locked{wanted, packages}, "", "\t")
+	if err != nil {
+		return nil, err
+	}
+	return packages, writeFile(file, data)
+}
+
+// inputs is a digest of all that decides the outcome: the packages, the agent, and this program itself.
+func (b *builder) inputs(packages []Package) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, file := range []string{self, b.Agent} {
+		sum, err := fileSHA256(file)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintln(h, sum)
+	}
+	if err := json.NewEncoder(h).Encode(packages); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// complete tells whether all that a build makes is there.
+func (b *builder) complete(packages []Package) bool {
+	m, err := ReadManifest(os.DirFS(b.Image))
+	if err != nil || len(m.Packages) != len(packages) || len(m.Parts) == 0 {
+		return false
+	}
+	for _, part := range m.Parts {
+		if info, err := os.Stat(filepath.Join(b.Image, part.Name)); err != nil || info.Size() != part.Size {
+			return false
+		}
+	}
+	for _, g := range b.recipe.groups {
+		for _, l := range g.loaders {
+			if _, err := os.Stat(filepath.Join(b.Loaders, l.name)); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// ReadManifest reads the manifest of the client OS in an image folder.
+func ReadManifest(image fs.FS) (Manifest, error) {
+	data, err := fs.ReadFile(image, ManifestFile)
+	if err != nil {
+		return Manifest{}, err
+	}
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Manifest{}, fmt.Errorf("%s: %w", ManifestFile, err)
+	}
+	return m, nil
+}
+
+// sysroot returns the packages unpacked, from the cache when they are there.
+func (b *builder) sysroot(ctx context.Context, packages []Package) (sysroot, error) {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(packages); err != nil {
+		return sysroot{}, err
+	}
+	roots := filepath.Join(b.Cache, "roots")
+	name := hex.EncodeToString(h.Sum(nil))[:16]
+	if _, err := os.Stat(filepath.Join(roots, name)); err == nil {
+		return sysroot{filepath.Join(roots, name)}, nil
+	}
+	b.Log.Info("unpacking packages", "count", len(packages))
+	if err := os.MkdirAll(roots, 0o755); err != nil {
+		return sysroot{}, err
+	}
+	if err := removeOthers(roots, nil); err != nil {
+		return sysroot{}, err
+	}
+	return unpack(ctx, filepath.Join(b.Cache, "apt/debs"), packages, filepath.Join(roots, name))
+}
+
+// loaders copies the boot loaders to their folder.
+func (b *builder) loaders(root sysroot) error {
+	for _, g := range b.recipe.groups {
+		for _, l := range g.loaders {
+			data, err := os.ReadFile(root.path(l.path))
+			if err != nil {
+				return fmt.Errorf("boot loader %s: %w", l.name, err)
+			}
+			if err := writeFile(filepath.Join(b.Loaders, l.name), data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// image makes the kernel, the initramfs and the manifest.
+func (b *builder) image(ctx context.Context, root sysroot, packages []Package) error {
+	base, release, err := b.base(ctx, root)
+	if err != nil {
+		return err
+	}
+	agent, err := cpio.DiskFile("init", 0o755, b.Agent)
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	var archives []string
+	for _, entries := range [][]cpio.Entry{base, {agent}} {
+		archive, err := b.compress(ctx, root, packages, entries)
+		if err != nil {
+			return err
+		}
+		archives = append(archives, archive)
+	}
+	if err := removeOthers(filepath.Join(b.Cache, "archives"), b.used); err != nil {
+		return err
+	}
+	kernel, err := b.kernel(root)
+	if err != nil {
+		return err
+	}
+	m := Manifest{Suite: b.recipe.suite, Kernel: release, Packages: packages}
+	for _, part := range []struct {
+		name    string
+		sources []string
+	}{{KernelFile, []string{kernel}}, {InitramfsFile, archives}} {
+		p, err := concatenate(filepath.Join(b.Image, part.name), part.sources)
+		if err != nil {
+			return err
+		}
+		b.Log.Info("made", "part", p.Name, "bytes", p.Size)
+		m.Parts = append(m.Parts, p)
+	}
+	data, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(b.Image, ManifestFile), data)
+}
+
+// kernel is the path of the kernel image in the sysroot.
+func (b *builder) kernel(root sysroot) (string, error) {
+	for _, g := range b.recipe.groups {
+		if g.kernel == "" {
+			continue
+		}
+		found, err := root.glob(g.kernel)
+		if err != nil {
+			return "", err
+		}
+		if len(found) != 1 {
+			return "", fmt.Errorf("packages have %d kernels, want one: %v", len(found), found)
+		}
+		return root.path(found[0]), nil
+	}
+	return "", errors.New("the recipe names no kernel")
+}
+
+// base gathers all of the initramfs but the agent, and tells the release of the kernel.
+func (b *builder) base(ctx context.Context, root sysroot) (entries []cpio.Entry, release string, err error) {
+	dir := filepath.Join(b.Cache, "modules")
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, "", err
+	}
+	modules, err := findModules(root, dir)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := modules.choose(ctx, b.recipe); err != nil {
+		return nil, "", err
+	}
+	t := newTree(root)
+	if err := t.addFiles(b.recipe); err != nil {
+		return nil, "", err
+	}
+	if err := t.addModules(modules); err != nil {
+		return nil, "", err
+	}
+	if err := t.addBusybox(ctx); err != nil {
+		return nil, "", err
+	}
+	b.Log.Info("gathered", "files", len(t.entries), "modules", len(modules.chosen), "kernel", modules.release)
+	return t.list(), modules.release, nil
+}
+
+// compression is the level that a room full of PCs is worth: 6 % smaller than the next one down, and a build does it once.
+var compression = []string{"--ultra", "-20", "--threads=0", "--no-check"}
+
+// compress writes the archive of the entries, compressed, into the cache and returns its path. An archive that was compressed
+// before is not compressed again.
+func (b *builder) compress(ctx context.Context, root sysroot, packages []Package, entries []cpio.Entry) (string, error) {
+	dir := filepath.Join(b.Cache, "archives")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	plain, err := os.CreateTemp(dir, "plain-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(plain.Name())
+	defer plain.Close()
+	h := sha256.New()
+	fmt.Fprintln(h, compression)
+	for _, p := range packages {
+		if p.Name == "zstd" {
+			fmt.Fprintln(h, p.SHA256)
+		}
+	}
+	counter := &counter{}
+	if err := cpio.Write(io.MultiWriter(plain, h, counter), entries); err != nil {
+		return "", err
+	}
+	if err := plain.Close(); err != nil {
+		return "", err
+	}
+	name := hex.EncodeToString(h.Sum(nil))[:32] + ".cpio.zst"
+	b.used[name] = true
+	done := filepath.Join(dir, name)
+	if _, err := os.Stat(done); err == nil {
+		return done, nil
+	}
+	b.Log.Info("compressing", "bytes", counter.n)
+	partial := done + ".partial"
+	args := append(append([]string{}, compression...), "--quiet", "--force", plain.Name(), "-o", partial)
+	if _, err := output(root.command(ctx, "usr/bin/zstd", args...)); err != nil {
+		return "", fmt.Errorf("compress: %w", err)
+	}
+	return done, os.Rename(partial, done)
+}
+
+// A counter counts the bytes written to it.
+type counter struct{ n int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return len(p), nil
+}
