@@ -1,0 +1,369 @@
+package operation
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"aula/appliance/catalog"
+	"aula/clientos/disk"
+	"aula/clientos/protocol"
+	"aula/imagestore"
+	"aula/imagestore/format"
+)
+
+const gb = 1_000_000_000
+
+// A memStore is a Store that survives what a test does to its Manager.
+type memStore struct {
+	mu      sync.Mutex
+	records map[string][]byte
+	full    bool // every write fails
+	writes  int
+}
+
+var errFull = errors.New("no space left on device")
+
+func (s *memStore) PutRecords(kind catalog.RecordKind, data map[string][]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full {
+		return errFull
+	}
+	s.writes++
+	for id, value := range data {
+		s.records[id] = slices.Clone(value)
+	}
+	return nil
+}
+
+func (s *memStore) DeleteRecords(kind catalog.RecordKind, ids ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full {
+		return errFull
+	}
+	for _, id := range ids {
+		delete(s.records, id)
+	}
+	return nil
+}
+
+func (s *memStore) EachRecord(kind catalog.RecordKind, f func(id string, data []byte) error) error {
+	s.mu.Lock()
+	records := maps.Clone(s.records)
+	s.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(records)) {
+		if err := f(id, records[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Agents that write down what they are told.
+type fakeAgents struct {
+	mu      sync.Mutex
+	offline map[string]bool
+	told    []string // "instruct pc1", "cancel pc1" ...
+	sent    map[string]protocol.Instruct
+	hook    func(computerID string) // called by Instruct
+}
+
+func (a *fakeAgents) note(what, computerID string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.offline[computerID] {
+		return errors.New("not connected")
+	}
+	a.told = append(a.told, what+" "+computerID)
+	return nil
+}
+
+func (a *fakeAgents) Instruct(computerID string, in protocol.Instruct) error {
+	if a.hook != nil {
+		a.hook(computerID)
+	}
+	err := a.note("instruct", computerID)
+	if err == nil {
+		err = in.Check()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sent[computerID] = in
+	return err
+}
+
+func (a *fakeAgents) Cancel(computerID, _ string) error { return a.note("cancel", computerID) }
+func (a *fakeAgents) Settle(computerID, _ string) error { return a.note("settle", computerID) }
+
+func (a *fakeAgents) Connected(computerID string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.offline[computerID]
+}
+
+// heard returns what was told since it was last asked.
+func (a *fakeAgents) heard() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	told := a.told
+	a.told = nil
+	slices.Sort(told)
+	return told
+}
+
+type fakeComputers struct {
+	mu       sync.Mutex
+	all      map[string]catalog.Computer
+	nextBoot map[string]string
+}
+
+func (c *fakeComputers) Computer(id string) (catalog.Computer, error) {
+	pc, ok := c.all[id]
+	if !ok {
+		return catalog.Computer{}, fmt.Errorf("computer %s: %w", id, catalog.ErrNotFound)
+	}
+	return pc, nil
+}
+
+func (c *fakeComputers) SetNextBoot(id, target string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nextBoot[id] = target
+	return nil
+}
+
+// A repository with one image of 40 GB for a partition of 60 GB, and its layout.
+type fakeImages struct {
+	mu     sync.Mutex
+	image  imagestore.Image
+	layout []byte
+	free   int64
+	held   []string
+}
+
+func (r *fakeImages) Image(name string) (imagestore.Image, error) {
+	if name != r.image.Name {
+		return imagestore.Image{}, fmt.Errorf("image %s: %w", name, imagestore.ErrNotFound)
+	}
+	return r.image, nil
+}
+
+func (r *fakeImages) Revision(name string, revision int) (imagestore.Image, error) {
+	return r.Image(name)
+}
+
+func (r *fakeImages) Layout(name string, revision int) ([]byte, error) {
+	if r.layout == nil {
+		return nil, imagestore.ErrNotFound
+	}
+	return r.layout, nil
+}
+
+func (r *fakeImages) Free() (int64, error) { return r.free, nil }
+
+func (r *fakeImages) Hold(name string, revision int, holder string) (func(), error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = append(r.held, holder)
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		i := slices.Index(r.held, holder)
+		r.held = slices.Delete(r.held, i, i+1)
+	}), nil
+}
+
+func (r *fakeImages) holders() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.held)
+}
+
+// testPC is an accepted PC with a disk of 500 GB: partition 1 of 60 GB with NTFS, partition 2 swap.
+func testPC(id, name string) catalog.Computer {
+	return catalog.Computer{
+		ID: id, Name: name, State: catalog.Accepted,
+		Inventory: protocol.Inventory{Disks: []disk.Disk{{
+			Number: 1, Model: "Samsung SSD 870", Serial: "S5Y1", Bytes: 500 * gb, SectorSize: 512, Table: "gpt",
+			Partitions: []disk.Partition{
+				{Number: 1, Start: 1 << 20, Bytes: 60 * gb, Filesystem: "NTFS", Label: "Windows", Used: 40 * gb},
+				{Number: 2, Start: 61 * gb, Bytes: 4 * gb, Filesystem: "LINUX-SWAP", Used: -1},
+			},
+		}}},
+	}
+}
+
+func testImage() imagestore.Image {
+	return imagestore.Image{
+		Name: "windows11", Revision: 4, FileBytes: 18 * gb,
+		Info:   format.Info{Filesystem: "NTFS", UsedBytes: 40 * gb, RequiredBytes: 60 * gb},
+		Source: imagestore.Source{SectorSize: 512},
+	}
+}
+
+// testLayout has one partition of 60 GB and needs a little more than that.
+func testLayout() disk.Layout {
+	return disk.Layout{
+		Version: 1, Table: "dos", SectorSize: 512, DiskBytes: 64 * gb,
+		Dump: fmt.Sprintf("label: dos\nlabel-id: 0x1234abcd\ndevice: /dev/sda\nunit: sectors\nsector-size: 512\n\n"+
+			"/dev/sda1 : start=2048, size=%d, type=7, bootable\n", 60*gb/512+1),
+	}
+}
+
+// A bench is a Manager on fakes, whose effects are carried out when the test says so.
+type bench struct {
+	t         *testing.T
+	m         *Manager
+	agents    *fakeAgents
+	store     *memStore
+	computers *fakeComputers
+	images    *fakeImages
+	clock     time.Time
+	changed   int
+	cfg       Config
+}
+
+func newBench(t *testing.T, edit ...func(*Config)) *bench {
+	t.Helper()
+	layout, err := json.Marshal(testLayout())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{
+		t:      t,
+		agents: &fakeAgents{offline: map[string]bool{}, sent: map[string]protocol.Instruct{}},
+		store:  &memStore{records: map[string][]byte{}},
+		computers: &fakeComputers{nextBoot: map[string]string{}, all: map[string]catalog.Computer{
+			"pc1": testPC("pc1", "pc-01"), "pc2": testPC("pc2", "pc-02"), "pc3": testPC("pc3", "pc-03"),
+		}},
+		images: &fakeImages{image: testImage(), layout: layout, free: 100 * gb},
+		clock:  t0,
+	}
+	b.cfg = Config{
+		Agents: b.agents, Store: b.store, Computers: b.computers, Images: b.images,
+		Changed: func(string) { b.changed++ },
+		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now:     func() time.Time { return b.clock },
+	}
+	for _, e := range edit {
+		e(&b.cfg)
+	}
+	b.restart()
+	return b
+}
+
+// restart is a new Manager on what the store holds, as after kill -9.
+func (b *bench) restart() {
+	b.t.Helper()
+	b.images.mu.Lock()
+	b.images.held = nil
+	b.images.mu.Unlock()
+	m, err := New(b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.m = m
+}
+
+// work carries out all effects, as Run would.
+func (b *bench) work() {
+	for {
+		ids := slices.Sorted(maps.Keys(b.m.outbox.waiting))
+		if len(ids) == 0 {
+			return
+		}
+		for _, id := range ids {
+			if e, ok := b.m.outbox.take(id); ok {
+				b.m.carryOut(e)
+			}
+		}
+	}
+}
+
+// passes lets time go by.
+func (b *bench) passes(d time.Duration) {
+	b.clock = b.clock.Add(d)
+	b.m.tick()
+	b.work()
+}
+
+func (b *bench) restore(ids ...string) Operation {
+	b.t.Helper()
+	op, err := b.m.Restore(b.t.Context(), "marta", RestoreRequest{ComputerIDs: ids, Disk: 1, Partition: 1, Image: "windows11"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.work()
+	return op
+}
+
+func (b *bench) capture(id, image string) Operation {
+	b.t.Helper()
+	op, err := b.m.Capture(b.t.Context(), "marta", CaptureRequest{ComputerID: id, Disk: 1, Partition: 1, Image: image})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.work()
+	return op
+}
+
+// reports lets a PC report on its part of an operation.
+func (b *bench) reports(op Operation, id string, r protocol.Report) {
+	r.ID = instructionID(op.ID, id)
+	r.State = cmp.Or(r.State, protocol.Running)
+	b.m.Report(id, r)
+	b.work()
+}
+
+func (b *bench) finishes(op Operation, id string) {
+	b.reports(op, id, protocol.Report{Seq: 1000, State: protocol.Done, Verified: 40 * gb, Dirty: true})
+}
+
+// wantTarget checks how an operation stands on a PC.
+func (b *bench) wantTarget(op Operation, id, state string) Target {
+	b.t.Helper()
+	got, err := b.m.Operation(op.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	i := slices.IndexFunc(got.Targets, func(t Target) bool { return t.ComputerID == id })
+	if i < 0 {
+		b.t.Fatalf("operation %s has no target %s", op.ID, id)
+	}
+	if got.Targets[i].State != state {
+		b.t.Errorf("%s: got %s (%v), want %s", id, got.Targets[i].State, got.Targets[i].Failure, state)
+	}
+	return got.Targets[i]
+}
+
+func (b *bench) wantState(op Operation, state string) Operation {
+	b.t.Helper()
+	got, err := b.m.Operation(op.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if got.State != state {
+		b.t.Errorf("operation: got %s, want %s", got.State, state)
+	}
+	if ended(got.State) != !got.Ended.IsZero() {
+		b.t.Errorf("operation is %s and its end is %v", got.State, got.Ended)
+	}
+	return got
+}
+
+func (b *bench) wantHeard(want ...string) {
+	b.t.Helper()
+	if got := b.agents.heard(); !slices.Equal(got, want) {
+		b.t.Errorf("agents were told %q, want %q", got, want)
+	}
+}
