@@ -15,17 +15,23 @@
 // They are hard links into .revisions/NAME/N/, where the revisions live, complete and read-only. A capture is written to
 // .staging/ID/ and becomes a revision by one rename of its folder, after everything in it is on stable storage and was
 // read again. What is in .staging when a repository is opened is left over from a crash and removed.
+//
+// Removing an image begins with the empty file .revisions/NAME/N.removed: revisions up to N are gone from then on, whatever
+// of them is still on the disk, and their numbers are not given again.
+//
+// A repository belongs to one process, which holds a lock on the file .lock.
 package imagestore
 
 import (
-	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
-
-	"aula/imagestore/format"
 )
 
 // Errors that callers branch on.
@@ -34,96 +40,163 @@ var (
 	ErrBusy     = errors.New("image is in use")
 	ErrNoSpace  = errors.New("repository disk is full")
 	ErrBadName  = errors.New("not a canonical image name")
+	ErrLocked   = errors.New("repository is open in another process")
 )
 
-// An Image is one revision of an image, as its record says.
-type Image struct {
-	Name      string      `json:"name"`     // canonical: letters, digits, _ . -, no leading dot, at most 128
-	Revision  int         `json:"revision"` // from 1
-	Info      format.Info `json:"info"`
-	FileBytes int64       `json:"fileBytes"`
-	MD5       string      `json:"md5"`    // hexadecimal, of the file
-	Blake3    string      `json:"blake3"` // hexadecimal, of the file
-	Created   time.Time   `json:"created"`
-	Source    Source      `json:"source"`
-	HasLayout bool        `json:"hasLayout"`
+const (
+	stagingDir   = ".staging"
+	revisionsDir = ".revisions"
+)
+
+// A Repository is one folder of images. Its methods are safe for concurrent use.
+type Repository struct {
+	dir     string
+	reserve int64
+	log     *slog.Logger
+	folder  *folder
+	lock    *os.File
+	now     func() time.Time
+
+	// commit is held while revisions appear and disappear on the disk; it is taken before mu.
+	commit sync.Mutex
+
+	mu     sync.Mutex
+	images map[string][]Image // revisions, ascending; never empty
+	last   map[string]int     // highest revision number ever given
+	holds  map[hold]string
 }
-
-// A Source says where an image was captured.
-type Source struct {
-	Computer   string `json:"computer,omitempty"` // name
-	ComputerID string `json:"computerID,omitempty"`
-	Disk       int    `json:"disk,omitempty"`
-	Partition  int    `json:"partition,omitempty"`
-	SectorSize int    `json:"sectorSize,omitempty"`
-}
-
-// CheckName answers an error wrapping ErrBadName that says why name is no canonical image name and
-// suggests one that is.
-func CheckName(name string) error { return nil }
-
-// A Repository is one folder of images.
-type Repository struct{}
 
 // Open takes the folder dir, making it if it is missing, removes what a crash left in staging and repairs the
 // links of current revisions. reserve is the number of bytes that captures must leave free on the volume.
-func Open(dir string, reserve int64, log *slog.Logger) (*Repository, error) { return nil, nil }
+// It answers an error wrapping ErrLocked when another process has the repository open. A revision that cannot be
+// read is left where it is, logged, and not among the images.
+func Open(dir string, reserve int64, log *slog.Logger) (*Repository, error) {
+	r, err := open(dir, reserve, log)
+	if err != nil {
+		return nil, fmt.Errorf("opening repository %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+func open(dir string, reserve int64, log *slog.Logger) (*Repository, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockFolder(root)
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	r := &Repository{
+		dir:     dir,
+		reserve: reserve,
+		log:     log,
+		folder:  &folder{root: root},
+		lock:    lock,
+		now:     time.Now,
+		images:  make(map[string][]Image),
+		last:    make(map[string]int),
+		holds:   make(map[hold]string),
+	}
+	if err := r.recover(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close lets another process open the repository. Nothing may be staged any more.
+func (r *Repository) Close() error {
+	return errors.Join(r.lock.Close(), r.folder.root.Close())
+}
 
 // Dir returns the folder.
-func (r *Repository) Dir() string { return "" }
+func (r *Repository) Dir() string { return r.dir }
 
 // Images returns the current revision of every image, by name.
-func (r *Repository) Images() ([]Image, error) { return nil, nil }
+func (r *Repository) Images() ([]Image, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]Image, 0, len(r.images))
+	for _, name := range slices.Sorted(maps.Keys(r.images)) {
+		revisions := r.images[name]
+		list = append(list, revisions[len(revisions)-1])
+	}
+	return list, nil
+}
 
 // Image returns the current revision of one image, or ErrNotFound.
-func (r *Repository) Image(name string) (Image, error) { return Image{}, ErrNotFound }
+func (r *Repository) Image(name string) (Image, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	revisions := r.images[name]
+	if len(revisions) == 0 {
+		return Image{}, fmt.Errorf("%w: %q", ErrNotFound, name)
+	}
+	return revisions[len(revisions)-1], nil
+}
+
+// Revisions returns all revisions of an image, the oldest first, or ErrNotFound.
+func (r *Repository) Revisions(name string) ([]Image, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.images[name]) == 0 {
+		return nil, fmt.Errorf("%w: %q", ErrNotFound, name)
+	}
+	return slices.Clone(r.images[name]), nil
+}
 
 // Revision returns one revision of an image, or ErrNotFound.
-func (r *Repository) Revision(name string, revision int) (Image, error) { return Image{}, ErrNotFound }
+func (r *Repository) Revision(name string, revision int) (Image, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.revision(name, revision)
+}
+
+// revision is Revision with mu held.
+func (r *Repository) revision(name string, revision int) (Image, error) {
+	for _, img := range r.images[name] {
+		if img.Revision == revision {
+			return img, nil
+		}
+	}
+	return Image{}, fmt.Errorf("%w: revision %d of %q", ErrNotFound, revision, name)
+}
 
 // OpenFile opens the image file of a revision for reading. The file stays readable while the image is removed.
-func (r *Repository) OpenFile(name string, revision int) (*os.File, error) { return nil, ErrNotFound }
+func (r *Repository) OpenFile(name string, revision int) (*os.File, error) {
+	return r.openPart(name, revision, imageSuffix)
+}
 
 // OpenChunks opens the chunk index of a revision.
-func (r *Repository) OpenChunks(name string, revision int) (*os.File, error) { return nil, ErrNotFound }
+func (r *Repository) OpenChunks(name string, revision int) (*os.File, error) {
+	return r.openPart(name, revision, chunksSuffix)
+}
 
 // Layout returns the JSON of the disk layout beside a revision, or ErrNotFound.
-func (r *Repository) Layout(name string, revision int) ([]byte, error) { return nil, ErrNotFound }
-
-// Free returns the bytes that captures may still fill: what is free on the volume less the reserve.
-func (r *Repository) Free() (int64, error) { return 0, nil }
-
-// Hold marks a revision as in use by holder (words for people, such as "restore on pc-07") until release is called.
-// A held image cannot be removed.
-func (r *Repository) Hold(name string, revision int, holder string) (release func(), err error) {
-	return func() {}, nil
+func (r *Repository) Layout(name string, revision int) ([]byte, error) {
+	img, err := r.Revision(name, revision)
+	if err != nil {
+		return nil, err
+	}
+	if !img.HasLayout {
+		return nil, fmt.Errorf("%w with a disk layout: revision %d of %q has none", ErrNotFound, revision, name)
+	}
+	return r.folder.readFile(revisionFile(name, revision, layoutSuffix), maxLayout)
 }
 
-// Remove removes an image with all its revisions, or answers ErrBusy wrapped with who holds it.
-func (r *Repository) Remove(name string) error { return nil }
-
-// Stage begins an image. Nothing of it is visible until Publish.
-func (r *Repository) Stage(name string, source Source) (*Staging, error) { return nil, nil }
-
-// A Staging is an image that is being written. It must be ended by Publish or Abort; it is used by one goroutine at a time.
-type Staging struct{}
-
-// Write appends to the image file. Before the volume falls below the reserve it answers ErrNoSpace.
-func (s *Staging) Write(p []byte) (int, error) { return len(p), nil }
-
-// ReadFrom lets io.Copy use large buffers.
-func (s *Staging) ReadFrom(r io.Reader) (int64, error) { return 0, nil }
-
-// SetLayout puts the JSON of the disk's layout beside the image.
-func (s *Staging) SetLayout(layout []byte) error { return nil }
-
-// Publish checks that the bytes written have the BLAKE3 digest blake3 (hexadecimal; what the sender computed), reads
-// the staged file again, decodes it whole, makes the sidecars, brings everything to stable storage and makes it the next
-// revision of the name. progress, when not nil, is told the file bytes read. After an error nothing is visible and
-// the staging is gone.
-func (s *Staging) Publish(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
-	return Image{}, nil
+// openPart opens one of the files of a revision.
+func (r *Repository) openPart(name string, revision int, suffix string) (*os.File, error) {
+	if _, err := r.Revision(name, revision); err != nil {
+		return nil, err
+	}
+	return r.folder.root.Open(revisionFile(name, revision, suffix))
 }
-
-// Abort throws the staging away. It is harmless after Publish.
-func (s *Staging) Abort() error { return nil }

@@ -1,0 +1,284 @@
+package imagestore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// spaceCheck is how many bytes are written between two looks at the free space.
+const spaceCheck = 8 << 20
+
+var errEnded = errors.New("staging has ended")
+
+// A Staging is an image that is being written. It must be ended by Publish or Abort; it is used by one goroutine at a time.
+type Staging struct {
+	repo    *Repository
+	name    string
+	source  Source
+	dir     string // .staging/ID
+	file    *os.File
+	written int64
+	room    int64 // bytes that may be written before the next look at the free space
+	layout  []byte
+	ended   bool
+}
+
+// Stage begins an image. Nothing of it is visible until Publish.
+func (r *Repository) Stage(name string, source Source) (*Staging, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	s, err := r.stage(name, source)
+	if err != nil {
+		return nil, fmt.Errorf("image %s cannot be taken in: %w", name, r.explain(err))
+	}
+	return s, nil
+}
+
+func (r *Repository) stage(name string, source Source) (*Staging, error) {
+	r.commit.Lock()
+	foreign, err := r.foreign(name)
+	r.commit.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if foreign {
+		return nil, errForeign
+	}
+	s := &Staging{repo: r, name: name, source: source, dir: path.Join(stagingDir, rand.Text())}
+	if err := s.reserve(1); err != nil {
+		return nil, err
+	}
+	if err := r.folder.mkdir(s.dir); err != nil {
+		return nil, err
+	}
+	s.file, err = r.folder.create(s.path(imageSuffix))
+	if err != nil {
+		return nil, errors.Join(err, r.folder.removeAll(s.dir))
+	}
+	return s, nil
+}
+
+// path is the name of one of the staged files.
+func (s *Staging) path(suffix string) string { return path.Join(s.dir, s.name+suffix) }
+
+// Size is the number of bytes written so far.
+func (s *Staging) Size() int64 { return s.written }
+
+// Write appends to the image file. Before the volume falls below the reserve it answers ErrNoSpace.
+func (s *Staging) Write(p []byte) (int, error) {
+	if s.ended {
+		return 0, errEnded
+	}
+	if err := s.reserve(int64(len(p))); err != nil {
+		return 0, err
+	}
+	n, err := s.file.Write(p)
+	s.written += int64(n)
+	s.room -= int64(n)
+	if err != nil {
+		return n, fmt.Errorf("staging image %s: %w", s.name, s.repo.explain(err))
+	}
+	return n, nil
+}
+
+// reserve makes sure that n more bytes leave the reserve alone.
+func (s *Staging) reserve(n int64) error {
+	if n <= s.room {
+		return nil
+	}
+	free, err := s.repo.Free()
+	if err != nil {
+		return err
+	}
+	if free < n {
+		return s.repo.noSpace()
+	}
+	s.room = min(free, max(n, spaceCheck))
+	return nil
+}
+
+// ReadFrom lets io.Copy use large buffers.
+func (s *Staging) ReadFrom(r io.Reader) (total int64, err error) {
+	buf := make([]byte, 1<<20)
+	for {
+		var n int
+		var readErr error
+		for n < len(buf) && readErr == nil {
+			var m int
+			m, readErr = r.Read(buf[n:])
+			n += m
+		}
+		m, err := s.Write(buf[:n])
+		total += int64(m)
+		switch {
+		case err != nil:
+			return total, err
+		case readErr == io.EOF:
+			return total, nil
+		case readErr != nil:
+			return total, readErr
+		}
+	}
+}
+
+// SetLayout puts the JSON of the disk's layout beside the image.
+func (s *Staging) SetLayout(layout []byte) error {
+	switch {
+	case s.ended:
+		return errEnded
+	case len(layout) > maxLayout:
+		return fmt.Errorf("disk layout of %d bytes is larger than %d", len(layout), maxLayout)
+	case !json.Valid(layout):
+		return errors.New("disk layout is not JSON")
+	}
+	s.layout = append([]byte{}, layout...)
+	return nil
+}
+
+// Publish checks that the bytes written have the BLAKE3 digest blake3 (hexadecimal; what the sender computed), reads
+// the staged file again, decodes it whole, makes the sidecars, brings everything to stable storage and makes it the next
+// revision of the name. progress, when not nil, is told the file bytes read. After an error nothing is visible and
+// the staging is gone.
+func (s *Staging) Publish(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
+	if s.ended {
+		return Image{}, errEnded
+	}
+	img, err := s.publish(ctx, strings.ToLower(blake3), progress)
+	if err != nil {
+		err = fmt.Errorf("image %s is not published: %w", s.name, s.repo.explain(err))
+		return Image{}, errors.Join(err, s.Abort())
+	}
+	s.end()
+	s.repo.log.Info("image published", "image", img.Name, "revision", img.Revision, "bytes", img.FileBytes, "info", img.Info.String())
+	return img, nil
+}
+
+func (s *Staging) publish(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
+	if !isHex(blake3, 32) {
+		return Image{}, fmt.Errorf("sender's BLAKE3 digest is %.80q: the transfer did not end well", blake3)
+	}
+	f := s.repo.folder
+	if err := f.syncFile(s.file, s.path(imageSuffix)); err != nil {
+		return Image{}, err
+	}
+	found, err := s.examine(ctx, progress)
+	if err != nil {
+		return Image{}, err
+	}
+	if found.blake3 != blake3 {
+		return Image{}, fmt.Errorf("its BLAKE3 digest is %s, that of what the sender sent is %s: capture it again", found.blake3, blake3)
+	}
+	img := Image{
+		Name:      s.name,
+		Info:      found.info,
+		FileBytes: s.written,
+		MD5:       found.md5,
+		Blake3:    found.blake3,
+		Created:   s.repo.now().UTC(),
+		Source:    s.source,
+		HasLayout: s.layout != nil,
+	}
+	if err := f.writeFile(s.path(sumSuffix), []byte(img.MD5+"\n")); err != nil {
+		return Image{}, err
+	}
+	if err := f.writeFile(s.path(infoSuffix), []byte(img.infoLine())); err != nil {
+		return Image{}, err
+	}
+	if img.HasLayout {
+		if err := f.writeFile(s.path(layoutSuffix), s.layout); err != nil {
+			return Image{}, err
+		}
+	}
+	return s.repo.commitStaged(s, img)
+}
+
+// examine reads the staged file as it is on the disk and writes the chunk index.
+func (s *Staging) examine(ctx context.Context, progress func(done, total int64)) (findings, error) {
+	// Without this the read would be answered from memory.
+	if err := unix.Fadvise(int(s.file.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return findings{}, fmt.Errorf("dropping the staged file from the cache: %w", err)
+	}
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return findings{}, err
+	}
+	chunks, err := s.repo.folder.create(s.path(chunksSuffix))
+	if err != nil {
+		return findings{}, err
+	}
+	found, err := examine(ctx, s.file, s.written, chunks, progress)
+	if err == nil {
+		err = s.repo.folder.syncFile(chunks, s.path(chunksSuffix))
+	}
+	return found, errors.Join(err, chunks.Close())
+}
+
+// commitStaged makes the staged folder the next revision. The rename is the instant at which the image exists.
+func (r *Repository) commitStaged(s *Staging, img Image) (Image, error) {
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	r.mu.Lock()
+	img.Revision = r.last[img.Name] + 1
+	r.mu.Unlock()
+	record, err := img.encode()
+	if err != nil {
+		return Image{}, err
+	}
+	if err := r.folder.writeFile(s.path(recordSuffix), record); err != nil {
+		return Image{}, err
+	}
+	if err := r.folder.syncDir(s.dir); err != nil {
+		return Image{}, err
+	}
+	home := path.Join(revisionsDir, img.Name)
+	if err := r.folder.mkdir(home); err != nil {
+		return Image{}, err
+	}
+	if err := r.folder.syncDir(revisionsDir); err != nil {
+		return Image{}, err
+	}
+	target := revisionPath(img.Name, img.Revision)
+	if err := r.folder.rename(s.dir, target); err != nil {
+		return Image{}, err
+	}
+	if err := r.folder.syncDir(home); err != nil {
+		// Whether it lasts is not known, so it must not be seen.
+		return Image{}, errors.Join(err, r.folder.rename(target, s.dir))
+	}
+	r.mu.Lock()
+	r.last[img.Name] = img.Revision
+	r.images[img.Name] = append(r.images[img.Name], img)
+	r.mu.Unlock()
+	if err := r.link(img.Name); err != nil {
+		r.log.Warn("image is published, but its files in the repository's folder are not renewed",
+			"image", img.Name, "revision", img.Revision, "err", err)
+	}
+	return img, nil
+}
+
+// Abort throws the staging away. It is harmless after Publish.
+func (s *Staging) Abort() error {
+	if s.ended {
+		return nil
+	}
+	s.end()
+	if err := s.repo.folder.removeAll(s.dir); err != nil {
+		return fmt.Errorf("removing staged image %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// end closes the file. What was to be kept of it is on stable storage.
+func (s *Staging) end() {
+	s.ended = true
+	s.file.Close()
+}
