@@ -1,18 +1,21 @@
 package appliance
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 
-	"aula/clientos/cpio"
+	"aula/clientos/build/cpio"
 	"aula/clientos/protocol"
 )
 
 // pinOverlay is the archive that netboot appends to the client OS's initramfs: the hash of this server's public key, by
 // which the agent knows that it talks to this appliance and no other. It is public, so it may travel by HTTP.
 func pinOverlay(pin string) ([]byte, error) {
-	archive, err := cpio.Archive([]cpio.Entry{{Name: protocol.PinFile, Mode: 0o444, Data: []byte(pin + "\n")}})
-	if err != nil {
+	var archive bytes.Buffer
+	name := strings.TrimPrefix(protocol.PinFile, "/")
+	if err := cpio.Write(&archive, []cpio.Entry{cpio.File(name, 0o444, []byte(pin+"\n"))}); err != nil {
 		return nil, fmt.Errorf("overlay of the initramfs: %w", err)
 	}
-	return archive, nil
+	return archive.Bytes(), nil
 }

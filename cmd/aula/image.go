@@ -33,7 +33,7 @@ type server struct {
 	Data string `help:"Data folder of the appliance that runs on this machine." default:"${default_data}" placeholder:"DIR"`
 }
 
-func (s server) client() *client.Client { return client.New(appliance.SocketPath(s.Data)) }
+func (s server) client() (*client.Client, error) { return client.New(appliance.SocketPath(s.Data)) }
 
 // imageListCommand is `aula image list`.
 type imageListCommand struct {
@@ -43,7 +43,11 @@ type imageListCommand struct {
 
 // Run lists the images.
 func (c *imageListCommand) Run(ctx context.Context) error {
-	images, err := c.client().Images(ctx)
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	images, err := api.Images(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,8 +61,8 @@ func (c *imageListCommand) Run(ctx context.Context) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tREVISION\tFILESYSTEM\tSIZE\tDATA\tCREATED\tFROM")
 	for _, i := range images {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Revision, i.Info.Filesystem, bytesText(i.FileBytes),
-			bytesText(i.Info.UsedBytes), i.Created.Local().Format(time.DateTime), i.Source.Computer)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Revision, i.Filesystem, bytesText(i.FileBytes),
+			bytesText(i.UsedBytes), i.Created.Local().Format(time.DateTime), i.Computer)
 	}
 	return w.Flush()
 }
@@ -74,15 +78,8 @@ type imageInfoCommand struct {
 func (c *imageInfoCommand) Run(ctx context.Context) error {
 	info, err := fileInfo(c.Image)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !strings.Contains(c.Image, "/"):
-		image, apiErr := c.client().Image(ctx, c.Image)
-		if apiErr != nil {
-			return exitError{fmt.Errorf("%s is no file here, and the appliance does not have it as an image: %w", c.Image, apiErr), exitNoFile}
-		}
-		if c.JSON {
-			return printJSON(image)
-		}
-		info = image.Info
+	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsRune(c.Image, '/'):
+		return c.ask(ctx)
 	case errors.Is(err, fs.ErrNotExist):
 		return exitError{fmt.Errorf("there is no file %s", c.Image), exitNoFile}
 	case errors.Is(err, format.ErrNotImage), errors.Is(err, format.ErrUnsupported), errors.Is(err, format.ErrCorrupt):
@@ -93,6 +90,25 @@ func (c *imageInfoCommand) Run(ctx context.Context) error {
 		return printJSON(info)
 	}
 	fmt.Println(info)
+	return nil
+}
+
+// ask asks the appliance about an image of its repository.
+func (c *imageInfoCommand) ask(ctx context.Context) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	image, err := api.Image(ctx, c.Image)
+	if err != nil {
+		return exitError{fmt.Errorf("%s is no file in this folder, and the appliance says: %w", c.Image, err), exitNoFile}
+	}
+	if c.JSON {
+		return printJSON(image)
+	}
+	fmt.Println(format.Info{
+		Tool: image.Tool, Compressor: image.Compressor, Filesystem: image.Filesystem, RequiredBytes: image.RequiredBytes,
+	})
 	return nil
 }
 

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 		kong.Name("aula"),
 		kong.Description("The classroom imaging appliance: boots a room of PCs over the network and clones disks to them."),
 		kong.UsageOnError(),
-		kong.Vars{"default_data": appliance.DefaultData},
+		kong.Vars{"default_data": appliance.DefaultData, "default_cache": defaultCache()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
