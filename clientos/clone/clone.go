@@ -11,7 +11,7 @@ package clone
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -63,8 +63,62 @@ type Result struct {
 // whenever the stage changes and often within a stage; progress must not block. Cancelling ctx stops the work
 // at the next chunk.
 //
-// The error is a *protocol.Failure with all its fields, or, when ctx ended first, an error that
-// wraps context.Cause(ctx).
+// The error is a *protocol.Failure with stage, problem, advice and code filled in, or, when ctx ended first, an error that
+// wraps context.Cause(ctx). A restore that failed or was cancelled before Progress.Dirty was set has
+// written nothing.
 func Run(ctx context.Context, env Env, instruct protocol.Instruct, progress func(Progress)) (Result, error) {
-	return Result{}, errors.New("not yet written")
+	log := env.Log.With("instruction", instruct.ID, "kind", instruct.Kind)
+	j := &job{
+		server: env.Server, disks: env.Disks, instruct: instruct, log: log,
+		meter: &meter{report: progress, now: Progress{Stage: protocol.StagePreflight}},
+	}
+	j.meter.stage(protocol.StagePreflight, 0)
+	var result Result
+	err := instruct.Check()
+	switch {
+	case err != nil:
+		err = failure(protocol.ErrFormat, err.Error(), "start the operation again; if this comes back, update Aula").because(err)
+	case instruct.Kind == protocol.CreateImage:
+		result, err = j.capture(ctx)
+	case instruct.Kind == protocol.RestoreImage:
+		result, err = j.restore(ctx)
+	default:
+		err = failure(protocol.ErrFormat, instruct.Kind+" has nothing to do with images", "this is a mistake in Aula: report it")
+	}
+	if err == nil {
+		return result, nil
+	}
+	stage := j.meter.current().Stage
+	if ctx.Err() != nil {
+		return Result{}, fmt.Errorf("stopped while %s: %w", stage, context.Cause(ctx))
+	}
+	return Result{}, explain(err, stage)
+}
+
+// A job is one instruction on its way.
+type job struct {
+	server   Server
+	disks    disk.System
+	instruct protocol.Instruct
+	log      *slog.Logger
+	meter    *meter
+}
+
+// target finds the disk and the partition that the instruction names.
+func (j *job) target(ctx context.Context) (disk.Disk, disk.Partition, error) {
+	d, err := j.disks.Find(ctx, j.instruct.Disk)
+	if err != nil {
+		return disk.Disk{}, disk.Partition{}, err
+	}
+	p, ok := d.Partition(j.instruct.Partition)
+	if !ok || p.Extended() {
+		return d, p, missingPartition(j.instruct, fmt.Sprintf("it has %d partitions", len(d.Partitions)))
+	}
+	return d, p, nil
+}
+
+func missingPartition(i protocol.Instruct, instead string) error {
+	return failure(protocol.ErrPartition,
+		fmt.Sprintf("disk %d has no partition %d that can hold a filesystem: %s", i.Disk.Number, i.Partition, instead),
+		"choose another partition, or restore the image together with its disk layout; nothing was written")
 }

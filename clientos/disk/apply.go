@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // ApplyLayout makes the layout of d what l says and reads it back. It destroys what is on d: old signatures on the disk and in its
@@ -63,7 +61,7 @@ func writeCode(path string, l Layout, t *table) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return dropCache(f)
+	return DropCache(f)
 }
 
 // A codePart is a piece of code at its place on the disk.
@@ -144,13 +142,4 @@ func checkApplied(ctx context.Context, dev device, d Disk, l Layout, want table)
 		}
 	}
 	return nil
-}
-
-// dropCache makes the kernel forget what it holds of a device, so that the next read comes from the device itself. What was
-// not yet written is written first.
-func dropCache(f *os.File) error {
-	if err := unix.IoctlSetInt(int(f.Fd()), unix.BLKFLSBUF, 0); err != nil {
-		return fmt.Errorf("dropping the cache of %s: %w", f.Name(), err)
-	}
-	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }

@@ -76,6 +76,15 @@ func claim(path string, size int64, write bool) (*os.File, error) {
 	return f, nil
 }
 
+// CheckFree refuses a disk of which any part is mounted or claimed, with an *Error of kind InUse.
+func (d Disk) CheckFree() error {
+	dev, err := deviceAt(d.Path)
+	if err != nil {
+		return err
+	}
+	return dev.freeDisk()
+}
+
 func (d Disk) listPartitions() string {
 	if len(d.Partitions) == 0 {
 		return "it has no partitions"
