@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -252,7 +251,7 @@ func newBench(t *testing.T, edit ...func(*Config)) *bench {
 	b.cfg = Config{
 		Agents: b.agents, Store: b.store, Computers: b.computers, Images: b.images,
 		Changed: func(string) { b.changed++ },
-		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:     slog.New(slog.DiscardHandler),
 		Now:     func() time.Time { return b.clock },
 	}
 	for _, e := range edit {

@@ -225,7 +225,10 @@ func (m *Manager) advance(seats []*seat, events func(*seat) event) (changed []st
 			m.moved(s, before.State)
 		}
 	}
-	m.save(seats, func(s *seat) bool { return s.urgent })
+	urgent := slices.DeleteFunc(slices.Clone(seats), func(s *seat) bool { return !s.urgent })
+	if err := m.save(urgent); err != nil {
+		m.cfg.Log.Error("operation records not stored, will be tried again", "records", len(urgent), "error", err)
+	}
 	for _, s := range seats {
 		m.pay(s)
 	}
@@ -247,32 +250,26 @@ func (m *Manager) moved(s *seat, before string) {
 	}
 }
 
-// save writes the records of the seats that which picks. What could not be written stays marked and is tried again by Run.
-func (m *Manager) save(seats []*seat, which func(*seat) bool) {
-	records := make(map[string][]byte)
-	var saved []*seat
+// save writes the records of seats, all or none. Those that could not be written stay marked.
+func (m *Manager) save(seats []*seat) error {
+	if len(seats) == 0 {
+		return nil
+	}
+	records := make(map[string][]byte, len(seats))
 	for _, s := range seats {
-		if !which(s) {
-			continue
-		}
 		data, err := encodeStanding(s.part)
 		if err != nil {
-			m.cfg.Log.Error("operation record cannot be written", "record", s.Instruct.ID, "error", err)
-			continue
+			return fmt.Errorf("record %s: %w", s.Instruct.ID, err)
 		}
 		records[s.Instruct.ID] = data
-		saved = append(saved, s)
-	}
-	if len(saved) == 0 {
-		return
 	}
 	if err := m.cfg.Store.PutRecords(catalog.Operations, records); err != nil {
-		m.cfg.Log.Error("operation records not stored, will be tried again", "records", len(records), "error", err)
-		return
+		return err
 	}
-	for _, s := range saved {
+	for _, s := range seats {
 		s.unsaved, s.urgent = false, false
 	}
+	return nil
 }
 
 // pay lets the effects of a stored state go.

@@ -70,8 +70,11 @@ func (p part) lost(after time.Duration) *protocol.Failure {
 			"see that it is switched on and has booted from the network, then try again")
 	}
 	aftermath := p.aftermath()
-	if !p.memory.Taken {
+	switch {
+	case !p.memory.Taken:
 		aftermath = "whether it had begun is not known"
+	case p.Instruct.Kind == RestoreImage && !p.Dirty:
+		aftermath = "it had written nothing to its disk when it was last heard"
 	}
 	return p.failure(protocol.ErrImage, fmt.Sprintf("the PC fell silent %s and did not come back within %s: %s", p.during(), minutes(after), aftermath),
 		"look at its screen, its power and its network cable, then "+p.again())
@@ -109,12 +112,13 @@ func (p part) cancelledLate() *protocol.Failure {
 }
 
 func (p part) serverRestarted() *protocol.Failure {
-	return p.failure(protocol.ErrRepository, "the server restarted before it had published the image: "+p.aftermath(), p.again())
+	return p.failure(protocol.ErrRepository, "the server restarted before it could record that the image was published",
+		"look for the image in the list; if this capture is not there, run it again")
 }
 
 func (p part) neverPublished(after time.Duration) *protocol.Failure {
-	return p.failure(protocol.ErrNotWrite, fmt.Sprintf("the PC has sent the image and the server did not publish it within %s", minutes(after)),
-		"look at the server's log and at its repository disk, then "+p.again())
+	return p.failure(protocol.ErrNotWrite, fmt.Sprintf("the PC has sent the image and the server did not record within %s that it was published", minutes(after)),
+		"look at the server's log and its repository disk, and for the image in the list; if this capture is not there, run it again")
 }
 
 // completed is what the PC or the repository said, with what it left out.

@@ -166,11 +166,14 @@ func (p part) connected(running *protocol.Report, now time.Time) (part, []effect
 	if running != nil && running.ID == p.Instruct.ID {
 		return p.holds(*running, now)
 	}
+	if p.memory.AgentDone {
+		return p, nil // it has done its part
+	}
 	p.memory.Heard = now
 	switch {
 	case p.memory.Send == unsent && running == nil:
 		return p.send()
-	case p.memory.Send != sent || p.memory.AgentDone:
+	case p.memory.Send != sent:
 		return p, nil
 	case isPower(p.Instruct.Kind):
 		return p.end(Done, nil, now) // it went away and is back: it obeyed
@@ -220,7 +223,10 @@ func (p part) report(r protocol.Report, now time.Time) (part, []effect) {
 	if !r.Final() && r.State != protocol.Running {
 		return p, nil
 	}
-	p.memory.Taken, p.memory.Send, p.memory.Heard = true, sent, now
+	p.memory.Taken, p.memory.Send = true, sent
+	if !p.memory.AgentDone { // else it is the server that is waited for, however often the PC says it again
+		p.memory.Heard = now
+	}
 	p.Dirty = p.Dirty || r.Dirty
 	if p.Started.IsZero() {
 		p.Started = now
@@ -419,9 +425,12 @@ func (p part) afterEnd(ev event) (part, []effect) {
 	case published: // the operation failed and yet there is an image: its record says so
 		return p.published(ev.Image, p.Ended)
 	}
-	switch {
-	case r == nil:
+	if r == nil {
 		return p, nil
+	}
+	// Of a PC that was given up, the record must say that it wrote after all.
+	p.Dirty = p.Dirty || r.Dirty && p.State != Done
+	switch {
 	case r.Final():
 		return p, []effect{settle}
 	case p.memory.Expelled:

@@ -203,6 +203,13 @@ func (m *Manager) unended() []*seat {
 func (m *Manager) flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.settleUp(); err != nil {
+		m.cfg.Log.Error("operation records not stored, will be tried again", "error", err)
+	}
+}
+
+// settleUp is flush under the lock.
+func (m *Manager) settleUp() error {
 	var unsaved []*seat
 	for _, id := range m.order {
 		for _, s := range m.jobs[id].seats {
@@ -211,8 +218,9 @@ func (m *Manager) flush() {
 			}
 		}
 	}
-	m.save(unsaved, func(*seat) bool { return true })
+	err := m.save(unsaved)
 	for _, s := range unsaved {
 		m.pay(s)
 	}
+	return err
 }

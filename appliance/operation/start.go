@@ -227,6 +227,10 @@ func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
 	if err := m.capturedElsewhere(op); err != nil {
 		return Operation{}, refused(err)
 	}
+	// Before a PC is given to another operation, the record must say that the one before has left it.
+	if err := m.settleUp(); err != nil {
+		return Operation{}, fmt.Errorf("operation not begun: %w", err)
+	}
 	m.identify(&op)
 	j := &job{op: op, layout: layout}
 	for _, t := range op.Targets {
