@@ -2,7 +2,6 @@ package roster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,11 +64,10 @@ func (r *Roster) serveLayout(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "the layout did not arrive whole", http.StatusBadRequest)
 		return
 	}
-	var layout disk.Layout
-	if err := json.Unmarshal(text, &layout); err != nil || layout.Version != 1 {
+	if _, err := disk.ParseLayout(text); err != nil {
 		fail(w, http.StatusUnprocessableEntity, protocol.Failure{
 			Code: protocol.ErrFormat, Stage: protocol.StageReading,
-			Problem: fmt.Sprintf("the layout of the disk is not understood (version %d)", layout.Version),
+			Problem: fmt.Sprintf("the layout of the disk is not understood: %v", err),
 			Advice:  "restart the PC, so that it runs this server's client OS",
 		})
 		return

@@ -14,7 +14,7 @@ import (
 
 const (
 	// patienceLimit is how long a transfer may stand still. A transfer that moves may last as long as it likes.
-	patienceLimit = 60 * time.Second
+	patienceLimit = 2 * time.Minute
 	// transferBuffer is the size of one read or write of image bytes; TLS rules sendfile out.
 	transferBuffer = 512 << 10
 )
