@@ -33,6 +33,9 @@ func openAt(t *testing.T, path string) *Catalog {
 	return c
 }
 
+// hurry makes the many small changes of a test fast, when it is not about what survives a power cut.
+func hurry(c *Catalog) { c.db.NoSync, c.db.MaxBatchDelay = true, 0 }
+
 // checkFile fails the test if the file or an index of the catalog is not consistent.
 func checkFile(t *testing.T, c *Catalog) {
 	t.Helper()

@@ -124,8 +124,8 @@ func findComputer(tx *bolt.Tx, macs []string, inv protocol.Inventory) (Computer,
 	return Computer{}, nil
 }
 
-// takeMACs takes the addresses of pc from the computers that had them. A pending computer that is left without any was
-// this PC all along.
+// takeMACs takes the addresses of pc from the computers that had them. A pending computer that is left with nothing to know
+// it by is forgotten.
 func takeMACs(tx *bolt.Tx, pc Computer) error {
 	for _, mac := range pc.MACs {
 		id := string(tx.Bucket(macsBucket).Get([]byte(mac)))
@@ -138,7 +138,7 @@ func takeMACs(tx *bolt.Tx, pc Computer) error {
 		}
 		after := before
 		after.MACs = slices.DeleteFunc(slices.Clone(before.MACs), func(m string) bool { return m == mac })
-		if len(after.MACs) == 0 && after.State == Pending {
+		if len(after.MACs) == 0 && after.State == Pending && !hasBoardIdentity(after.Inventory) {
 			err = deleteComputer(tx, before)
 		} else {
 			err = replaceComputer(tx, before, after)
