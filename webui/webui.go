@@ -11,12 +11,18 @@ package webui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
+	"aula/appliance/roster"
 	"aula/imagestore"
 )
 
@@ -34,29 +40,30 @@ type Config struct {
 	Now       func() time.Time // time.Now when nil
 }
 
-// A Roster tells who is connected.
+// A Roster tells who is connected; *roster.Roster is one.
 type Roster interface {
 	// Session returns the session of one computer and whether it is connected.
-	Session(computerID string) (Session, bool)
+	Session(computerID string) (roster.Session, bool)
 	// Sessions returns all.
-	Sessions() []Session
+	Sessions() []roster.Session
 	// Refresh tells the PC its name, classroom and state again after the catalog changed them. It does not block.
 	Refresh(computerID string)
 }
 
-// A Session is a connected PC.
-type Session struct {
-	ComputerID string
-	Address    string    // of the PC, without port
-	Since      time.Time // connected since
-	LastHeard  time.Time
-	Version    string // of its agent
-	Code       string // six symbols on the PC's screen while it is pending
-}
-
 // A Server is the HTTP face.
 type Server struct {
-	cfg Config
+	cfg      Config
+	log      *slog.Logger
+	now      func() time.Time
+	echo     *echo.Echo
+	api      huma.API
+	sessions *sessions
+	hasher   *hasher
+	limiter  *limiter
+	pages    *pages
+	assets   *assets
+	live     *live
+	shapes   shapes // of live.run's goroutine
 }
 
 // New makes a Server. It refuses an incomplete configuration.
@@ -64,29 +71,82 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Catalog == nil || cfg.Roster == nil || cfg.Operations == nil || cfg.Images == nil {
 		return nil, errors.New("webui: catalog, roster, operations and images are all required")
 	}
-	return &Server{cfg: cfg}, nil
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Server{cfg: cfg, log: cfg.Log, now: cfg.Now, hasher: newHasher(), limiter: newLimiter()}
+	s.sessions = &sessions{catalog: cfg.Catalog, now: cfg.Now, log: cfg.Log}
+	var err error
+	if s.assets, err = loadAssets(); err != nil {
+		return nil, fmt.Errorf("webui: %w", err)
+	}
+	if s.pages, err = loadPages(); err != nil {
+		return nil, fmt.Errorf("webui: %w", err)
+	}
+	s.live, s.shapes = newLive(s.observe), shapes{}
+	s.echo = echo.New()
+	s.echo.HTTPErrorHandler = s.showError
+	s.echo.Use(s.recovered, s.authorise)
+	s.routePages(s.echo)
+	s.api = s.routeAPI(s.echo)
+	return s, nil
 }
 
 // Console serves pages, API and live stream to people. It must be behind HTTPS: its cookies are Secure.
-func (s *Server) Console() http.Handler { return http.NotFoundHandler() }
+func (s *Server) Console() http.Handler {
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.log.Warn("request of another origin refused", "path", r.URL.Path, "origin", r.Header.Get("Origin"))
+		http.Error(w, "This request came from another web site and was refused.", http.StatusForbidden)
+	}))
+	return secure(guard.Handler(s.echo))
+}
 
 // Local serves the API to whoever can reach it as the machine's administrator: it belongs on a Unix socket of mode 0600.
-func (s *Server) Local() http.Handler { return http.NotFoundHandler() }
+func (s *Server) Local() http.Handler {
+	return secure(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isAPI(r) {
+			http.NotFound(w, r)
+			return
+		}
+		s.echo.ServeHTTP(w, r.WithContext(withCaller(r.Context(), caller{Local: true})))
+	}))
+}
 
 // ComputerChanged tells open pages that a PC connected, left or changed. It does not block.
-func (s *Server) ComputerChanged(id string) {}
+func (s *Server) ComputerChanged(id string) { s.live.note(func(d *dirt) { d.computers[id] = true }) }
 
 // OperationChanged tells open pages that an operation moved. It does not block.
-func (s *Server) OperationChanged(id string) {}
+func (s *Server) OperationChanged(id string) { s.live.note(func(d *dirt) { d.operations[id] = true }) }
 
 // CatalogChanged tells open pages that centres, classrooms or computers changed. It does not block.
-func (s *Server) CatalogChanged() {}
+func (s *Server) CatalogChanged() { s.live.note(func(d *dirt) { d.catalog = true }) }
 
 // ImagesChanged tells open pages that the repository changed. It does not block.
-func (s *Server) ImagesChanged() {}
+func (s *Server) ImagesChanged() { s.live.note(func(d *dirt) { d.images = true }) }
+
+// expireEvery is how often logins that are over are forgotten.
+const expireEvery = 10 * time.Minute
 
 // Run feeds the live stream and forgets expired logins until ctx ends; then open streams end too.
 func (s *Server) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { s.live.run(ctx); return nil })
+	group.Go(func() error {
+		for every := time.NewTicker(expireEvery); ; {
+			if err := s.sessions.expire(); err != nil {
+				s.log.Warn("expired logins not forgotten", "error", err)
+			}
+			select {
+			case <-ctx.Done():
+				every.Stop()
+				return nil
+			case <-every.C:
+			}
+		}
+	})
+	return group.Wait()
 }

@@ -1,0 +1,206 @@
+package webui
+
+import (
+	"context"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// A permission is what a route asks of its caller. The zero value is granted to nobody, so that a route which
+// nobody thought about stays shut.
+type permission int
+
+const (
+	nobody     permission = iota
+	anyone                // without login
+	look                  // see pages and lists
+	operate               // command PCs, make and remove images, accept PCs
+	administer            // centres, classrooms, users
+)
+
+// access is the permission of every route, page and API alike. A test walks the router and this table and demands
+// that they agree.
+func access() map[string]permission {
+	return map[string]permission{
+		"GET /assets/*": anyone,
+		"GET /setup":    anyone,
+		"POST /setup":   anyone,
+		"GET /login":    anyone,
+		"POST /login":   anyone,
+		"POST /logout":  look,
+		"GET /events":   look,
+
+		"GET /":                       look,
+		"GET /classrooms/:id":         look,
+		"GET /rooms":                  administer,
+		"POST /centres":               administer,
+		"POST /centres/:id":           administer,
+		"POST /centres/:id/remove":    administer,
+		"POST /classrooms":            administer,
+		"POST /classrooms/:id":        administer,
+		"POST /classrooms/:id/remove": administer,
+		"GET /pending":                look,
+		"POST /pending":               operate,
+		"GET /computers/:id":          look,
+		"POST /computers/:id":         operate,
+		"POST /computers/:id/remove":  operate,
+		"GET /images":                 look,
+		"GET /images/:name":           look,
+		"POST /images/:name":          operate,
+		"POST /images/:name/remove":   operate,
+		"GET /capture":                operate,
+		"GET /capture/name":           operate,
+		"POST /capture":               operate,
+		"GET /restore":                operate,
+		"GET /restore/check":          operate,
+		"POST /restore":               operate,
+		"GET /power":                  operate,
+		"POST /power":                 operate,
+		"GET /operations":             look,
+		"GET /operations/:id":         look,
+		"POST /operations/:id/cancel": operate,
+		"GET /settings":               look,
+		"POST /settings/password":     look,
+		"POST /settings/users":        administer,
+
+		"GET /api/openapi.json":              look,
+		"POST /api/v1/sessions":              anyone,
+		"DELETE /api/v1/sessions/current":    look,
+		"GET /api/v1/version":                look,
+		"GET /api/v1/centres":                look,
+		"POST /api/v1/centres":               administer,
+		"PUT /api/v1/centres/:id":            administer,
+		"DELETE /api/v1/centres/:id":         administer,
+		"GET /api/v1/classrooms":             look,
+		"POST /api/v1/classrooms":            administer,
+		"PUT /api/v1/classrooms/:id":         administer,
+		"DELETE /api/v1/classrooms/:id":      administer,
+		"GET /api/v1/computers":              look,
+		"GET /api/v1/computers/:id":          look,
+		"PUT /api/v1/computers/:id":          operate,
+		"DELETE /api/v1/computers/:id":       operate,
+		"POST /api/v1/computers/:id/accept":  operate,
+		"GET /api/v1/images":                 look,
+		"GET /api/v1/images/:name":           look,
+		"PUT /api/v1/images/:name":           operate,
+		"DELETE /api/v1/images/:name":        operate,
+		"POST /api/v1/capture":               operate,
+		"POST /api/v1/restore/preflight":     operate,
+		"POST /api/v1/restore":               operate,
+		"POST /api/v1/power":                 operate,
+		"GET /api/v1/operations":             look,
+		"GET /api/v1/operations/:id":         look,
+		"POST /api/v1/operations/:id/cancel": operate,
+		"GET /api/v1/users":                  administer,
+		"POST /api/v1/users":                 administer,
+		"PUT /api/v1/users/:name/password":   administer,
+	}
+}
+
+// A caller is who asks. The zero value is a stranger.
+type caller struct {
+	User    string // of the catalog; "" for strangers and for the machine's administrator
+	Local   bool   // through the Unix socket
+	Session string // id of the login session, "" without
+}
+
+// name is how the caller is written in the record of what was done.
+func (c caller) name() string {
+	if c.Local {
+		return "administrator of this machine"
+	}
+	return c.User
+}
+
+// allowed is the one place where it is decided who may do what. Every user is an administrator so far; roles by classroom
+// will be read here.
+func allowed(c caller, p permission) bool {
+	switch p {
+	case anyone:
+		return true
+	case look, operate, administer:
+		return c.Local || c.User != ""
+	}
+	return false
+}
+
+type callerKey struct{}
+
+func withCaller(ctx context.Context, c caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// callerOf returns who asked the request of ctx.
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c
+}
+
+// authenticate finds out who asks. A bearer token that is not valid makes a stranger, whatever the cookie says.
+func (s *Server) authenticate(r *http.Request) caller {
+	if c := callerOf(r.Context()); c.Local {
+		return c
+	}
+	token := ""
+	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); rest != "" {
+		if !strings.EqualFold(scheme, "Bearer") {
+			return caller{}
+		}
+		token = strings.TrimSpace(rest)
+	} else if cookie, err := r.Cookie(cookieName); err == nil {
+		token = cookie.Value
+	}
+	if token == "" {
+		return caller{}
+	}
+	id := sessionID(token)
+	user, ok := s.sessions.use(id)
+	if !ok {
+		return caller{}
+	}
+	return caller{User: user, Session: id}
+}
+
+// authorise is the middleware in front of every route.
+func (s *Server) authorise(next echo.HandlerFunc) echo.HandlerFunc {
+	table := access()
+	return func(c echo.Context) error {
+		r := c.Request()
+		who := s.authenticate(r)
+		c.SetRequest(r.WithContext(withCaller(r.Context(), who)))
+		if allowed(who, table[routeOf(c)]) {
+			return next(c)
+		}
+		if who != (caller{}) {
+			if c.Path() == "" || strings.HasSuffix(c.Path(), "/*") { // no such route
+				return echo.ErrNotFound
+			}
+			return echo.ErrForbidden
+		}
+		if isAPI(r) || c.Path() == "/events" {
+			c.Response().Header().Set("WWW-Authenticate", `Bearer realm="aula"`)
+			return echo.ErrUnauthorized
+		}
+		return s.toLogin(c)
+	}
+}
+
+// routeOf is the key of the matched route in the table.
+func routeOf(c echo.Context) string {
+	method := c.Request().Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return method + " " + c.Path()
+}
+
+// isAPI tells whether errors are told as JSON.
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+// equalSecret compares without telling by its duration how much of a secret was right.
+func equalSecret(a, b string) bool {
+	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+}

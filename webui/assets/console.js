@@ -1,0 +1,10 @@
+// The console's own scripts. Pages work without them as plain forms.
+import { listen } from "/assets/console/live.js";
+import { select } from "/assets/console/select.js";
+import { dialogs } from "/assets/console/dialog.js";
+import { forms } from "/assets/console/forms.js";
+
+dialogs(document);
+forms(document);
+select(document); // after forms, whose kept ticks it counts
+listen(document);

@@ -1,0 +1,158 @@
+package webui
+
+import (
+	"errors"
+	"fmt"
+
+	"aula/appliance/catalog"
+	"aula/appliance/operation"
+)
+
+// Topics that pages subscribe to.
+const (
+	everyPage = "" // the frame around every page
+	allRooms  = "rooms"
+)
+
+func roomTopic(id string) string      { return "room:" + id }
+func computerTopic(id string) string  { return "computer:" + id }
+func operationTopic(id string) string { return "operation:" + id }
+
+// shapes remembers what each live element looked like apart from its numbers, so that only a change of state sends HTML.
+// It belongs to the goroutine of live.run.
+type shapes map[string]string
+
+// maxShapes bounds the memory; after it everything is sent as HTML once more.
+const maxShapes = 20000
+
+// changed notes the shape of an element and reports whether it differs.
+func (s shapes) changed(key, shape string) bool {
+	if len(s) > maxShapes {
+		clear(s)
+	}
+	before, known := s[key]
+	s[key] = shape
+	return !known || before != shape
+}
+
+// observe turns dirt into what open pages need.
+func (s *Server) observe(d dirt) observation {
+	var o observation
+	if d.catalog {
+		o.changed = append(o.changed, "catalog")
+		s.observePending(&o)
+	}
+	if d.images {
+		o.changed = append(o.changed, "images")
+	}
+	for id := range d.operations {
+		op, err := s.cfg.Operations.Operation(id)
+		if err != nil {
+			if !errors.Is(err, operation.ErrNotFound) {
+				s.log.Warn("live: operation not read", "operation", id, "error", err)
+			}
+			continue
+		}
+		s.observeOperation(&o, op)
+		for _, t := range op.Targets {
+			d.computers[t.ComputerID] = true
+		}
+	}
+	if len(d.computers) > 0 || d.catalog {
+		if err := s.observeComputers(&o, d.computers); err != nil {
+			s.log.Warn("live: computers not read", "error", err)
+		}
+	}
+	return o
+}
+
+// observePending tells every page how many PCs wait.
+func (s *Server) observePending(o *observation) {
+	n, err := s.pendingCount()
+	if err != nil {
+		return
+	}
+	if s.shapes.changed("pending", fmt.Sprint(n)) {
+		o.add(s.html("pending", "pending-badge", n), everyPage)
+	}
+}
+
+// observeOperation tells the operation's page, and the lists when its state changed.
+func (s *Server) observeOperation(o *observation, op operation.Operation) {
+	topic := operationTopic(op.ID)
+	head := operationHead(op, s.now())
+	if s.shapes.changed(head.Key, head.shape()) {
+		o.changed = append(o.changed, "operations")
+		o.add(s.html(head.Key, "operation-head", head), topic)
+	} else {
+		o.add(patch{Key: head.Key, Percent: &head.Percent, Fields: head.fields()}, topic, allRooms)
+	}
+	for _, t := range op.Targets {
+		row := targetRow(op, t)
+		if s.shapes.changed(row.Key, row.shape()) {
+			o.add(s.html(row.Key, "target-row", row), topic)
+		} else if t.State == operation.Running && s.shapes.changed(row.Key+" numbers", row.numbers()) {
+			o.add(patch{Key: row.Key, Percent: &row.Percent, Fields: row.fields()}, topic)
+		}
+	}
+}
+
+// observeComputers tells the rooms and the pages of the PCs.
+func (s *Server) observeComputers(o *observation, dirty map[string]bool) error {
+	computers, err := s.cfg.Catalog.Computers()
+	if err != nil {
+		return err
+	}
+	st := s.standings()
+	now := s.now()
+	rooms := map[string]*roomCount{}
+	touched := map[string]bool{}
+	for _, pc := range computers {
+		if pc.State != catalog.Accepted {
+			if dirty[pc.ID] { // its code, or whether it is connected
+				o.changed = append(o.changed, "catalog")
+			}
+			continue
+		}
+		t := tileOf(pc, conditionOf(st.of(pc), now))
+		if rooms[pc.ClassroomID] == nil {
+			rooms[pc.ClassroomID] = &roomCount{ID: pc.ClassroomID}
+		}
+		rooms[pc.ClassroomID].add(t.condition)
+		if !dirty[pc.ID] {
+			continue
+		}
+		touched[pc.ClassroomID] = true
+		topics := []string{roomTopic(pc.ClassroomID), computerTopic(pc.ID)}
+		if s.shapes.changed(t.Key, t.shape()) {
+			o.add(s.html(t.Key, "tile", t), roomTopic(pc.ClassroomID))
+			o.add(s.html("now-"+pc.ID, "computer-now", t), computerTopic(pc.ID))
+		} else if s.shapes.changed(t.Key+" numbers", t.numbers()) {
+			o.add(patch{Key: t.Key, Percent: &t.Percent, Fields: t.fields()}, topics...)
+			o.add(patch{Key: "now-" + pc.ID, Percent: &t.Percent, Fields: t.fields()}, topics...)
+		}
+	}
+	for id, room := range rooms {
+		if touched[id] && s.shapes.changed("room-"+id, room.Sentence()) {
+			o.add(s.html("room-"+id, "room-count", *room), roomTopic(id), allRooms)
+		}
+	}
+	return nil
+}
+
+// add appends a patch unless its HTML could not be made.
+func (o *observation) add(p patch, topics ...string) {
+	if p.Key != "" {
+		o.items = append(o.items, item{topics, p})
+	}
+}
+
+// html renders an element.
+func (s *Server) html(key, name string, view any) patch {
+	text, err := s.pages.fragment(name, view)
+	if err != nil {
+		s.log.Error("live: fragment not rendered", "fragment", name, "error", err)
+		return patch{}
+	}
+	return patch{Key: key, HTML: text}
+}

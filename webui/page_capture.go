@@ -1,0 +1,182 @@
+package webui
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"aula/appliance/catalog"
+	"aula/appliance/operation"
+	"aula/clientos/disk"
+	"aula/imagestore"
+)
+
+type capturePage struct {
+	page
+	PC      *catalog.Computer // nil until one is chosen
+	Rooms   []pickRoom        // to choose from
+	Disks   []captureDisk
+	Chosen  string // "1/2"
+	Image   string
+	Says    nameSays
+	Problem string
+}
+
+type captureDisk struct {
+	drawnDisk
+	Partitions []capturePart
+}
+
+type capturePart struct {
+	disk.Partition
+	Value   string // "1/2"
+	WhyNot  string // it cannot be captured
+	Checked bool
+}
+
+// nameSays is the answer to an image name that somebody is typing.
+type nameSays struct {
+	Text string
+	Bad  bool
+}
+
+// A pickRoom is a classroom with its PCs to choose from.
+type pickRoom struct {
+	Centre, Name string
+	PCs          []pickPC
+}
+
+type pickPC struct {
+	ID, Name string
+	Online   bool
+}
+
+// pickRooms lists every accepted PC.
+func (s *Server) pickRooms() ([]pickRoom, error) {
+	branches, _, err := s.tree("")
+	if err != nil {
+		return nil, err
+	}
+	computers, err := s.cfg.Catalog.Computers()
+	if err != nil {
+		return nil, err
+	}
+	var rooms []pickRoom
+	for _, b := range branches {
+		for _, r := range b.Rooms {
+			room := pickRoom{Centre: b.Name, Name: r.Name}
+			for _, pc := range computers {
+				if pc.ClassroomID == r.ID {
+					_, online := s.cfg.Roster.Session(pc.ID)
+					room.PCs = append(room.PCs, pickPC{pc.ID, pc.Name, online})
+				}
+			}
+			if len(room.PCs) > 0 {
+				rooms = append(rooms, room)
+			}
+		}
+	}
+	return rooms, nil
+}
+
+func (s *Server) showCapture(c echo.Context) error {
+	pcs := c.QueryParams()["pc"]
+	if len(pcs) > 1 {
+		return s.capturePage(c, http.StatusOK, "", "", "", "An image is made of one PC. Choose which.")
+	}
+	return s.capturePage(c, http.StatusOK, c.QueryParam("pc"), "", "", "")
+}
+
+func (s *Server) capturePage(c echo.Context, status int, pc, chosen, image, problem string) error {
+	v := capturePage{page: s.page(c, "rooms", "Create image"), Chosen: chosen, Image: image, Problem: problem}
+	var err error
+	if pc == "" {
+		if v.Rooms, err = s.pickRooms(); err != nil {
+			return err
+		}
+		return s.render(c, status, "capture", v)
+	}
+	found, err := s.cfg.Catalog.Computer(pc)
+	if err != nil {
+		return err
+	}
+	v.PC = &found
+	for _, d := range found.Inventory.Disks {
+		v.Disks = append(v.Disks, captureChoices(d, chosen))
+	}
+	if image != "" {
+		v.Says = s.sayName(image)
+	}
+	return s.render(c, status, "capture", v)
+}
+
+// captureChoices are a disk's partitions. The largest that can be captured is proposed.
+func captureChoices(d disk.Disk, chosen string) captureDisk {
+	out := captureDisk{drawnDisk: drawDisk(d)}
+	for _, p := range d.Partitions {
+		part := capturePart{Partition: p, Value: fmt.Sprintf("%d/%d", d.Number, p.Number)}
+		switch {
+		case p.Extended():
+			part.WhyNot = "holds the logical partitions"
+		case strings.Contains(p.Filesystem, "SWAP"):
+			part.WhyNot = "swap is made anew, not copied"
+		case p.Filesystem == "":
+			part.WhyNot = "no filesystem was recognised"
+		}
+		part.Checked = part.WhyNot == "" && part.Value == chosen
+		out.Partitions = append(out.Partitions, part)
+	}
+	return out
+}
+
+// checkImageName answers, while somebody types, whether a name will do and what it will mean.
+func (s *Server) checkImageName(c echo.Context) error {
+	text, err := s.pages.fragment("name-says", s.sayName(c.QueryParam("image")))
+	if err != nil {
+		return err
+	}
+	return c.HTML(http.StatusOK, text)
+}
+
+func (s *Server) sayName(name string) nameSays {
+	if name == "" {
+		return nameSays{}
+	}
+	if err := imagestore.CheckName(name); err != nil {
+		return nameSays{sentence(err.Error()), true}
+	}
+	img, err := s.cfg.Images.Image(name)
+	switch {
+	case err == nil:
+		return nameSays{fmt.Sprintf("%s exists. This capture becomes its revision %d; revision %d stays as it is.", name, img.Revision+1, img.Revision), false}
+	case errors.Is(err, imagestore.ErrNotFound):
+		return nameSays{"A new image.", false}
+	}
+	return nameSays{}
+}
+
+func (s *Server) startCapture(c echo.Context) error {
+	pc, image := c.FormValue("pc"), strings.TrimSpace(c.FormValue("image"))
+	request := operation.CaptureRequest{ComputerID: pc, Image: image}
+	_, err := fmt.Sscanf(c.FormValue("part"), "%d/%d", &request.Disk, &request.Partition)
+	if err != nil {
+		err = invalid("choose the partition to capture")
+	} else {
+		err = imagestore.CheckName(image)
+	}
+	var op operation.Operation
+	if err == nil {
+		ctx := c.Request().Context()
+		op, err = s.cfg.Operations.Capture(ctx, callerOf(ctx).name(), request)
+	}
+	if err == nil {
+		return s.goTo(c, "/operations/"+op.ID)
+	}
+	if status := statusOf(err); status == http.StatusInternalServerError || status == http.StatusNotFound {
+		return err
+	}
+	return s.capturePage(c, statusOf(err), pc, c.FormValue("part"), image, textOf(err))
+}

@@ -1,0 +1,118 @@
+package webui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"aula/appliance/catalog"
+	"aula/appliance/operation"
+	"aula/imagestore"
+)
+
+// errTooMany and errLogin are the console's own errors.
+var (
+	errTooMany = errors.New("too many attempts; wait a few seconds and try again")
+	errLogin   = errors.New("the name or the password is wrong")
+)
+
+// An inputError is what is wrong with what somebody typed.
+type inputError struct{ text string }
+
+func (e *inputError) Error() string { return e.text }
+
+func invalid(format string, args ...any) error { return &inputError{fmt.Sprintf(format, args...)} }
+
+// statusOf is the one mapping from the house's errors to HTTP.
+func statusOf(err error) int {
+	var status huma.StatusError
+	var routed *echo.HTTPError
+	var input *inputError
+	switch {
+	case errors.As(err, &status):
+		return status.GetStatus()
+	case errors.As(err, &routed):
+		return routed.Code
+	case errors.Is(err, errLogin):
+		return http.StatusUnauthorized
+	case errors.Is(err, errTooMany):
+		return http.StatusTooManyRequests
+	case errors.Is(err, catalog.ErrNotFound), errors.Is(err, imagestore.ErrNotFound), errors.Is(err, operation.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, catalog.ErrExists), errors.Is(err, catalog.ErrInUse), errors.Is(err, imagestore.ErrBusy),
+		errors.Is(err, operation.ErrRefused):
+		return http.StatusConflict
+	case errors.As(err, &input), errors.Is(err, catalog.ErrInvalid), errors.Is(err, imagestore.ErrBadName):
+		return http.StatusUnprocessableEntity
+	case errors.Is(err, imagestore.ErrNoSpace):
+		return http.StatusInsufficientStorage
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// textOf is what people read of an error. What the appliance did not foresee goes to its log and not to the caller.
+func textOf(err error) string {
+	status := statusOf(err)
+	var he *echo.HTTPError
+	switch {
+	case status == http.StatusInternalServerError:
+		return "Something went wrong inside the appliance. Its log has the reason."
+	case errors.As(err, &he):
+		switch status {
+		case http.StatusUnauthorized:
+			return "Log in first."
+		case http.StatusForbidden:
+			return "You are not allowed to do this."
+		case http.StatusNotFound:
+			return "There is no such page."
+		case http.StatusMethodNotAllowed:
+			return "This page does not take such a request."
+		case http.StatusRequestEntityTooLarge:
+			return "That is more than this page takes."
+		}
+		return http.StatusText(status)
+	}
+	return sentence(err.Error())
+}
+
+// problem makes the API's error of any error.
+func (s *Server) problem(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	status := statusOf(err)
+	if status == http.StatusInternalServerError {
+		s.log.Error("request failed", "user", callerOf(ctx).name(), "error", err)
+	}
+	return huma.NewError(status, textOf(err))
+}
+
+// showError is echo's last resort: it answers what handlers return, as JSON or as a page.
+func (s *Server) showError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	r := c.Request()
+	status := statusOf(err)
+	if status == http.StatusInternalServerError {
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if errors.Is(err, errTooMany) {
+		c.Response().Header().Set("Retry-After", "5")
+	}
+	if isAPI(r) {
+		c.Response().Header().Set("Content-Type", "application/problem+json")
+		err = c.JSON(status, huma.NewError(status, textOf(err)))
+	} else {
+		err = s.render(c, status, "error", errorPage{page: s.page(c, "", http.StatusText(status)), Text: textOf(err)})
+	}
+	if err != nil {
+		s.log.Warn("error page not sent", "path", r.URL.Path, "error", err)
+	}
+}

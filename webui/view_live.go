@@ -1,0 +1,218 @@
+package webui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"aula/appliance/catalog"
+	"aula/appliance/operation"
+	"aula/clientos/protocol"
+)
+
+// The live elements of pages. Each has a shape, whose change replaces its HTML, and numbers, which are written into it.
+
+// A tile is one PC in its room.
+type tile struct {
+	condition
+	Key  string // data-live
+	ID   string
+	Name string
+	Work string // id of the operation that has it, for a link
+}
+
+func tileOf(pc catalog.Computer, c condition) tile {
+	return tile{condition: c, Key: "pc-" + pc.ID, ID: pc.ID, Name: pc.Name}
+}
+
+func (t tile) shape() string {
+	return fmt.Sprint(t.Name, t.mark, t.Detail, t.Busy, t.Percent < 0)
+}
+
+func (t tile) numbers() string { return fmt.Sprint(t.Percent, t.Rate, t.Left) }
+
+func (t tile) fields() map[string]string {
+	return map[string]string{"percent": percentText(t.Percent), "rate": t.Rate, "left": t.Left}
+}
+
+// PercentText is "42 %", or nothing.
+func (c condition) PercentText() string { return percentText(c.Percent) }
+
+func percentText(p int) string {
+	if p < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %%", p)
+}
+
+// A row is one PC's part in an operation's page.
+type row struct {
+	mark
+	Key      string
+	ID, Name string
+	Percent  int
+	Amount   string // "3.2 of 8.1 GB"
+	Rate     string
+	Left     string
+	Running  bool
+	Verified string
+	Took     string
+	Failure  *protocol.Failure
+	Dirty    bool
+}
+
+func targetRow(op operation.Operation, t operation.Target) row {
+	r := row{
+		mark: markOf(op.Kind, t.State, t.Stage), Key: "work-" + op.ID + "-" + t.ComputerID, ID: t.ComputerID, Name: t.Name,
+		Percent: -1, Failure: t.Failure, Dirty: t.Dirty && over(t.State) && t.State != operation.Done,
+	}
+	if t.State == operation.Running {
+		r.Running, r.Percent = true, percent(t.Bytes, t.Total)
+		r.Rate, r.Left = perSecond(t.Rate), left(t.Bytes, t.Total, t.Rate)
+		if t.Total > 0 {
+			r.Amount = size(t.Bytes) + " of " + size(t.Total)
+		}
+	}
+	if t.Verified > 0 {
+		r.Verified = size(t.Verified)
+	}
+	if !t.Started.IsZero() && !t.Ended.IsZero() {
+		r.Took = took(t.Ended.Sub(t.Started))
+	}
+	return r
+}
+
+func (r row) shape() string {
+	problem := ""
+	if r.Failure != nil {
+		problem = r.Failure.Problem
+	}
+	return fmt.Sprint(r.mark, r.Running, r.Percent < 0, r.Verified, r.Took, problem, r.Dirty)
+}
+
+func (r row) numbers() string { return fmt.Sprint(r.Percent, r.Amount, r.Rate, r.Left) }
+
+// PercentText is "42 %", or nothing.
+func (r row) PercentText() string { return percentText(r.Percent) }
+
+func (r row) fields() map[string]string {
+	return map[string]string{"percent": percentText(r.Percent), "amount": r.Amount, "rate": r.Rate, "left": r.Left}
+}
+
+// A head is an operation as its page and the lists begin it.
+type head struct {
+	mark
+	Key, ID   string
+	What      string
+	Where     string
+	Image     string
+	Revision  int
+	Summary   string
+	Actor     string
+	Created   time.Time
+	Took      string
+	Percent   int // of the whole, roughly
+	Ended     bool
+	Layout    bool
+	Restore   bool
+	FailedPCs []string // ids of the PCs on which a restore may be repeated
+}
+
+func operationHead(op operation.Operation, now time.Time) head {
+	h := head{
+		mark: markOf(op.Kind, op.State, ""), Key: "op-" + op.ID, ID: op.ID, What: titleOf(op), Where: whereOf(op), Image: op.Image,
+		Revision: op.Revision, Summary: sentence(summaryOf(op)), Actor: op.Actor, Created: op.Created, Ended: !op.Ended.IsZero(),
+		Percent: progressOf(op), Layout: op.Layout, Restore: op.Kind == operation.RestoreImage,
+	}
+	end := now
+	if h.Ended {
+		end = op.Ended
+		for _, t := range op.Targets {
+			if h.Restore && t.State != operation.Done {
+				h.FailedPCs = append(h.FailedPCs, t.ComputerID)
+			}
+		}
+	}
+	h.Took = took(max(0, end.Sub(op.Created)))
+	return h
+}
+
+func (h head) shape() string { return fmt.Sprint(h.mark, h.What, h.Summary, h.Ended) }
+
+// PercentText is "42 %".
+func (h head) PercentText() string { return percentText(h.Percent) }
+
+func (h head) fields() map[string]string {
+	return map[string]string{"percent": h.PercentText(), "took": h.Took}
+}
+
+// stageShares is how much of a PC's part is behind it when a stage begins and ends, for the one bar of the whole operation.
+var stageShares = map[string][2]float64{
+	protocol.StagePreflight:    {0, 0.02},
+	protocol.StagePartitioning: {0.02, 0.05},
+	protocol.StageReading:      {0.02, 0.80},
+	protocol.StagePublishing:   {0.80, 1},
+	protocol.StageWriting:      {0.05, 0.65},
+	protocol.StageVerifying:    {0.65, 0.98},
+	protocol.StageFinishing:    {0.98, 1},
+}
+
+// progressOf is how far an operation is, roughly, from 0 to 100.
+func progressOf(op operation.Operation) int {
+	if len(op.Targets) == 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, t := range op.Targets {
+		if over(t.State) {
+			sum++
+			continue
+		}
+		share := stageShares[t.Stage]
+		sum += share[0]
+		if t.Total > 0 {
+			sum += (share[1] - share[0]) * min(1, float64(t.Bytes)/float64(t.Total))
+		}
+	}
+	return int(sum / float64(len(op.Targets)) * 100)
+}
+
+// A roomCount is how a room stands in one sentence.
+type roomCount struct {
+	ID                             string
+	All, Ready, Busy, Failed, Away int
+}
+
+func (r *roomCount) add(c condition) {
+	r.All++
+	switch {
+	case c.Busy:
+		r.Busy++
+	case c.Tone == toneBad || c.Tone == toneWarn:
+		r.Failed++
+	case c.Tone == toneIdle:
+		r.Away++
+	default:
+		r.Ready++
+	}
+}
+
+// Sentence is "12 PCs: 8 ready, 3 busy, 1 needs attention".
+func (r roomCount) Sentence() string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		word string
+	}{{r.Ready, "ready"}, {r.Busy, "busy"}, {r.Away, "not connected"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+		}
+	}
+	if r.Failed > 0 {
+		parts = append(parts, count(r.Failed, "needs attention", "need attention"))
+	}
+	if r.All == 0 {
+		return "No PCs"
+	}
+	return count(r.All, "PC", "PCs") + ": " + strings.Join(parts, ", ")
+}
