@@ -53,15 +53,17 @@ func readBitmap(r io.Reader, blocks int64) (*bitmap, error) {
 }
 
 func (m *bitmap) add(raw *[pageBytes]byte) {
-	page := new([pageWords]uint64)
+	var page [pageWords]uint64
 	for i := range page {
 		page[i] = binary.LittleEndian.Uint64(raw[8*i:])
 		m.count += int64(bits.OnesCount64(page[i]))
 	}
-	if n := len(m.pages); n > 0 && *m.pages[n-1] == *page {
-		page = m.pages[n-1]
+	if n := len(m.pages); n > 0 && *m.pages[n-1] == page {
+		m.pages = append(m.pages, m.pages[n-1])
+		return
 	}
-	m.pages = append(m.pages, page)
+	kept := page // on the heap, page is not
+	m.pages = append(m.pages, &kept)
 }
 
 // find returns the first block from from on that is used (or is not), or the number of blocks when there is none.

@@ -8,8 +8,12 @@ import (
 	"sync"
 )
 
-// blockLen is the plain size of the blocks of a stream that is decoded in one goroutine.
-const blockLen = 1 << 20
+// Plain size of the blocks of a stream that is decoded in one goroutine: the first is small, so that a look at the
+// header costs little, then they grow.
+const (
+	firstBlockLen = 64 << 10
+	blockLen      = 1 << 20
+)
 
 var errClosed = errors.New("image reader is closed")
 
@@ -31,6 +35,7 @@ type pipeline struct {
 // A block is a piece of the stream on its way.
 type block struct {
 	packed []byte // one compressed frame
+	size   int    // that the frame says its plain bytes have
 	plain  []byte
 	err    error         // after plain: io.EOF, an error of the source, or damage
 	ready  chan struct{} // gets one value when plain and err are there
@@ -86,15 +91,15 @@ func (p *pipeline) fail(err error) {
 
 // copyFrom delivers what r yields until it ends; explain says what an error of r means.
 func (p *pipeline) copyFrom(r io.Reader, explain func(error) error) {
-	for {
+	for size := firstBlockLen; ; size = min(2*size, blockLen) {
 		b := p.take()
 		if b == nil {
 			return
 		}
-		if cap(b.plain) < blockLen {
-			b.plain = make([]byte, blockLen)
+		if cap(b.plain) < size {
+			b.plain = make([]byte, size)
 		}
-		n, err := fill(r, b.plain[:blockLen])
+		n, err := fill(r, b.plain[:size])
 		if err != nil && err != io.EOF {
 			err = explain(err)
 		}

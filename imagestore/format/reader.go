@@ -35,13 +35,13 @@ type run struct {
 // It answers an error wrapping ErrNotImage, ErrUnsupported or ErrCorrupt, or the error of r.
 func NewReader(r io.Reader) (*Reader, error) {
 	src := &source{r: r}
-	in := bufio.NewReaderSize(src, 256<<10)
+	in := bufio.NewReaderSize(src, 64<<10)
 	compressor, err := sniffCompressor(in)
 	if err != nil {
 		return nil, err
 	}
 	stream := newPipeline(in, src, compressor)
-	image, err := openImage(bufio.NewReaderSize(stream, 128<<10))
+	image, err := openImage(bufio.NewReaderSize(stream, 80<<10))
 	if err != nil {
 		stream.Close()
 		return nil, err

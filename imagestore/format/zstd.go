@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -59,6 +60,7 @@ func (p *pipeline) decodeZstd(in *bufio.Reader, src *source, workers int) {
 			if b == nil {
 				return
 			}
+			b.size = int(head.FrameContentSize)
 			if b.packed, err = readFrame(in, head, b.packed[:0]); err != nil {
 				b.plain, b.err = b.plain[:0], explainZstd(src, err)
 				p.deliver(b)
@@ -154,21 +156,15 @@ func appendN(in *bufio.Reader, buf []byte, n int) ([]byte, error) {
 		return buf, errors.New("compressed frame is longer than its data could be")
 	}
 	at := len(buf)
-	if cap(buf) < at+n {
-		// One allocation serves every later frame.
-		grown := make([]byte, at, maxPackedFrame)
-		copy(grown, buf)
-		buf = grown
-	}
-	buf = buf[:at+n]
+	buf = slices.Grow(buf, n)[:at+n]
 	_, err := io.ReadFull(in, buf[at:])
 	return buf, err
 }
 
 // decode decompresses packed and marks the block ready.
 func (b *block) decode(dec *zstd.Decoder) {
-	if cap(b.plain) < FrameSize {
-		b.plain = make([]byte, 0, FrameSize+decodeSlack)
+	if cap(b.plain) < b.size+decodeSlack {
+		b.plain = make([]byte, 0, b.size+decodeSlack)
 	}
 	var err error
 	if b.plain, err = dec.DecodeAll(b.packed, b.plain[:0]); err != nil {
