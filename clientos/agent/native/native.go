@@ -1,4 +1,8 @@
-package main
+// Package native runs the agent as a program among others, on a PC of the virtual classroom: with disks that are named one by
+// one, so that no other disk of the machine can ever be touched, and with exit statuses where the client OS's agent would
+// restart the machine. It is what aula-agent does when it is not the first process of a PC, and what the appliance's own
+// program does in a classroom that it makes itself.
+package native
 
 import (
 	"context"
@@ -17,11 +21,37 @@ import (
 	"aula/clientos/agent/machine"
 	"aula/clientos/agent/screen"
 	"aula/clientos/disk"
+	"aula/clientos/protocol"
 )
 
-// native runs the agent as a program among others: on a PC of the virtual classroom, with disks that are named one by one, so
-// that no other disk of the machine can ever be touched.
-func native(args []string, stdout, stderr io.Writer) int {
+const usage = `usage: aula-agent --server HOST:PORT --pin HEX --ticket T --mac MAC --disk DEVICE[,DEVICE]
+
+Connects to an Aula server as one PC and obeys its instructions, on the named disks only.
+`
+
+// Exit statuses of Main.
+const (
+	ExitUsage    = 2  // the command line is wrong
+	ExitReboot   = 10 // the PC is to restart, or the server refused it and it needs a new ticket
+	ExitBootDisk = 11 // the PC is to start from its own disk
+	ExitPowerOff = 12 // the PC is to switch off
+)
+
+func exitStatus(outcome string) int {
+	switch outcome {
+	case protocol.Reboot:
+		return ExitReboot
+	case protocol.BootDisk:
+		return ExitBootDisk
+	case protocol.PowerOff:
+		return ExitPowerOff
+	}
+	return 0
+}
+
+// Main runs the agent with the command line in args, without the program's name, until it is told to stop by a signal or
+// by the server, and returns the exit status.
+func Main(version string, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("aula-agent", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	server := flags.String("server", "", "`HOST:PORT` of the server's agent listener")
@@ -36,7 +66,7 @@ func native(args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
-		return exitUsage
+		return ExitUsage
 	}
 	if *showVersion {
 		fmt.Fprintln(stdout, "aula-agent", version)
@@ -44,7 +74,7 @@ func native(args []string, stdout, stderr io.Writer) int {
 	}
 	if *server == "" || *pin == "" || *mac == "" || *disks == "" || flags.NArg() > 0 {
 		fmt.Fprintln(stderr, "aula-agent: --server, --pin, --mac and --disk are required, and nothing else is taken")
-		return exitUsage
+		return ExitUsage
 	}
 	level := slog.LevelInfo
 	if *debug {
@@ -62,7 +92,7 @@ func native(args []string, stdout, stderr io.Writer) int {
 	})
 	if err != nil {
 		fmt.Fprintln(stderr, "aula-agent:", err)
-		return exitUsage
+		return ExitUsage
 	}
 	outcome, err := runWithJournal(ctx, a, board, stdout)
 	if err != nil && ctx.Err() == nil {
