@@ -16,7 +16,7 @@ var version = "development"
 func main() {
 	switch {
 	case os.Getpid() == 1:
-		boot.Supervise(version)
+		boot.Supervise()
 	case len(os.Args) == 2 && os.Args[1] == boot.ChildArgument:
 		os.Exit(boot.Main(version))
 	default:
