@@ -21,7 +21,6 @@ import (
 	"aula/clientos/agent/machine"
 	"aula/clientos/agent/screen"
 	"aula/clientos/disk"
-	"aula/clientos/protocol"
 )
 
 const usage = `usage: aula-agent --server HOST:PORT --pin HEX --ticket T --mac MAC --disk DEVICE[,DEVICE]
@@ -29,25 +28,8 @@ const usage = `usage: aula-agent --server HOST:PORT --pin HEX --ticket T --mac M
 Connects to an Aula server as one PC and obeys its instructions, on the named disks only.
 `
 
-// Exit statuses of Main.
-const (
-	ExitUsage    = 2  // the command line is wrong
-	ExitReboot   = 10 // the PC is to restart, or the server refused it and it needs a new ticket
-	ExitBootDisk = 11 // the PC is to start from its own disk
-	ExitPowerOff = 12 // the PC is to switch off
-)
-
-func exitStatus(outcome string) int {
-	switch outcome {
-	case protocol.Reboot:
-		return ExitReboot
-	case protocol.BootDisk:
-		return ExitBootDisk
-	case protocol.PowerOff:
-		return ExitPowerOff
-	}
-	return 0
-}
+// ExitUsage says that the command line is wrong; the other exit statuses are the agent's (agent.ExitReboot ...).
+const ExitUsage = 2
 
 // Main runs the agent with the command line in args, without the program's name, until it is told to stop by a signal or
 // by the server, and returns the exit status.
