@@ -213,6 +213,30 @@ func compareWithPartclone(t *testing.T, server *fakeServer, restored string) {
 	compareUsed(t, server.index, reference, restored, server.index.Info.Filesystem)
 }
 
+// TestDiskWithLargeSectors captures from and restores to disks with sectors of 4096 bytes.
+func TestDiskWithLargeSectors(t *testing.T) {
+	t.Parallel()
+	const script = "label: gpt\n1 : start=1024, size=24576, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n"
+	source, target := disktest.New(t, "M4K", 128*mib, 4096), disktest.New(t, "T4K", 150*mib, 4096)
+	source.Partition(t, script)
+	ext4(t, node(t, source, 1))
+	server := &fakeServer{}
+	if _, _, err := run(t, server, source.Path, instruction(t, protocol.CreateImage, source.Path, 1)); err != nil {
+		t.Fatal(err)
+	}
+	i := instruction(t, protocol.RestoreImage, target.Path, 1)
+	i.Image, i.Layout = server.record(), server.layout
+	i.Image.SectorSize = 4096
+	result, _, err := run(t, server, target.Path, i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := result.Verified, server.index.Info.UsedBytes; got != want {
+		t.Errorf("verified %d bytes, want %d", got, want)
+	}
+	disktest.Run(t, "e2fsck", "-fn", node(t, target, 1))
+}
+
 func TestNTFSBootSectors(t *testing.T) {
 	t.Parallel()
 	server, _ := captured(t, ntfs)
@@ -318,7 +342,7 @@ func TestRestoreFaults(t *testing.T) {
 	t.Run("stream cut five times", func(t *testing.T) {
 		t.Parallel()
 		target, i, own := begin(t)
-		own.cuts, own.cutAfter = 5, len(own.image)/7
+		own.cuts, own.cutAfter, own.chunkCuts = 5, len(own.image)/7, 1
 		result, _, err := run(t, own, target.Path, i)
 		if err != nil {
 			t.Fatal(err)
@@ -352,6 +376,20 @@ func TestRestoreFaults(t *testing.T) {
 		f := wantFailure(t, err, protocol.ErrImageFile, "what arrived is not what is in its index")
 		if f.Stage != protocol.StageWriting {
 			t.Errorf("failed while %s, want writing", f.Stage)
+		}
+	})
+	t.Run("damaged index", func(t *testing.T) {
+		t.Parallel()
+		target, i, own := begin(t)
+		var b bytes.Buffer
+		if _, err := own.index.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		own.chunks = b.Bytes()[:b.Len()/2]
+		_, progress, err := run(t, own, target.Path, i)
+		wantFailure(t, err, protocol.ErrImageFile, "damaged")
+		if progress.dirty() {
+			t.Error("the disk was written to")
 		}
 	})
 	t.Run("disk that does not keep what was written", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -67,7 +68,7 @@ func classify(err error) protocol.Failure {
 	switch {
 	case errors.As(err, &own):
 		f := own.Failure
-		if own.cause != nil && f.Detail == "" {
+		if own.cause != nil && f.Detail == "" && !strings.Contains(f.Problem, own.cause.Error()) {
 			f.Detail = own.cause.Error()
 		}
 		return f
@@ -78,7 +79,7 @@ func classify(err error) protocol.Failure {
 	case errors.Is(err, format.ErrCorrupt), errors.Is(err, format.ErrNotImage):
 		return protocol.Failure{
 			Code:    protocol.ErrImageFile,
-			Problem: fmt.Sprintf("the image is damaged: %v", err),
+			Problem: fmt.Sprintf("the image cannot be restored: %v", err),
 			Advice:  "check the image in the repository and restore an earlier revision of it",
 		}
 	case errors.Is(err, format.ErrUnsupported):

@@ -130,23 +130,44 @@ func (r *restore) plannedPartition(ctx context.Context, d disk.Disk) (disk.Parti
 
 // fetchIndex gets the chunk index by which the partition will be verified.
 func (r *restore) fetchIndex(ctx context.Context, limit int64) error {
+	var damage error // of the index itself, which no second attempt mends
 	err := retry(ctx, r.log, "fetching the chunk index", func() error {
 		body, err := r.server.OpenChunks(ctx, r.image.Name, r.image.Revision)
 		if err != nil {
 			return err
 		}
 		defer body.Close()
-		r.index, err = format.ReadIndex(body)
-		return err
+		connection := &errorKeeper{r: body}
+		r.index, damage = format.ReadIndex(connection)
+		return connection.err
 	})
 	if err != nil {
 		return err
 	}
+	if damage != nil {
+		return damage
+	}
 	return checkIndex(r.index, r.image.UsedBytes, limit)
+}
+
+// An errorKeeper remembers how a connection failed, apart from what its reader makes of that.
+type errorKeeper struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (k *errorKeeper) Read(p []byte) (int, error) {
+	n, err := k.r.Read(p)
+	if err != nil && err != io.EOF {
+		k.err = err
+	}
+	return n, err
 }
 
 // openImage begins the stream and checks that it is the image that is meant.
 func (r *restore) openImage(ctx context.Context) error {
+	// A connection is made first, so that an image that is no longer there stops the restore before anything is written.
 	r.stream = newResumer(ctx, r.log, r.image.FileBytes, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		return r.server.OpenImage(ctx, r.image.Name, r.image.Revision, offset)
 	})

@@ -27,16 +27,14 @@ type fakeServer struct {
 	cutAfter, cuts int
 	opened         []int64 // offsets at which the image was opened
 	refuse         error   // what OpenImage answers instead
-	onOpen         func()
+	chunkCuts      int     // how many index streams break
+	chunks         []byte  // what OpenChunks sends instead of the index
 }
 
 func (s *fakeServer) OpenImage(ctx context.Context, name string, revision int, offset int64) (io.ReadCloser, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = append(s.opened, offset)
-	if s.onOpen != nil {
-		s.onOpen()
-	}
 	if s.refuse != nil {
 		return nil, s.refuse
 	}
@@ -52,6 +50,13 @@ func (s *fakeServer) OpenChunks(ctx context.Context, name string, revision int) 
 	var b bytes.Buffer
 	if _, err := s.index.WriteTo(&b); err != nil {
 		return nil, err
+	}
+	if s.chunks != nil {
+		b = *bytes.NewBuffer(s.chunks)
+	}
+	if s.chunkCuts > 0 {
+		s.chunkCuts--
+		return io.NopCloser(io.MultiReader(io.LimitReader(&b, 100), brokenReader{})), nil
 	}
 	return io.NopCloser(&b), nil
 }
