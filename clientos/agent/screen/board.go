@@ -36,6 +36,13 @@ func (b *Board) State() State {
 	return b.state
 }
 
+// Changed returns a channel that is closed at the next change.
+func (b *Board) Changed() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed
+}
+
 // Update changes what is to be seen.
 func (b *Board) Update(change func(s *State)) {
 	b.mu.Lock()
