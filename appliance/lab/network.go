@@ -101,15 +101,19 @@ func setLoss(name string, share float64) error {
 		return fmt.Errorf("loss of %s: %g is not a share from 0 to 1", name, share)
 	}
 	const unit = 100_000
+	which := fmt.Sprintf("numgen random mod %d < %d", unit, int(share*unit))
+	if share == 1 {
+		which = "" // nft refuses a comparison that is always true
+	}
 	rules := fmt.Sprintf(`table netdev loss
 delete table netdev loss
 table netdev loss {
 	chain in {
 		type filter hook ingress device "%s" priority 0;
-		numgen random mod %d < %d drop
+		%s drop
 	}
 }
-`, nicOf, unit, int(share*unit))
+`, nicOf, which)
 	cmd := exec.Command("ip", "netns", "exec", name, "nft", "--file", "-")
 	cmd.Stdin = strings.NewReader(rules)
 	if out, err := cmd.CombinedOutput(); err != nil {
