@@ -152,9 +152,10 @@ func (r *Roster) serveCapture(w http.ResponseWriter, req *http.Request) {
 
 // Errors of a capture that are not the repository's.
 var (
-	errCut      = errors.New("upload was cut")
-	errNoDigest = errors.New("upload ended without the digest of its bytes")
-	errStopping = errors.New("server stopped")
+	errCut       = errors.New("upload was cut")
+	errNoDigest  = errors.New("upload ended without the digest of its bytes")
+	errUnwritten = errors.New("repository cannot be written")
+	errStopping  = errors.New("server stopped")
 )
 
 // publish brings the body of a capture to the repository: all of it, or nothing.
@@ -177,7 +178,7 @@ func (r *Roster) publish(c catalog.Computer, in protocol.Instruct, layout []byte
 		if body.err != nil && body.err != io.EOF {
 			return imagestore.Image{}, fmt.Errorf("%w after %d bytes: %w", errCut, body.n, body.err)
 		}
-		return imagestore.Image{}, err
+		return imagestore.Image{}, fmt.Errorf("%w: %w", errUnwritten, err)
 	}
 	digest := req.Trailer.Get(protocol.DigestTrailer)
 	if digest == "" {
@@ -236,10 +237,14 @@ func captureFailure(image string, err error) (status int, f protocol.Failure) {
 		f.Code, status = protocol.ErrFormat, http.StatusBadRequest
 		f.Problem = fmt.Sprintf("%q is no name for an image", image)
 		f.Advice = "use letters, digits, _ . and -"
-	default:
+	case errors.Is(err, errUnwritten):
 		f.Code, status = protocol.ErrNotWrite, http.StatusUnprocessableEntity
-		f.Problem = fmt.Sprintf("image %s could not be published", image)
-		f.Advice = "see the server's log; the image that was there before is intact"
+		f.Problem = fmt.Sprintf("image %s cannot be written to the repository", image)
+		f.Advice = "see the server's log and test the repository's disk; the image that was there before is intact"
+	default:
+		f.Code, status = protocol.ErrImage, http.StatusUnprocessableEntity
+		f.Problem = fmt.Sprintf("image %s did not pass the server's checks", image)
+		f.Advice = "create the image again, the detail says why; the image that was there before is intact"
 	}
 	return status, f
 }
