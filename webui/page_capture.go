@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -158,14 +160,24 @@ func (s *Server) sayName(name string) nameSays {
 	return nameSays{}
 }
 
+// captureOf reads the form.
+func captureOf(v url.Values) operation.CaptureRequest {
+	r := operation.CaptureRequest{ComputerID: v.Get("pc"), Image: strings.TrimSpace(v.Get("image"))}
+	d, p, _ := strings.Cut(v.Get("part"), "/")
+	r.Disk, _ = strconv.Atoi(d)
+	r.Partition, _ = strconv.Atoi(p)
+	return r
+}
+
 func (s *Server) startCapture(c echo.Context) error {
-	pc, image := c.FormValue("pc"), strings.TrimSpace(c.FormValue("image"))
-	request := operation.CaptureRequest{ComputerID: pc, Image: image}
-	_, err := fmt.Sscanf(c.FormValue("part"), "%d/%d", &request.Disk, &request.Partition)
+	form, err := c.FormParams()
 	if err != nil {
+		return err
+	}
+	request := captureOf(form)
+	err = imagestore.CheckName(request.Image)
+	if request.Disk < 1 || request.Partition < 1 {
 		err = invalid("choose the partition to capture")
-	} else {
-		err = imagestore.CheckName(image)
 	}
 	var op operation.Operation
 	if err == nil {
@@ -178,5 +190,5 @@ func (s *Server) startCapture(c echo.Context) error {
 	if status := statusOf(err); status == http.StatusInternalServerError || status == http.StatusNotFound {
 		return err
 	}
-	return s.capturePage(c, statusOf(err), pc, c.FormValue("part"), image, textOf(err))
+	return s.capturePage(c, statusOf(err), request.ComputerID, form.Get("part"), request.Image, textOf(err))
 }

@@ -1,0 +1,149 @@
+package webui
+
+import (
+	"flag"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"aula/appliance/catalog"
+	"aula/clientos/protocol"
+)
+
+// The pictures of docs, and of every page for whoever works on the console's looks, are of the pages that tests make:
+//
+//	go test ./webui -run TestPictures -pictures /tmp/pictures
+//	go test ./webui -run TestPictures -console docs/console.png
+var (
+	pictures = flag.String("pictures", "", "folder for pictures of every page, light and dark, wide and narrow")
+	picture  = flag.String("console", "", "file for the picture of a classroom that docs show")
+)
+
+// A scene is a classroom in the middle of a restore.
+type scene struct {
+	room               catalog.Classroom
+	pcs                []catalog.Computer
+	waiting            catalog.Computer
+	restore, capturing string // pages of operations
+}
+
+// busyRoom is 18 PCs in every state that there is.
+func (b *bed) busyRoom() scene {
+	b.t.Helper()
+	var s scene
+	s.room = b.hall("Faculty of Science", "Lab 1.12")
+	b.room(s.room.CentreID, "Lab 1.14")
+	b.hall("School of Engineering", "Networks")
+	for n := range 18 {
+		s.pcs = append(s.pcs, b.enrol(s.room, n+1))
+	}
+	s.waiting = b.arrive(30)
+	b.arrive(31)
+	b.publish("win11-office", s.pcs[0], true)
+	b.publish("debian13-labs", s.pcs[0], false)
+	b.clock.move(12 * time.Minute)
+	var ids []string
+	for _, pc := range s.pcs[1:15] {
+		ids = append(ids, pc.ID)
+	}
+	s.restore = b.start("restore", url.Values{"pc": ids, "image": {"win11-office"}})
+	b.clock.move(6*time.Minute + 21*time.Second)
+	for i, pc := range s.pcs[1:15] {
+		b.report(pc, sceneReport(i))
+	}
+	b.leave(s.pcs[9])
+	b.leave(s.pcs[16])
+	b.leave(s.pcs[17])
+	s.capturing = b.start("capture", url.Values{"pc": {s.pcs[0].ID}, "part": {"1/4"}, "image": {"debian13-labs"}})
+	b.report(s.pcs[0], protocol.Report{Stage: protocol.StageReading, Bytes: 9 * gigabyte, Total: 24 * gigabyte, Rate: 182_000_000})
+	return s
+}
+
+// sceneReport is what the PC of that place in the room says.
+func sceneReport(i int) protocol.Report {
+	const used = 61 * gigabyte
+	switch {
+	case i == 4:
+		return protocol.Report{State: protocol.Failed, Stage: protocol.StageWriting, Dirty: true, Failure: &protocol.Failure{
+			Code: protocol.ErrImage, Stage: protocol.StageWriting, Problem: "disk 1 cannot be written at byte 41,203,794,432",
+			Advice: "replace the disk", Detail: "write /dev/nvme0n1p2: input/output error",
+		}}
+	case i == 1 || i == 6:
+		return protocol.Report{State: protocol.Done, Stage: protocol.StageFinishing, Verified: used}
+	case i%3 == 0:
+		return protocol.Report{Stage: protocol.StageVerifying, Bytes: int64(12+3*i) * gigabyte, Total: used, Rate: int64(410+7*i) * 1_000_000, Dirty: true}
+	case i == 13:
+		return protocol.Report{Stage: protocol.StagePartitioning, Dirty: true}
+	}
+	return protocol.Report{Stage: protocol.StageWriting, Bytes: int64(20+2*i) * gigabyte, Total: used, Rate: int64(96+i) * 1_000_000, Dirty: true}
+}
+
+// start begins an operation as the console does and returns its page.
+func (b *bed) start(kind string, form url.Values) string {
+	b.t.Helper()
+	ctx := withCaller(b.t.Context(), caller{User: "admin"})
+	switch kind {
+	case "capture":
+		op, err := b.ops.Capture(ctx, "admin", captureOf(form))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.names = append(b.names, op.ID, "ID-capture")
+		return "/operations/" + op.ID
+	}
+	request, _, err := b.server.restoreRequest(readRestoreForm(form))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	op, err := b.ops.Restore(ctx, "admin", request)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.names = append(b.names, op.ID, "ID-restore")
+	return "/operations/" + op.ID
+}
+
+func TestPictures(t *testing.T) {
+	if *pictures == "" && *picture == "" {
+		t.Skip("no picture asked for with -pictures or -console")
+	}
+	b := newBed(t)
+	ts := b.serve()
+	c := openChrome(t, ts.URL)
+	take := func(name, path string) {
+		if *pictures == "" {
+			return
+		}
+		for _, dark := range []bool{false, true} {
+			for _, width := range []int64{1440, 320} {
+				c.look(width, 900, dark)
+				c.open(path)
+				c.picture(filepath.Join(*pictures, fmt.Sprintf("%s-%d-%v.png", name, width, map[bool]string{false: "light", true: "dark"}[dark])), true)
+			}
+		}
+	}
+	take("setup", "/setup")
+	c.look(1440, 900, false)
+	c.logIn(b)
+	take("empty-overview", "/")
+	take("empty-pending", "/pending")
+	take("empty-images", "/images")
+	s := b.busyRoom()
+	if *picture != "" {
+		c.look(1360, 850, false)
+		c.open("/classrooms/" + s.room.ID)
+		c.picture(*picture, false)
+	}
+	pc := "pc=" + s.pcs[15].ID
+	for name, path := range map[string]string{
+		"overview": "/", "room": "/classrooms/" + s.room.ID, "rooms": "/rooms", "pending": "/pending", "computer": "/computers/" + s.pcs[15].ID,
+		"computer-busy": "/computers/" + s.pcs[2].ID, "computer-pending": "/computers/" + s.waiting.ID, "images": "/images", "image": "/images/win11-office",
+		"capture": "/capture?" + pc, "capture-pick": "/capture", "restore": "/restore?" + pc + "&pc=" + s.pcs[0].ID, "restore-pick": "/restore?image=win11-office",
+		"check": "/restore/check?image=win11-office&" + pc + "&pc=" + s.pcs[16].ID, "power": "/power?kind=reboot&" + pc,
+		"operations": "/operations", "operation": s.restore, "operation-capture": s.capturing, "settings": "/settings", "error": "/nowhere",
+	} {
+		take(name, path)
+	}
+}
