@@ -51,8 +51,8 @@ func TestDamagedIdentityIsRefusedAndKept(t *testing.T) {
 		mode    os.FileMode
 		says    string
 	}{
-		"empty":              {nil, 0o600, "holds no private key"},
-		"cut":                {key[:len(key)/2], 0o600, "holds no private key"},
+		"empty":              {nil, 0o600, "hold no private key"},
+		"cut":                {key[:len(key)/2], 0o600, "hold no private key"},
 		"another kind":       {[]byte("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"), 0o600, "backup"},
 		"readable by others": {key, 0o644, "chmod 600"},
 	}

@@ -29,6 +29,11 @@ type ticket struct {
 	expires time.Time
 }
 
+// valid tells whether the ticket is young enough. One that expires later than any given out now was made before the clock was set back.
+func (k ticket) valid(now time.Time) bool {
+	return now.Before(k.expires) && !k.expires.After(now.Add(ticketLife))
+}
+
 // tickets are those given out and not used, oldest first. The zero value is ready.
 type tickets struct {
 	list []ticket
@@ -48,8 +53,7 @@ func (t *tickets) issue(mac string, now time.Time) string {
 func (t *tickets) prune(mac string, now time.Time) {
 	kept := t.list[:0]
 	for _, k := range t.list {
-		// A ticket that expires later than any given out now was made before the clock was set back.
-		if now.Before(k.expires) && !k.expires.After(now.Add(ticketLife)) {
+		if k.valid(now) {
 			kept = append(kept, k)
 		}
 	}
@@ -82,7 +86,7 @@ func (t *tickets) take(id, mac string, now time.Time) (ticket, error) {
 			return ticket{}, errTicketOther
 		}
 		t.list = append(t.list[:i], t.list[i+1:]...)
-		if !now.Before(k.expires) {
+		if !k.valid(now) {
 			return ticket{}, errTicketExpired
 		}
 		return k, nil
