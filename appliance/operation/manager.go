@@ -211,6 +211,7 @@ func holder(op Operation) string {
 // that look different now. The caller holds the lock.
 func (m *Manager) advance(seats []*seat, events func(*seat) event) (changed []string) {
 	now := m.cfg.Now()
+	var turned []*job
 	for _, s := range seats {
 		before := s.part
 		after, effects := m.rules.step(before, events(s), now)
@@ -224,6 +225,9 @@ func (m *Manager) advance(seats []*seat, events func(*seat) event) (changed []st
 		if before.State != after.State {
 			m.moved(s, before.State)
 		}
+		if (before.State != after.State || before.memory.Published != after.memory.Published) && !slices.Contains(turned, s.job) {
+			turned = append(turned, s.job)
+		}
 	}
 	urgent := slices.DeleteFunc(slices.Clone(seats), func(s *seat) bool { return !s.urgent })
 	if err := m.save(urgent); err != nil {
@@ -232,8 +236,8 @@ func (m *Manager) advance(seats []*seat, events func(*seat) event) (changed []st
 	for _, s := range seats {
 		m.pay(s)
 	}
-	for _, id := range changed {
-		m.summarise(m.jobs[id])
+	for _, j := range turned {
+		m.summarise(j)
 	}
 	return changed
 }
@@ -278,7 +282,7 @@ func (m *Manager) pay(s *seat) {
 		return
 	}
 	for _, e := range s.owed {
-		m.outbox.put(s, e)
+		m.outbox.put(errand{e, s.ComputerID, s.Instruct.ID, s})
 	}
 	s.owed = nil
 }

@@ -281,6 +281,22 @@ func TestPower(t *testing.T) {
 	}
 }
 
+func TestServerRestartsWhileAPCObeys(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	op, err := b.m.Power(t.Context(), "marta", Reboot, []string{"pc1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	b.wantHeard("instruct pc1")
+	b.restart()
+	b.m.Connected("pc1", nil)
+	b.work()
+	b.wantTarget(op, "pc1", Done)
+	b.wantHeard("settle pc1") // and it is not restarted a second time
+}
+
 func TestCancelledBootOfItsDiskIsUndone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

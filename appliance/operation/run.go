@@ -25,8 +25,10 @@ type outbox struct {
 
 // An errand is one effect for one PC.
 type errand struct {
-	seat   *seat
-	effect effect
+	effect      effect
+	computer    string
+	instruction string
+	seat        *seat // of the instruction, whose state only the Manager's lock makes readable; nil when nobody knows the instruction
 }
 
 func (o *outbox) init() {
@@ -34,9 +36,9 @@ func (o *outbox) init() {
 	o.working = make(map[string]bool)
 }
 
-func (o *outbox) put(s *seat, e effect) {
-	o.waiting[s.ComputerID] = append(o.waiting[s.ComputerID], errand{s, e})
-	o.start(s.ComputerID)
+func (o *outbox) put(e errand) {
+	o.waiting[e.computer] = append(o.waiting[e.computer], e)
+	o.start(e.computer)
 }
 
 // start sees that somebody works on a PC's errands. A worker ends when there are none left.
@@ -111,7 +113,6 @@ func (m *Manager) deliver(computerID string) {
 // carryOut does one effect. Only an instruction has a result; a cancel or a settle that does not arrive is said again when the PC
 // comes back and speaks of the instruction.
 func (m *Manager) carryOut(e errand) {
-	computerID, instructionID := e.seat.ComputerID, e.seat.Instruct.ID
 	var err error
 	switch e.effect {
 	case instruct:
@@ -121,14 +122,14 @@ func (m *Manager) carryOut(e errand) {
 		m.mu.Unlock()
 		m.tell(changed)
 	case cancel:
-		err = m.cfg.Agents.Cancel(computerID, instructionID)
+		err = m.cfg.Agents.Cancel(e.computer, e.instruction)
 	case settle:
-		err = m.cfg.Agents.Settle(computerID, instructionID)
+		err = m.cfg.Agents.Settle(e.computer, e.instruction)
 	case resetBoot:
-		err = m.cfg.Computers.SetNextBoot(computerID, catalog.BootClientOS)
+		err = m.cfg.Computers.SetNextBoot(e.computer, catalog.BootClientOS)
 	}
 	if err != nil {
-		m.cfg.Log.Debug("message not delivered", "computer", computerID, "instruction", instructionID, "error", err)
+		m.cfg.Log.Debug("message not delivered", "computer", e.computer, "instruction", e.instruction, "error", err)
 	}
 }
 
@@ -138,7 +139,7 @@ var errWithdrawn = errors.New("cancelled before it was sent")
 func (m *Manager) sendInstruction(s *seat) error {
 	m.mu.Lock()
 	in, withdrawn, wantsLayout, layout := s.Instruct, s.memory.CancelAsked || ended(s.State), s.job.op.Layout, s.job.layout
-	image, revision := s.job.op.Image, s.job.op.Revision
+	computerID, image, revision := s.ComputerID, s.job.op.Image, s.job.op.Revision
 	m.mu.Unlock()
 	if withdrawn {
 		return errWithdrawn
@@ -156,24 +157,26 @@ func (m *Manager) sendInstruction(s *seat) error {
 		in.Layout = layout
 	}
 	if in.Kind == BootDisk {
-		if err := m.cfg.Computers.SetNextBoot(s.ComputerID, catalog.BootDisk); err != nil {
+		if err := m.cfg.Computers.SetNextBoot(computerID, catalog.BootDisk); err != nil {
 			return err
 		}
 	}
-	return m.cfg.Agents.Instruct(s.ComputerID, in)
+	return m.cfg.Agents.Instruct(computerID, in)
 }
 
 // tick lets time pass for everything under way.
 func (m *Manager) tick() {
 	m.mu.Lock()
-	seats := m.unended()
+	online := make(map[string]bool)
+	for _, s := range m.unended() {
+		online[s.ComputerID] = false
+	}
 	m.mu.Unlock()
-	online := make(map[string]bool, len(seats))
-	for _, s := range seats {
-		online[s.ComputerID] = m.cfg.Agents.Connected(s.ComputerID)
+	for id := range online {
+		online[id] = m.cfg.Agents.Connected(id)
 	}
 	m.mu.Lock()
-	changed := m.advance(seats, func(s *seat) event {
+	changed := m.advance(m.unended(), func(s *seat) event {
 		return ticked{ready: online[s.ComputerID] && m.free(s)}
 	})
 	m.mu.Unlock()

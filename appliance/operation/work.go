@@ -48,7 +48,7 @@ func (m *Manager) refuseUnknown(computerID string, r *protocol.Report) {
 		e = settle
 	}
 	m.cfg.Log.Warn("PC holds an instruction that is not known here", "computer", computerID, "instruction", r.ID, "state", r.State)
-	m.outbox.put(&seat{part: part{Target: Target{ComputerID: computerID, Instruct: protocol.Instruct{ID: r.ID}}}}, e)
+	m.outbox.put(errand{e, computerID, r.ID, nil})
 }
 
 // Disconnected says that the PC's session ended.
