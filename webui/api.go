@@ -44,7 +44,7 @@ func (s *Server) routeAPI(e *echo.Echo) huma.API {
 // answer is a body of JSON.
 type answer[T any] struct{ Body T }
 
-// byID and byName are the parameters of paths.
+// byID and byName are the parameters of paths. They cannot be embedded: huma does not see the fields of what is not exported.
 type (
 	byID struct {
 		ID string `path:"id" maxLength:"64"`
@@ -120,7 +120,7 @@ func (s *Server) routeSessions(a huma.API) {
 func (s *Server) routeUsers(a huma.API) {
 	type userInput struct{ Body api.NewUser }
 	type passwordInput struct {
-		byName
+		Name string `path:"name" maxLength:"128"`
 		Body api.NewPassword
 	}
 	route(s, a, "GET", "/users", "users", "List users", 200, func(context.Context, *none) ([]api.User, error) {

@@ -13,12 +13,12 @@ import (
 func (s *Server) routeRooms(a huma.API) {
 	type centreInput struct{ Body api.NewCentre }
 	type centreEdit struct {
-		byID
+		ID   string `path:"id" maxLength:"64"`
 		Body api.NewCentre
 	}
 	type roomInput struct{ Body api.NewClassroom }
 	type roomEdit struct {
-		byID
+		ID   string `path:"id" maxLength:"64"`
 		Body api.NewClassroom
 	}
 
@@ -78,7 +78,7 @@ func (s *Server) apiClassrooms() ([]api.Classroom, error) {
 
 func (s *Server) routeComputers(a huma.API) {
 	type placement struct {
-		byID
+		ID   string `path:"id" maxLength:"64"`
 		Body api.Placement
 	}
 	route(s, a, "GET", "/computers", "computers", "List computers: pending first", 200, func(context.Context, *none) ([]api.Computer, error) {

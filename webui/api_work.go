@@ -11,7 +11,7 @@ import (
 
 func (s *Server) routeImages(a huma.API) {
 	type describe struct {
-		byName
+		Name string `path:"name" maxLength:"128"`
 		Body api.ImageText
 	}
 	route(s, a, "GET", "/images", "images", "List images", 200, func(context.Context, *none) ([]api.Image, error) {
