@@ -35,9 +35,10 @@ type Config struct {
 
 // A Lab is a running classroom. Its methods are safe for concurrent use.
 type Lab struct {
-	cfg    Config
-	folder *folder
-	api    *client.Client
+	cfg     Config
+	folder  *folder
+	api     *client.Client
+	console string
 
 	server struct {
 		sync.Mutex
@@ -81,6 +82,9 @@ func (l *Lab) start(ctx context.Context) error {
 	if l.api, err = client.New(filepath.Join(l.Data(), "aula.sock")); err != nil {
 		return err
 	}
+	if l.console, err = consoleURL(l.cfg.Console); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(l.Images(), 0o700); err != nil {
 		return err
 	}
@@ -109,6 +113,9 @@ func (l *Lab) Images() string { return filepath.Join(l.Data(), "images") }
 
 // API is a client of the appliance that may do everything.
 func (l *Lab) API() *client.Client { return l.api }
+
+// ConsoleURL is where a browser on this machine finds the console; empty without Config.Console.
+func (l *Lab) ConsoleURL() string { return l.console }
 
 // own remembers something that Close must end.
 func (l *Lab) own(o owned) {

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"sync"
 	"time"
+
+	"aula/clientos/agent"
 )
 
 // A NativeSpec says what a native PC is made of.
@@ -23,8 +25,8 @@ type NativeSpec struct {
 // It boots no operating system; told to, it says so on its serial console and stays on.
 type NativePC struct {
 	*machine
-	agent  []string
-	script string // of the DHCP client
+	agent  []string // its command line
+	script string   // of the DHCP client
 	loop   *loopDevice
 
 	mu     sync.Mutex
@@ -132,9 +134,9 @@ type ending int
 
 // The endings are the agent's exit statuses.
 const (
-	endReboot   ending = 10
-	endBootDisk ending = 11
-	endPowerOff ending = 12
+	endReboot   ending = agent.ExitReboot
+	endBootDisk ending = agent.ExitBootDisk
+	endPowerOff ending = agent.ExitPowerOff
 )
 
 // bootPause is between two attempts to boot.
@@ -203,15 +205,15 @@ func (p *NativePC) runAgent(ctx context.Context, b bootParameters) (ending, erro
 		"--server", b.server, "--pin", b.pin, "--ticket", b.ticket, "--mac", p.mac, "--disk", p.loop.path)
 	cmd := inNamespace(p.name, argv...)
 	cmd.Stdout, cmd.Stderr = p.serial, p.serial
-	agent, err := startChild(cmd)
+	running, err := startChild(cmd)
 	if err != nil {
 		return 0, fmt.Errorf("start the agent: %w", err)
 	}
 	select {
 	case <-ctx.Done():
-		agent.kill()
+		running.kill()
 		return 0, ctx.Err()
-	case <-agent.done:
+	case <-running.done:
 	}
 	switch end := ending(cmd.ProcessState.ExitCode()); end {
 	case endReboot, endBootDisk, endPowerOff:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,18 @@ kernel-parameters = "console=tty0 console=ttyS0,115200"
 reserve-mib = 0
 `, bridge, l.Data(), l.cfg.Settings)
 	return os.WriteFile(l.configFile(), []byte(text), 0o600)
+}
+
+// consoleURL is where the socket listens.
+func consoleURL(socket *os.File) (string, error) {
+	if socket == nil {
+		return "", nil
+	}
+	l, err := net.FileListener(socket)
+	if err != nil {
+		return "", fmt.Errorf("socket of the console: %w", err)
+	}
+	return "https://" + l.Addr().String() + "/", l.Close()
 }
 
 // StartServer starts the appliance and waits until it answers. One that runs already is left as it is.

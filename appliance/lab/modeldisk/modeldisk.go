@@ -49,6 +49,21 @@ type Config struct {
 // Suite is the Debian release that is on the disk.
 const Suite = "trixie"
 
+// ErrNotMade is what Cached answers when there is no model disk yet.
+var ErrNotMade = errors.New("the model disk is not made yet")
+
+// Cached returns the path of the model disk in the folder cache, or ErrNotMade.
+func Cached(cache string) (string, error) {
+	path := filepath.Join(cache, "model-"+key()+".img")
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist):
+		return "", ErrNotMade
+	case err != nil:
+		return "", fmt.Errorf("model disk: %w", err)
+	}
+	return path, nil
+}
+
 // Ensure returns the path of the model disk's image file, which nobody may write to, and makes it first if it is not
 // in the cache: that takes a minute or two, about 120 MB from the mirror, and root. Two that ask at once wait for one
 // making.
@@ -61,12 +76,11 @@ func Ensure(ctx context.Context, cfg Config) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	path := filepath.Join(cfg.Cache, "model-"+key()+".img")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("model disk: %w", err)
+	path, err := Cached(cfg.Cache)
+	if !errors.Is(err, ErrNotMade) {
+		return path, err
 	}
+	path = filepath.Join(cfg.Cache, "model-"+key()+".img")
 	start := time.Now()
 	cfg.Log.Info("making the model disk", "suite", Suite, "path", path)
 	if err := build(ctx, cfg, path); err != nil {

@@ -1,0 +1,241 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"aula/appliance/lab/modeldisk"
+	"aula/clientos/disk"
+	"aula/clientos/protocol"
+	"aula/webui/api"
+)
+
+// A DemoConfig says how to show the appliance's main job.
+type DemoConfig struct {
+	Lab Config
+	// Cache is the folder that has the model disk (see ModelDisk).
+	Cache string
+	// Targets are the firmwares of the PCs that get the model's images; one with BIOS when empty.
+	Targets []Firmware
+	// Keep leaves the classroom up after the demonstration has passed, until ctx ends.
+	Keep bool
+}
+
+// Demo shows the appliance's main job in a virtual classroom: a model PC boots from the network, its disk's layout and partitions are
+// imaged, PCs with blank disks get them, every byte verified, and boot from their own disks to their own login prompt.
+//
+// It tells out what happens and how long each part took. The last words are "demo: passed" with the console's address, or else
+// the error, which begins with "demo: failed". It must be called on the inside of Isolate.
+func Demo(ctx context.Context, cfg DemoConfig, out io.Writer) error {
+	if len(cfg.Targets) == 0 {
+		cfg.Targets = []Firmware{BIOS}
+	}
+	d := &demo{cfg: cfg, journal: newJournal(out)}
+	err := d.play(ctx)
+	if err == nil {
+		d.journal.summary()
+		fmt.Fprintf(out, "\ndemo: passed\n")
+		d.linger(ctx, out)
+	}
+	if d.lab != nil {
+		err = errors.Join(err, d.lab.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("demo: failed: %w", err)
+	}
+	return nil
+}
+
+// demo is one demonstration.
+type demo struct {
+	cfg      DemoConfig
+	journal  *journal
+	lab      *Lab
+	password string
+	room     api.Classroom
+	model    api.Computer
+	pcs      []*QEMUPC      // with blank disks
+	targets  []api.Computer // the same, as the appliance knows them
+}
+
+// Images of the demonstration.
+const (
+	rootImage = "demo-root"
+	espImage  = "demo-esp"
+)
+
+func (d *demo) play(ctx context.Context) error {
+	return d.journal.all(ctx,
+		step{"start the appliance and draw the classroom", d.start},
+		step{"the model PC boots from the network and is accepted", d.bootModel},
+		step{"image of its root partition, with the layout of its disk", d.capture(modeldisk.Root, rootImage)},
+		step{"image of its EFI system partition", d.capture(modeldisk.ESP, espImage)},
+		step{d.who() + " boot from the network with blank disks and are accepted", d.bootTargets},
+		step{"layout and root partition restored and verified", d.restoreRoot},
+		step{"EFI system partition restored and verified", d.restoreESP},
+		step{d.who() + " boot from their own disks to their own login prompt", d.bootOwnDisks},
+	)
+}
+
+// who names the PCs with blank disks.
+func (d *demo) who() string {
+	var kinds []string
+	for _, f := range d.cfg.Targets {
+		kinds = append(kinds, strings.ToUpper(string(f)))
+	}
+	return fmt.Sprintf("%d new PCs (%s)", len(kinds), strings.Join(kinds, ", "))
+}
+
+func (d *demo) start(ctx context.Context, _ func(string)) error {
+	var err error
+	if d.lab, err = Start(ctx, d.cfg.Lab); err != nil {
+		return err
+	}
+	centre, err := d.lab.API().AddCentre(ctx, "Demo centre")
+	if err != nil {
+		return err
+	}
+	if d.room, err = d.lab.API().AddClassroom(ctx, centre.ID, "Demo classroom"); err != nil {
+		return err
+	}
+	d.password = rand.Text()[:12]
+	_, err = d.lab.API().AddUser(ctx, "admin", d.password)
+	return err
+}
+
+func (d *demo) bootModel(ctx context.Context, say func(string)) error {
+	image, err := modeldisk.Cached(d.cfg.Cache)
+	if err != nil {
+		return err
+	}
+	pc, err := d.lab.AddQEMU(QEMUSpec{Firmware: BIOS, Disk: DiskSpec{From: image}})
+	if err != nil {
+		return err
+	}
+	if err := pc.PowerOn(); err != nil {
+		return err
+	}
+	defer follow(ctx, pc, say)()
+	d.model, err = d.lab.Enrol(ctx, pc, d.room.ID)
+	return err
+}
+
+func (d *demo) capture(partition int, image string) func(context.Context, func(string)) error {
+	return func(ctx context.Context, say func(string)) error {
+		_, err := d.lab.CaptureImage(ctx, d.model, partition, image, sayProgress(say))
+		return err
+	}
+}
+
+// bootTargets switches the model off first: two PCs at once are enough for a small machine.
+func (d *demo) bootTargets(ctx context.Context, say func(string)) error {
+	if _, err := d.lab.API().Power(ctx, protocol.PowerOff, d.model.ID); err != nil {
+		return err
+	}
+	for _, firmware := range d.cfg.Targets {
+		pc, err := d.lab.AddQEMU(QEMUSpec{Firmware: firmware, Disk: DiskSpec{Bytes: modeldisk.Bytes}})
+		if err != nil {
+			return err
+		}
+		d.pcs = append(d.pcs, pc)
+		if err := pc.PowerOn(); err != nil {
+			return err
+		}
+	}
+	for _, pc := range d.pcs {
+		stop := follow(ctx, pc, say)
+		c, err := d.lab.Enrol(ctx, pc, d.room.ID)
+		stop()
+		if err != nil {
+			return err
+		}
+		d.targets = append(d.targets, c)
+	}
+	return nil
+}
+
+func (d *demo) restoreRoot(ctx context.Context, say func(string)) error {
+	return d.lab.RestoreImage(ctx, d.targets, modeldisk.Root, rootImage, true, sayProgress(say))
+}
+
+func (d *demo) restoreESP(ctx context.Context, say func(string)) error {
+	// The partition that the layout has made must be known before it can be written to.
+	for _, pc := range d.pcs {
+		_, err := d.lab.AwaitComputer(ctx, pc, "waiting for the new partitions in its inventory", func(c api.Computer) bool {
+			disks := c.Inventory.Disks
+			return len(disks) > 0 && slices.ContainsFunc(disks[0].Partitions, func(p disk.Partition) bool { return p.Number == modeldisk.ESP })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return d.lab.RestoreImage(ctx, d.targets, modeldisk.ESP, espImage, false, sayProgress(say))
+}
+
+func (d *demo) bootOwnDisks(ctx context.Context, say func(string)) error {
+	for _, pc := range d.pcs {
+		defer follow(ctx, pc, say)()
+	}
+	return d.lab.BootOwnDisk(ctx, d.pcs, d.targets)
+}
+
+// linger tells where the console is, and waits when it was asked to.
+func (d *demo) linger(ctx context.Context, out io.Writer) {
+	url := d.lab.ConsoleURL()
+	if !d.cfg.Keep {
+		fmt.Fprintf(out, "(with --keep the classroom stays up, and its console at %s)\n", url)
+		return
+	}
+	fmt.Fprintf(out, "\n  console   %s\n  user      admin\n  password  %s\n\nSerial consoles and disks are in %s. Ctrl-C takes everything down.\n",
+		url, d.password, d.lab.Dir())
+	<-ctx.Done()
+}
+
+// sayProgress tells how an operation stands on each PC.
+func sayProgress(say func(string)) func(api.Operation) {
+	return func(o api.Operation) {
+		var all []string
+		for _, t := range o.Targets {
+			text := fmt.Sprintf("%s: %s", t.Name, t.Stage)
+			if t.Total > 0 {
+				text += fmt.Sprintf(" %d of %d MB", t.Bytes/1e6, t.Total/1e6)
+			}
+			if t.Rate > 0 {
+				text += fmt.Sprintf(" at %.1f MB/s", float64(t.Rate)/1e6)
+			}
+			all = append(all, text)
+		}
+		say(strings.Join(all, "; "))
+	}
+}
+
+// follow tells a PC's last words until stop is called.
+func follow(ctx context.Context, pc PC, say func(string)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pause := time.NewTicker(time.Second)
+		defer pause.Stop()
+		for {
+			select {
+			case <-pause.C:
+				if words := strings.TrimSpace(pc.Serial().Tail(1)); words != "" {
+					say(pc.Name() + ": " + words)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
