@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 
 	"aula/appliance/catalog"
@@ -62,12 +61,4 @@ func (d decider) Decide(_ context.Context, c netboot.Client) (netboot.Boot, erro
 		return netboot.Boot{}, fmt.Errorf("ticket for %s: %w", c.MAC, err)
 	}
 	return netboot.Boot{Target: netboot.BootClientOS, Ticket: ticket}, nil
-}
-
-// bootLog writes each step of a PC's boot to the log.
-type bootLog struct{ log *slog.Logger }
-
-// Observe implements netboot.Observer.
-func (b bootLog) Observe(e netboot.Event) {
-	b.log.Info("boot", "mac", e.MAC, "address", e.Address, "step", e.Step, "detail", e.Detail)
 }

@@ -119,8 +119,8 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		Leases:   filepath.Join(cfg.Data, "leases.db"),
 		HTTPPort: cfg.Boot.Port, AgentPort: cfg.Agents.Port,
 		Overlay: overlay, Extra: cfg.Boot.KernelParameters, Files: files,
-		Decider: decider{catalog: cat, tickets: pcs}, Observer: bootLog{opt.Log.With("room", "netboot")},
-		Log: opt.Log.With("room", "netboot"),
+		Decider: decider{catalog: cat, tickets: pcs},
+		Log:     opt.Log.With("room", "netboot"),
 	})
 	if err != nil {
 		return err
