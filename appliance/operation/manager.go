@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -98,23 +97,6 @@ type Manager struct {
 	outbox outbox
 }
 
-// A job is an operation under way or remembered.
-type job struct {
-	op      Operation // its Targets are in seats
-	seats   []*seat
-	layout  []byte // JSON of the layout, once read
-	release func() // of the image, while the operation runs
-}
-
-// A seat is one PC's place in a job.
-type seat struct {
-	part
-	job     *job
-	unsaved bool     // part differs from its record
-	urgent  bool     // in what matters
-	owed    []effect // that wait for the record
-}
-
 // New makes a Manager and takes up what the records say was being done. PCs that were at work are LostContact until they
 // return; nothing is sent before Run.
 func New(cfg Config) (*Manager, error) {
@@ -187,130 +169,6 @@ func (m *Manager) add(j *job) {
 	}
 }
 
-// hold keeps the image of a restore in the repository while the job runs.
-func (m *Manager) hold(j *job) {
-	if j.op.Kind != RestoreImage || j.release != nil {
-		return
-	}
-	release, err := m.cfg.Images.Hold(j.op.Image, j.op.Revision, holder(j.op))
-	if err != nil { // its PCs will say so, each for itself, when they ask for it
-		m.cfg.Log.Warn("image of an operation cannot be held", "operation", j.op.ID, "image", j.op.Image, "revision", j.op.Revision, "error", err)
-		return
-	}
-	j.release = release
-}
-
-func holder(op Operation) string {
-	if len(op.Targets) == 1 {
-		return "restore on " + op.Targets[0].Name
-	}
-	return fmt.Sprintf("restore on %d computers", len(op.Targets))
-}
-
-// advance gives each seat its event, stores what matters in one write and then lets the effects go. It returns the operations
-// that look different now. The caller holds the lock.
-func (m *Manager) advance(seats []*seat, events func(*seat) event) (changed []string) {
-	now := m.cfg.Now()
-	var turned []*job
-	for _, s := range seats {
-		before := s.part
-		after, effects := m.rules.step(before, events(s), now)
-		s.part = after
-		s.owed = append(s.owed, effects...)
-		s.urgent = s.urgent || matters(before, after)
-		s.unsaved = s.unsaved || s.urgent || shows(before, after)
-		if shows(before, after) && !slices.Contains(changed, s.job.op.ID) {
-			changed = append(changed, s.job.op.ID)
-		}
-		if before.State != after.State {
-			m.moved(s, before.State)
-		}
-		if (before.State != after.State || before.memory.Published != after.memory.Published) && !slices.Contains(turned, s.job) {
-			turned = append(turned, s.job)
-		}
-	}
-	urgent := slices.DeleteFunc(slices.Clone(seats), func(s *seat) bool { return !s.urgent })
-	if err := m.save(urgent); err != nil {
-		m.cfg.Log.Error("operation records not stored, will be tried again", "records", len(urgent), "error", err)
-	}
-	for _, s := range seats {
-		m.pay(s)
-	}
-	for _, j := range turned {
-		m.summarise(j)
-	}
-	return changed
-}
-
-// moved tells the log of a new state and frees the PC of an ended one.
-func (m *Manager) moved(s *seat, before string) {
-	log := m.cfg.Log.With("operation", s.job.op.ID, "kind", s.job.op.Kind, "computer", s.ComputerID, "name", s.Name)
-	if s.Failure != nil {
-		log = log.With("code", s.Failure.Code, "problem", s.Failure.Problem)
-	}
-	log.Info("computer's part changed", "from", before, "to", s.State)
-	if ended(s.State) && m.active[s.ComputerID] == s {
-		delete(m.active, s.ComputerID)
-	}
-}
-
-// save writes the records of seats, all or none. Those that could not be written stay marked.
-func (m *Manager) save(seats []*seat) error {
-	if len(seats) == 0 {
-		return nil
-	}
-	records := make(map[string][]byte, len(seats))
-	for _, s := range seats {
-		data, err := encodeStanding(s.part)
-		if err != nil {
-			return fmt.Errorf("record %s: %w", s.Instruct.ID, err)
-		}
-		records[s.Instruct.ID] = data
-	}
-	if err := m.cfg.Store.PutRecords(catalog.Operations, records); err != nil {
-		return err
-	}
-	for _, s := range seats {
-		s.unsaved, s.urgent = false, false
-	}
-	return nil
-}
-
-// pay lets the effects of a stored state go.
-func (m *Manager) pay(s *seat) {
-	if s.urgent {
-		return
-	}
-	for _, e := range s.owed {
-		m.outbox.put(errand{e, s.ComputerID, s.Instruct.ID, s})
-	}
-	s.owed = nil
-}
-
-// summarise computes what is said of an operation as a whole, and lets go of what an ended one held.
-func (m *Manager) summarise(j *job) {
-	states := make([]string, len(j.seats))
-	last := j.op.Created
-	for i, s := range j.seats {
-		states[i] = s.State
-		if s.Ended.After(last) {
-			last = s.Ended
-		}
-		if s.memory.Published > 0 {
-			j.op.Revision = s.memory.Published
-		}
-	}
-	j.op.State = overall(states)
-	if j.op.State == Running {
-		return
-	}
-	j.op.Ended, j.layout = last, nil
-	if j.release != nil {
-		j.release()
-		j.release = nil
-	}
-}
-
 // prune forgets the oldest ended operations beyond the bound.
 func (m *Manager) prune() {
 	var gone []string
@@ -346,15 +204,6 @@ func (m *Manager) Operation(id string) (Operation, error) {
 	return j.snapshot(), nil
 }
 
-func (j *job) snapshot() Operation {
-	op := j.op
-	op.Targets = make([]Target, len(j.seats))
-	for i, s := range j.seats {
-		op.Targets[i] = s.Target
-	}
-	return op
-}
-
 // Operations returns the newest first, at most limit of them; all when limit is not positive.
 func (m *Manager) Operations(limit int) []Operation {
 	m.mu.Lock()
@@ -385,12 +234,4 @@ func (m *Manager) tell(changed []string) {
 	for _, id := range changed {
 		m.cfg.Changed(id)
 	}
-}
-
-// describe says who has a PC, for a refusal.
-func (s *seat) describe() string {
-	words := map[string]string{CreateImage: "capturing " + s.job.op.Image, RestoreImage: "restoring " + s.job.op.Image,
-		Reboot: "restarting", BootDisk: "booting its own disk", PowerOff: "switching off"}
-	return strings.TrimSpace(fmt.Sprintf("%s, asked for by %s at %s", words[s.job.op.Kind], s.job.op.Actor,
-		s.job.op.Created.Local().Format("15:04")))
 }

@@ -134,10 +134,6 @@ func (m *Manager) Cancel(ctx context.Context, id string) error {
 	return nil
 }
 
-func (j *job) unended() []*seat {
-	return slices.DeleteFunc(slices.Clone(j.seats), func(s *seat) bool { return ended(s.State) })
-}
-
 func target(pc catalog.Computer, in protocol.Instruct) Target {
 	return Target{ComputerID: pc.ID, Name: pc.Name, State: Waiting, Instruct: in}
 }
