@@ -42,9 +42,14 @@ type labDemoCommand struct {
 }
 
 // isolate moves the program into namespaces of its own and hands the console's socket through. Outside, it ends the
-// program when the inside has ended.
-func (o labOptions) isolate() *lab.Inside {
+// program when the inside has ended. The model disk is made outside, where there is a network, when it is wanted.
+func (o labOptions) isolate(ctx context.Context, model bool) *lab.Inside {
 	inside, status, err := lab.Isolate(func() ([]*os.File, error) {
+		if model {
+			if _, err := lab.ModelDisk(ctx, o.modelCache(), os.Stdout); err != nil {
+				return nil, err
+			}
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", o.Port))
 		if err != nil {
 			return nil, fmt.Errorf("console of the virtual classroom: %w: choose another --port", err)
@@ -79,7 +84,7 @@ func (c *labRoomCommand) Run(ctx context.Context) (err error) {
 	if c.BIOS+c.UEFI+c.Native == 0 {
 		c.Native = 4
 	}
-	cfg, err := c.config(c.isolate())
+	cfg, err := c.config(c.isolate(ctx, c.Model))
 	if err != nil {
 		return err
 	}
@@ -158,7 +163,7 @@ func powerOn[PC lab.PC](pc PC, err error) error {
 
 // Run plays the demonstration.
 func (c *labDemoCommand) Run(ctx context.Context) error {
-	cfg, err := c.config(c.isolate())
+	cfg, err := c.config(c.isolate(ctx, true))
 	if err != nil {
 		return err
 	}
