@@ -133,15 +133,15 @@ func (h *httpService) overlay() (io.ReadSeekCloser, error) {
 
 // servePart sends a part of the client OS, whole or the range that is asked for.
 func (h *httpService) servePart(w http.ResponseWriter, a asked, step string, open func() (io.ReadSeekCloser, error)) {
+	file := path.Base(a.URL.Path)
 	f, err := open()
 	if err != nil {
-		h.plan.Log.Error("a part of the client OS cannot be served", "part", step, "error", err)
+		h.tell(a, step, fmt.Sprintf("%s cannot be served: %s", file, err))
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	defer f.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	file := path.Base(a.URL.Path)
 	if a.Method == http.MethodHead {
 		http.ServeContent(w, a.Request, "", time.Time{}, f)
 		return

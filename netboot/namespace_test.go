@@ -3,6 +3,7 @@ package netboot_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -149,7 +150,11 @@ type closer struct{ *strings.Reader }
 func (closer) Close() error { return nil }
 
 func (p part) Kernel() (io.ReadSeekCloser, error) { return closer{strings.NewReader(p.kernel)}, nil }
+
 func (p part) Initramfs() (io.ReadSeekCloser, error) {
+	if p.initramfs == "" {
+		return nil, errors.New("no initramfs today")
+	}
 	return closer{strings.NewReader(p.initramfs)}, nil
 }
 
@@ -198,6 +203,12 @@ func (c *classroom) history() string {
 		fmt.Fprintf(&b, "%s %s %s %s: %s\n", e.Time.Format(time.TimeOnly), e.MAC, e.Address, e.Step, e.Detail)
 	}
 	return b.String()
+}
+
+func (c *classroom) setBoot(b netboot.Boot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.boot = b
 }
 
 func (c *classroom) decisions() []netboot.Client {
