@@ -1,0 +1,163 @@
+package imagestore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A cutter takes a copy of a repository after every step of what is done to it, as it would be found after a crash of the
+// program there, and another in which all that was not brought to stable storage is lost, as after a power cut.
+type cutter struct {
+	t      *testing.T
+	repo   *Repository
+	synced []fs.FileInfo
+	cuts   []cut
+}
+
+type cut struct {
+	step string
+	dir  string
+}
+
+func newCutter(t *testing.T, r *Repository) *cutter {
+	c := &cutter{t: t, repo: r}
+	r.folder.after = func(step, name string) {
+		info, err := os.Lstat(filepath.Join(r.Dir(), name))
+		if step == "sync" && err == nil {
+			c.synced = append(c.synced, info)
+		}
+		if c.cuts != nil {
+			c.take(step + " " + name)
+		}
+	}
+	return c
+}
+
+// start begins to take copies.
+func (c *cutter) start() {
+	c.cuts = []cut{}
+	c.take("before")
+}
+
+// stop ends it and returns the copies.
+func (c *cutter) stop() []cut {
+	c.repo.folder.after = nil
+	return c.cuts
+}
+
+func (c *cutter) take(step string) {
+	dir := c.t.TempDir()
+	crash, power := filepath.Join(dir, "crash"), filepath.Join(dir, "power")
+	copyTree(c.t, c.repo.Dir(), crash, func(fs.FileInfo) bool { return true })
+	copyTree(c.t, c.repo.Dir(), power, func(info fs.FileInfo) bool {
+		for _, s := range c.synced {
+			if os.SameFile(s, info) {
+				return true
+			}
+		}
+		return false
+	})
+	c.cuts = append(c.cuts,
+		cut{fmt.Sprintf("crash at step %d, %s", len(c.cuts)/2, step), crash},
+		cut{fmt.Sprintf("power cut at step %d, %s", len(c.cuts)/2, step), power})
+}
+
+func TestCrashWhilePublishing(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	cuts := newCutter(t, r)
+	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2), 3: imageFile(t, 3)}
+	publishFile(t, r, "lab", files[1])
+	s := stageFile(t, r, "lab", files[2]) // without a layout: that of the first must go
+	cuts.start()
+	if _, err := s.Publish(t.Context(), digest(files[2]), nil); err != nil {
+		t.Fatal(err)
+	}
+	taken := cuts.stop()
+	if len(taken) < 20 {
+		t.Errorf("only %d copies were taken", len(taken))
+	}
+	published := false
+	for i, cut := range taken {
+		r := openRepository(t, cut.dir)
+		img, err := r.Image("lab")
+		if err != nil {
+			t.Errorf("%s: %v", cut.step, err)
+			continue
+		}
+		if img.Revision < 2 && (published || i >= len(taken)-2) {
+			t.Errorf("%s: revision 2 was there and is gone", cut.step)
+		}
+		published = img.Revision == 2
+		checkImage(t, r, "lab", img.Revision, files[img.Revision])
+		checkClean(t, r, "lab")
+		next := publishFile(t, r, "lab", files[3])
+		if next.Revision != img.Revision+1 {
+			t.Errorf("%s: revision after %d is %d", cut.step, img.Revision, next.Revision)
+		}
+		checkImage(t, r, "lab", next.Revision, files[3])
+		if t.Failed() {
+			t.Fatal("at: " + cut.step)
+		}
+	}
+	if !published {
+		t.Error("revision 2 was in no copy")
+	}
+}
+
+func TestCrashWhileRemoving(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	cuts := newCutter(t, r)
+	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2)}
+	publishFile(t, r, "lab", files[1])
+	publishFile(t, r, "lab", files[2])
+	publishFile(t, r, "other", files[1])
+	cuts.start()
+	if err := r.Remove("lab"); err != nil {
+		t.Fatal(err)
+	}
+	gone := false
+	for _, cut := range cuts.stop() {
+		r := openRepository(t, cut.dir)
+		checkImage(t, r, "other", 1, files[1])
+		_, err := r.Image("lab")
+		switch {
+		case err == nil && gone:
+			t.Errorf("%s: the image was removed and is there again", cut.step)
+		case err == nil:
+			checkImage(t, r, "lab", 2, files[2])
+			checkClean(t, r, "lab", "other")
+		case errors.Is(err, ErrNotFound):
+			gone = true
+			checkClean(t, r, "other")
+			if img := publishFile(t, r, "lab", files[1]); img.Revision != 3 {
+				t.Errorf("%s: a removed revision's number is given again: %d", cut.step, img.Revision)
+			}
+		default:
+			t.Errorf("%s: %v", cut.step, err)
+		}
+	}
+	if !gone {
+		t.Error("the image was removed in no copy")
+	}
+}
+
+// TestCrashWhileUploading finds half an upload in staging.
+func TestCrashWhileUploading(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	file := imageFile(t, 1)
+	publishFile(t, r, "lab", file)
+	s := stageFile(t, r, "lab", file[:len(file)*99/100])
+	defer s.Abort()
+	dir := filepath.Join(t.TempDir(), "copy")
+	copyTree(t, r.Dir(), dir, func(fs.FileInfo) bool { return true })
+	found := openRepository(t, dir)
+	checkClean(t, found, "lab")
+	checkImage(t, found, "lab", 1, file)
+}
