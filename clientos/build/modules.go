@@ -235,8 +235,7 @@ func (m *moduleSet) unpack(ctx context.Context, modules []string) error {
 
 // indexes are what modprobe reads of depmod's files.
 var indexes = []string{
-	"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin", "modules.softdep",
-	"modules.builtin", "modules.builtin.bin", "modules.builtin.modinfo", "modules.builtin.alias.bin", "modules.order",
+	"modules.dep.bin", "modules.alias.bin", "modules.builtin.bin", "modules.builtin.alias.bin", "modules.softdep",
 }
 
 // index runs depmod over the chosen modules.

@@ -14,40 +14,14 @@ import (
 	"aula/clientos/build/cpio"
 )
 
-// A tree is the files of the initramfs as they are gathered.
+// A tree is what the initramfs has of the packages, as it is gathered.
 type tree struct {
 	root    sysroot
 	entries map[string]cpio.Entry
 }
 
 func newTree(root sysroot) *tree {
-	t := &tree{root: root, entries: make(map[string]cpio.Entry)}
-	for _, e := range skeleton() {
-		t.entries[e.Name] = e
-	}
-	return t
-}
-
-// skeleton is what the kernel, the C library and the programs expect to find.
-func skeleton() []cpio.Entry {
-	entries := []cpio.Entry{
-		cpio.Dir("tmp", 0o777|fs.ModeSticky),
-		cpio.Dir("root", 0o700),
-		// The kernel opens the console for /init before anything is mounted.
-		cpio.CharDevice("dev/console", 0o600, 5, 1),
-		cpio.CharDevice("dev/null", 0o666, 1, 3),
-		cpio.File("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\n")),
-		cpio.File("etc/group", 0o644, []byte("root:x:0:\n")),
-		cpio.File("etc/hosts", 0o644, []byte("127.0.0.1 localhost\n")),
-		cpio.Symlink("etc/mtab", "/proc/self/mounts"),
-	}
-	for _, dir := range []string{"dev", "etc", "etc/aula", "mnt", "proc", "run", "sys", "var", "var/tmp"} {
-		entries = append(entries, cpio.Dir(dir, 0o755))
-	}
-	for _, name := range mergedUsr {
-		entries = append(entries, cpio.Symlink(name, "usr/"+name))
-	}
-	return entries
+	return &tree{root: root, entries: make(map[string]cpio.Entry)}
 }
 
 // add takes a file of the sysroot, what it links to, and the libraries that it needs.
@@ -163,6 +137,7 @@ func (t *tree) addBusybox(ctx context.Context) error {
 	return nil
 }
 
+// list returns what was gathered, in no order.
 func (t *tree) list() []cpio.Entry {
 	entries := make([]cpio.Entry, 0, len(t.entries))
 	for _, e := range t.entries {
