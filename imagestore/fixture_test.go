@@ -39,7 +39,7 @@ func openRepository(t testing.TB, dir string) *Repository {
 func imageFile(t testing.TB, seed int) []byte {
 	t.Helper()
 	image := formattest.Partclone{
-		Blocks: 700 + seed, Used: func(i int) bool { return (i+seed)%5 != 0 }, Checksum: formattest.ChecksumCRC32,
+		Blocks: 280 + seed, Used: func(i int) bool { return (i+seed)%5 != 0 }, Checksum: formattest.ChecksumCRC32,
 	}
 	return pack(t, image.Encode())
 }

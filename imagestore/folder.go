@@ -143,10 +143,13 @@ func (f *folder) exists(name string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// relink makes name a hard link to target in one step, whatever it was before. scratch is a name that is free.
+// relink makes name a hard link to target in one step, whatever it was before. scratch is a name that nobody else uses.
 func (f *folder) relink(target, name, scratch string) error {
 	if f.same(target, name) {
 		return nil // renaming a link over its own twin would leave both
+	}
+	if err := f.remove(scratch); err != nil {
+		return err // what a failed attempt may have left
 	}
 	if err := f.root.Link(target, scratch); err != nil {
 		return err
