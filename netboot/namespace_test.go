@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -268,4 +269,21 @@ func needLoaders(t *testing.T) {
 	if err := loader.Check(loader.Files()); err != nil {
 		t.Skipf("SKIPPED: %v", err)
 	}
+}
+
+// occupy takes a port of all addresses, as another server would ("udp 67"), until the returned function is called.
+func occupy(t *testing.T, port string) (release func()) {
+	t.Helper()
+	network, number, _ := strings.Cut(port, " ")
+	var held io.Closer
+	var err error
+	if network == "udp" {
+		held, err = net.ListenPacket("udp4", ":"+number)
+	} else {
+		held, err = net.Listen("tcp4", ":"+number)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = held.Close() }
 }

@@ -28,11 +28,11 @@ const (
 )
 
 // A Prober probes on one NIC. Each probe has a socket of its own, so probes need not know of each other.
-type Prober struct{ nic *net.Interface }
+type Prober struct{ nic int } // index
 
 // New makes a Prober. It fails when the process may not open packet sockets (CAP_NET_RAW).
 func New(nic *net.Interface) (*Prober, error) {
-	p := &Prober{nic}
+	p := &Prober{nic.Index}
 	s, err := p.open()
 	if err != nil {
 		return nil, err
@@ -42,12 +42,16 @@ func New(nic *net.Interface) (*Prober, error) {
 
 // Probe returns the MAC that answers for address a, or zero when nothing does.
 func (p *Prober) Probe(ctx context.Context, a netip.Addr) (lease.MAC, error) {
+	nic, err := net.InterfaceByIndex(p.nic) // anew: a bridge's MAC changes with its ports
+	if err != nil {
+		return lease.MAC{}, fmt.Errorf("arp probe of %s: %w", a, err)
+	}
 	s, err := p.open()
 	if err != nil {
 		return lease.MAC{}, err
 	}
 	defer s.Close()
-	question := request(p.nic.HardwareAddr, a)
+	question := request(nic.HardwareAddr, a)
 	for range requests {
 		if err := p.broadcast(s, question); err != nil {
 			return lease.MAC{}, fmt.Errorf("arp probe of %s: %w", a, err)
@@ -68,8 +72,8 @@ func (p *Prober) open() (*os.File, error) {
 		return nil, fmt.Errorf("arp socket: %w", err)
 	}
 	// Bound to its protocol only now, the socket never holds packets of another NIC.
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: p.nic.Index}); err != nil {
-		return nil, errors.Join(fmt.Errorf("arp socket on %s: %w", p.nic.Name, err), unix.Close(fd))
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: p.nic}); err != nil {
+		return nil, errors.Join(fmt.Errorf("arp socket: %w", err), unix.Close(fd))
 	}
 	return os.NewFile(uintptr(fd), "arp"), nil
 }
@@ -77,7 +81,7 @@ func (p *Prober) open() (*os.File, error) {
 func (p *Prober) broadcast(s *os.File, packet []byte) error {
 	to := &unix.SockaddrLinklayer{
 		Protocol: binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ARP)),
-		Ifindex:  p.nic.Index, Halen: 6, Addr: [8]byte{255, 255, 255, 255, 255, 255},
+		Ifindex:  p.nic, Halen: 6, Addr: [8]byte{255, 255, 255, 255, 255, 255},
 	}
 	raw, err := s.SyscallConn()
 	if err != nil {

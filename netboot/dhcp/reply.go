@@ -25,6 +25,19 @@ type Network struct {
 
 var broadcast = netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcpv4.ClientPort)
 
+// destination is where a reply goes (RFC 2131 4.1), but that a PC without an address always gets a broadcast: a unicast would need a raw
+// frame, and every client takes a broadcast.
+func destination(r Request) netip.AddrPort {
+	switch {
+	case r.Relay.IsValid():
+		return netip.AddrPortFrom(r.Relay, dhcpv4.ServerPort)
+	case r.Current.IsValid():
+		return netip.AddrPortFrom(r.Current, dhcpv4.ClientPort)
+	default:
+		return broadcast
+	}
+}
+
 // bootFile returns what a PC that boots from the network shall load, empty for any other PC.
 func (n Network) bootFile(r Request) string {
 	switch {
@@ -54,6 +67,9 @@ func (n Network) reply(r Request, t dhcpv4.MessageType, a netip.Addr) *dhcpv4.DH
 	p.UpdateOption(dhcpv4.OptServerIdentifier(n.Server.AsSlice()))
 	if id := r.packet.Options.Get(dhcpv4.OptionClientIdentifier); id != nil {
 		p.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionClientIdentifier, id)) // RFC 6842
+	}
+	if agent := r.packet.Options.Get(dhcpv4.OptionRelayAgentInformation); agent != nil {
+		p.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionRelayAgentInformation, agent)) // RFC 3046 2.2: untouched, and last
 	}
 	if t == dhcpv4.MessageTypeNak {
 		return p

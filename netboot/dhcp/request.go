@@ -36,6 +36,7 @@ type Request struct {
 	Wanted   netip.Addr // option 50, zero without
 	Current  netip.Addr // ciaddr, zero when the client has no address
 	Server   netip.Addr // option 54: the server it speaks to, zero without
+	Relay    netip.Addr // giaddr: the relay agent it came through, zero without
 	Firmware Firmware   // of a boot ROM or boot loader, NoFirmware of anything else
 	IPXE     bool
 
@@ -57,14 +58,12 @@ func Decode(b []byte) (Request, error) {
 		return Request{}, errors.New("a server's reply, not a request")
 	case p.HWType != iana.HWTypeEthernet:
 		return Request{}, fmt.Errorf("hardware type %d: only Ethernet is served", p.HWType)
-	case !p.GatewayIPAddr.IsUnspecified():
-		return Request{}, fmt.Errorf("comes through the relay %s: relays are not served", p.GatewayIPAddr)
 	}
 	mac, err := lease.MACFrom(p.ClientHWAddr)
 	if err != nil {
 		return Request{}, err
 	}
-	r := Request{MAC: mac, packet: p, Current: address(p.ClientIPAddr)}
+	r := Request{MAC: mac, packet: p, Current: address(p.ClientIPAddr), Relay: address(p.GatewayIPAddr)}
 	if r.Wanted, err = addressOption(p, dhcpv4.OptionRequestedIPAddress); err != nil {
 		return Request{}, err
 	}

@@ -28,7 +28,6 @@ func TestDecodeDrops(t *testing.T) {
 		"a MAC of eight bytes":         {good(set(2, 8)), "8 bytes"},
 		"no MAC":                       {good(set(28, 0, 0, 0, 0, 0, 0)), "all zeros"},
 		"a group's MAC":                {good(set(28, 255, 255, 255, 255, 255, 255)), "group"},
-		"through a relay":              {good(set(24, 10, 9, 8, 7)), "relay 10.9.8.7"},
 		"BOOTP":                        {packet(t, pc1, discover, dhcpv4.WithoutOption(dhcpv4.OptionDHCPMessageType)), "BOOTP"},
 		"a message of two types":       {packet(t, pc1, discover, generic(53, 1, 3)), "BOOTP"},
 		"an offer from a client":       {packet(t, pc1, offer), "not a client's"},

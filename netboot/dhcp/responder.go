@@ -41,6 +41,9 @@ type Decision struct {
 
 // Decide answers a request at a time of the lease clock.
 func (s *Responder) Decide(now time.Time, r Request) Decision {
+	if r.Relay.IsValid() && !s.net.Subnet.Contains(r.Relay) {
+		return Decision{Note: fmt.Sprintf("not answered: the relay %s stands in another network, and only %s is served", r.Relay, s.net.Subnet), Level: slog.LevelDebug}
+	}
 	if r.Server.IsValid() && r.Server != s.net.Server {
 		return s.anotherServers(r)
 	}
@@ -86,7 +89,7 @@ func (s *Responder) discover(now time.Time, r Request) Decision {
 }
 
 func (s *Responder) offer(r Request, a netip.Addr) Decision {
-	d := Decision{Reply: s.net.reply(r, dhcpv4.MessageTypeOffer, a), To: broadcast, Level: slog.LevelDebug}
+	d := Decision{Reply: s.net.reply(r, dhcpv4.MessageTypeOffer, a), To: destination(r), Level: slog.LevelDebug}
 	d.Note = "offered " + a.String()
 	if r.Firmware != NoFirmware && !r.Firmware.Served() {
 		d.Note = fmt.Sprintf("offered %s but no boot loader: there is none for this PC's firmware, %s", a, r.Firmware)
@@ -136,10 +139,7 @@ func (s *Responder) bind(now time.Time, r Request, a netip.Addr) Decision {
 	if _, err := s.book.Bind(now, r.MAC, a, s.net.LeaseTime); err != nil {
 		return s.nak(r, fmt.Errorf("%s: %w", a, err))
 	}
-	d := Decision{Reply: s.net.reply(r, dhcpv4.MessageTypeAck, a), To: broadcast, Durable: true}
-	if r.Current.IsValid() {
-		d.To = netip.AddrPortFrom(r.Current, dhcpv4.ClientPort)
-	}
+	d := Decision{Reply: s.net.reply(r, dhcpv4.MessageTypeAck, a), To: destination(r), Durable: true}
 	switch file := s.net.bootFile(r); {
 	case file != "":
 		d.Note = fmt.Sprintf("has %s; boots %s", a, file)
@@ -166,8 +166,12 @@ func (s *Responder) initReboot(now time.Time, r Request) Decision {
 func (s *Responder) nak(r Request, why error) Decision {
 	p := s.net.reply(r, dhcpv4.MessageTypeNak, netip.Addr{})
 	p.UpdateOption(dhcpv4.OptMessage(why.Error()))
-	// A PC that is refused must not rely on its address any more, so it hears by broadcast.
-	return Decision{Reply: p, To: broadcast, Note: "refused " + why.Error(), Level: slog.LevelInfo}
+	to := broadcast // a PC that is refused must not rely on its address any more
+	if r.Relay.IsValid() {
+		p.SetBroadcast() // for the relay to do the same
+		to = destination(r)
+	}
+	return Decision{Reply: p, To: to, Note: "refused " + why.Error(), Level: slog.LevelInfo}
 }
 
 func (s *Responder) decline(now time.Time, r Request) Decision {
@@ -193,5 +197,5 @@ func (s *Responder) inform(r Request) Decision {
 	if !s.net.Subnet.Contains(r.Current) {
 		return Decision{}
 	}
-	return Decision{Reply: s.net.reply(r, dhcpv4.MessageTypeAck, netip.Addr{}), To: netip.AddrPortFrom(r.Current, dhcpv4.ClientPort)}
+	return Decision{Reply: s.net.reply(r, dhcpv4.MessageTypeAck, netip.Addr{}), To: destination(r)}
 }

@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -54,9 +55,10 @@ type option = dhcpv4.Modifier
 func generic(code uint8, v ...byte) option {
 	return dhcpv4.WithOption(dhcpv4.OptGeneric(dhcpv4.GenericOptionCode(code), v))
 }
-func wants(a netip.Addr) option { return dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(a.AsSlice())) }
-func to(a netip.Addr) option    { return dhcpv4.WithOption(dhcpv4.OptServerIdentifier(a.AsSlice())) }
-func uses(a netip.Addr) option  { return dhcpv4.WithClientIP(a.AsSlice()) }
+func wants(a netip.Addr) option       { return dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(a.AsSlice())) }
+func to(a netip.Addr) option          { return dhcpv4.WithOption(dhcpv4.OptServerIdentifier(a.AsSlice())) }
+func uses(a netip.Addr) option        { return dhcpv4.WithClientIP(a.AsSlice()) }
+func through(relay netip.Addr) option { return dhcpv4.WithGatewayIP(relay.AsSlice()) }
 func arch(a ...iana.Arch) option {
 	return dhcpv4.WithOption(dhcpv4.OptClientArch(a...))
 }
@@ -156,6 +158,13 @@ func TestAnswers(t *testing.T) {
 			mac: pc1, kind: dhcpv4.MessageTypeInform, options: []option{uses(ip(200))}, want: ack, to: "10.0.0.200:68"},
 		{name: "PC of another network asks for the rest",
 			mac: pc1, kind: dhcpv4.MessageTypeInform, options: []option{uses(netip.MustParseAddr("192.168.1.77"))}, want: silence},
+
+		{name: "PC behind a relay in this network looks for a server",
+			mac: pc1, kind: discover, options: []option{through(ip(200))}, want: offer, address: ip(10), to: "10.0.0.200:67"},
+		{name: "PC behind a relay in another network looks for a server",
+			mac: pc1, kind: discover, options: []option{through(netip.MustParseAddr("192.168.1.1"))}, want: silence},
+		{name: "PC behind a relay takes another PC's address",
+			leases: []lease.Lease{bound(10, pc2)}, mac: pc1, kind: ask, options: []option{to(server), wants(ip(10)), through(ip(200))}, want: nak, to: "10.0.0.200:67"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newResponder(row.leases...)
@@ -370,6 +379,17 @@ func TestReplyToAnEnormousClientIdentifierStillFits(t *testing.T) {
 		if p.BootFileName == "" || p.Options.Get(dhcpv4.OptionSubnetMask) == nil || p.Options.Get(dhcpv4.OptionIPAddressLeaseTime) == nil {
 			t.Errorf("%s: what matters is gone: %s", row.name, p.Summary())
 		}
+	}
+}
+
+func TestRelayFindsWhatItAdded(t *testing.T) {
+	r := request(t, pc1, ask, to(server), wants(ip(99)), through(ip(200)), generic(82, 1, 2, 3, 4))
+	d := newResponder().Decide(now, r)
+	if kindOfReply(d) != nak || !d.Reply.IsBroadcast() || address(d.Reply.GatewayIPAddr) != ip(200) {
+		t.Errorf("reply = %s, want a nak through the relay, to be broadcast", d.Reply.Summary())
+	}
+	if wire := d.Reply.ToBytes(); !bytes.Contains(wire, []byte{82, 4, 1, 2, 3, 4, 255}) {
+		t.Errorf("option 82 is not untouched and last: %v", wire)
 	}
 }
 

@@ -4,8 +4,8 @@
 // probes an address before it is first offered, has the leases on disk before the reply leaves, and sends. Packets that
 // wait at the same time share one write to disk, so a classroom that starts at once costs a few writes.
 //
-// It implements the full DHCP of RFC 2131 for one subnet without relays, and the PXE options of RFC 4578. It is meant to be the only
-// DHCP server of its network. It is not a ProxyDHCP and serves no relays: what comes through one is dropped.
+// It implements the full DHCP of RFC 2131 for one subnet, and the PXE options of RFC 4578. It is meant to be the only DHCP server of its
+// network. It is not a ProxyDHCP, and serves no other networks: what a relay sends from one is dropped.
 package dhcp
 
 import (
