@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"aula/appliance/lab/modeldisk"
-	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/webui/api"
 )
@@ -167,10 +165,7 @@ func (d *demo) restoreRoot(ctx context.Context, say func(string)) error {
 func (d *demo) restoreESP(ctx context.Context, say func(string)) error {
 	// The partition that the layout has made must be known before it can be written to.
 	for _, pc := range d.pcs {
-		_, err := d.lab.AwaitComputer(ctx, pc, "waiting for the new partitions in its inventory", func(c api.Computer) bool {
-			disks := c.Inventory.Disks
-			return len(disks) > 0 && slices.ContainsFunc(disks[0].Partitions, func(p disk.Partition) bool { return p.Number == modeldisk.ESP })
-		})
+		_, err := d.lab.AwaitComputer(ctx, pc, "waiting for the new partitions in its inventory", hasPartition(modeldisk.ESP))
 		if err != nil {
 			return err
 		}

@@ -25,9 +25,10 @@ type NativeSpec struct {
 // It boots no operating system; told to, it says so on its serial console and stays on.
 type NativePC struct {
 	*machine
-	agent  []string // its command line
-	script string   // of the DHCP client
-	loop   *loopDevice
+	agent   []string // its command line
+	script  string   // of the DHCP client
+	loop    *loopDevice
+	plugged bool // there is a namespace
 
 	mu     sync.Mutex
 	cut    context.CancelFunc // cuts the power
@@ -49,6 +50,7 @@ func (l *Lab) AddNative(spec NativeSpec) (*NativePC, error) {
 	if err := plugNamespace(p.name, p.mac); err != nil {
 		return nil, err
 	}
+	p.plugged = true
 	if spec.Rate > 0 {
 		if err := p.SetRate(spec.Rate); err != nil {
 			return nil, err
@@ -117,11 +119,14 @@ func (p *NativePC) close() error {
 	p.closed = true
 	p.mu.Unlock()
 	p.PowerOff()
-	var err error
-	if p.loop != nil {
-		err = p.loop.close()
+	var errs []error
+	if p.plugged {
+		errs = append(errs, unplug(p.name), command("ip", "netns", "delete", p.name))
 	}
-	return errors.Join(err, p.log.Close())
+	if p.loop != nil {
+		errs = append(errs, p.loop.close())
+	}
+	return errors.Join(append(errs, p.log.Close())...)
 }
 
 // say is the firmware's voice on the serial console.

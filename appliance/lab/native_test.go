@@ -1,15 +1,81 @@
 package lab
 
 import (
+	"bytes"
+	"os"
 	"testing"
+
+	"aula/webui/api"
 )
 
-func TestNativePCsAreAccepted(t *testing.T) {
-	c := startClassroom(t, Config{})
-	_, computers := c.natives(3, NativeSpec{Disk: DiskSpec{Bytes: 64 << 20}})
-	for _, got := range computers {
-		if disks := got.Inventory.Disks; len(disks) != 1 || disks[0].Bytes != 64<<20 {
-			t.Errorf("%s has the disks %+v, want one of 64 MiB", got.Name, disks)
+const (
+	extImage = "room-ext4"
+	ntfImage = "room-ntfs"
+)
+
+// quiet is the progress of an operation that nobody watches.
+func quiet(api.Operation) {}
+
+// captured makes both images of a model PC.
+func (c *classroom) captured(model api.Computer) {
+	c.t.Helper()
+	for partition, image := range map[int]string{extNumber: extImage, ntfNumber: ntfImage} {
+		if _, err := c.CaptureImage(c.t.Context(), model, partition, image, quiet); err != nil {
+			c.t.Fatal(err)
 		}
 	}
+}
+
+// TestRoomOfEight captures ext4 and NTFS from one PC and restores them on eight others at once, with their layout.
+func TestRoomOfEight(t *testing.T) {
+	c := startClassroom(t, Config{})
+	model, models := c.natives(1, NativeSpec{Disk: DiskSpec{From: modelDisk(t, 20*mib)}})
+	c.captured(models[0])
+
+	pcs, computers := c.natives(8, NativeSpec{Disk: DiskSpec{Bytes: diskSize}})
+	if err := c.RestoreImage(t.Context(), computers, extNumber, extImage, true, quiet); err != nil {
+		t.Fatal(err)
+	}
+	for _, pc := range pcs {
+		c.awaitPartition(pc, ntfNumber)
+	}
+	if err := c.RestoreImage(t.Context(), computers, ntfNumber, ntfImage, false, quiet); err != nil {
+		t.Fatal(err)
+	}
+
+	ext, ntfs := c.restoredByPartclone(extImage), c.restoredByPartclone(ntfImage)
+	for _, pc := range pcs {
+		if err := ext.differences(pc.Disk(), extStart); err != nil {
+			t.Errorf("%s, ext4: %v", pc.Name(), err)
+		}
+		if err := ntfs.differences(pc.Disk(), ntfStart); err != nil {
+			t.Errorf("%s, NTFS: %v", pc.Name(), err)
+		}
+		if got, want := firstSector(t, pc), firstSector(t, model[0]); !bytes.Equal(got, want) {
+			t.Errorf("%s: boot code and partition table are\n% x, want\n% x", pc.Name(), got, want)
+		}
+	}
+}
+
+// awaitPartition waits until the appliance knows that the PC's disk has the partition.
+func (c *classroom) awaitPartition(pc PC, number int) {
+	c.t.Helper()
+	_, err := c.AwaitComputer(c.t.Context(), pc, "waiting for the new partition in its inventory", hasPartition(number))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func firstSector(t *testing.T, pc PC) []byte {
+	t.Helper()
+	f, err := os.Open(pc.Disk())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sector := make([]byte, 512)
+	if _, err := f.ReadAt(sector, 0); err != nil {
+		t.Fatal(err)
+	}
+	return sector
 }

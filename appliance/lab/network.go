@@ -46,6 +46,9 @@ func plugTap(name string) error {
 	return command("ip", "link", "set", name, "master", bridge, "up")
 }
 
+// unplug takes a PC's port away from the bridge, and what was at the other end of its cable.
+func unplug(name string) error { return command("ip", "link", "delete", name) }
+
 // nicOf is the name of the NIC inside a native PC.
 const nicOf = "eth0"
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,8 +35,9 @@ type QEMUSpec struct {
 // disk next.
 type QEMUPC struct {
 	*machine
-	spec QEMUSpec
-	vars string // UEFI's variables, which survive the power
+	spec    QEMUSpec
+	vars    string // UEFI's variables, which survive the power
+	plugged bool   // there is a tap
 
 	mu     sync.Mutex
 	emu    *child
@@ -74,12 +76,13 @@ func (l *Lab) AddQEMU(spec QEMUSpec) (*QEMUPC, error) {
 	if err := plugTap(p.name); err != nil {
 		return nil, fmt.Errorf("network of %s: %w", p.name, err)
 	}
+	p.plugged = true
 	return p, nil
 }
 
 // cpu is what the PCs have. QEMU's software emulation gets CMPXCHG16B wrong (it corrupts the flags, seen with 7.2), which
 // panics kernels that use it, so the CPU has none; AES and AVX are slower there than what programs use without.
-const cpu = "qemu64,-cx16,+ssse3,+sse4.1,+sse4.2,+popcnt"
+const cpu = "qemu64,-cx16,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
 
 // arguments are QEMU's.
 func (p *QEMUPC) arguments(order bootOrder) []string {
@@ -193,7 +196,11 @@ func (p *QEMUPC) close() error {
 	p.closed = true
 	p.mu.Unlock()
 	p.PowerOff()
-	return p.log.Close()
+	var err error
+	if p.plugged {
+		err = unplug(p.name)
+	}
+	return errors.Join(err, p.log.Close())
 }
 
 func isOpen(c <-chan struct{}) bool {

@@ -9,6 +9,7 @@ import (
 
 	"aula/appliance/lab/modeldisk"
 	"aula/appliance/operation"
+	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/webui/api"
 )
@@ -36,6 +37,14 @@ func (l *Lab) AwaitComputer(ctx context.Context, pc PC, what string, holds func(
 		case <-ctx.Done():
 			return api.Computer{}, fmt.Errorf("%s: %s: %w; its last words:\n%s", pc.Name(), what, context.Cause(ctx), pc.Serial().Tail(lastWords))
 		}
+	}
+}
+
+// hasPartition is the condition that disk 1 has the partition.
+func hasPartition(number int) func(api.Computer) bool {
+	return func(c api.Computer) bool {
+		disks := c.Inventory.Disks
+		return len(disks) > 0 && slices.ContainsFunc(disks[0].Partitions, func(p disk.Partition) bool { return p.Number == number })
 	}
 }
 
