@@ -76,6 +76,7 @@ func run(ctx context.Context, version string, board *screen.Board, log *slog.Log
 
 	drivers := newDrivers(log)
 	drivers.settle(ctx)
+	awaitRandomness(log)
 	mountFirmwareVariables(log)
 	// Disks and cards that take their time to appear are looked for while everything else goes on.
 	ctx, stop := context.WithCancel(ctx)
@@ -106,6 +107,14 @@ func run(ctx context.Context, version string, board *screen.Board, log *slog.Log
 		return "", err
 	}
 	return a.Run(ctx)
+}
+
+// awaitRandomness waits until the kernel has random numbers. A machine without a source of them (an old PC, a virtual one) collects
+// them only when somebody waits in this call (random(7)); the DHCP client gives up instead.
+func awaitRandomness(log *slog.Logger) {
+	if _, err := unix.Getrandom(make([]byte, 1), 0); err != nil {
+		log.Warn("randomness", "error", err)
+	}
 }
 
 // parameters are what the boot loader's configuration says on the kernel's command line.

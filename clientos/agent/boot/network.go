@@ -120,7 +120,7 @@ func (n *network) try(ctx context.Context, card protocol.NIC) bool {
 	lease, err := request(ctx, card.Name)
 	if err != nil {
 		n.log.Warn("no lease", "card", card.Name, "error", err)
-		n.trouble(fmt.Sprintf("No DHCP server answers on %s.", name), "Check that the server runs and that its cable and this PC's are in the same network.")
+		n.trouble(noLease(name, err))
 		return false
 	}
 	if err := configure(link, lease.ACK); err != nil {
@@ -134,6 +134,21 @@ func (n *network) try(ctx context.Context, card protocol.NIC) bool {
 	})
 	n.log.Info("network", "card", card.Name, "address", lease.ACK.YourIPAddr, "lease", lease.ACK.IPAddressLeaseTime(0))
 	return true
+}
+
+// noLease says why a card got no address, and what to do.
+func noLease(card string, err error) (problem, advice string) {
+	var refused *nclient4.ErrNak
+	switch {
+	case errors.Is(err, nclient4.ErrNoResponse), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("No DHCP server answers on %s.", card),
+			"Check that the server runs and that its cable and this PC's are in the same network."
+	case errors.As(err, &refused):
+		return fmt.Sprintf("The DHCP server refuses an address to %s.", card),
+			"Look in the server's log; perhaps two DHCP servers are in this network."
+	default:
+		return fmt.Sprintf("No address for %s: %v.", card, err), "Restart this PC; if that does not help, put in another network card."
+	}
 }
 
 // waitLink waits until the card has a link, at most linkLimit.
