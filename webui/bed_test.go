@@ -53,6 +53,7 @@ type bed struct {
 	pcs    *fakePCs
 	server *Server
 	log    *bytes.Buffer
+	socket string   // of the last local()
 	names  []string // pairs of random ids and what they are called in golden files
 }
 

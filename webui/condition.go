@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"fmt"
 	"time"
 
 	"aula/appliance/catalog"
@@ -57,7 +58,7 @@ func conditionOf(st standing, now time.Time) condition {
 		c.Detail = "seen " + ago(st.LastSeen, now)
 	case st.Op.Kind == operation.RestoreImage && st.Work.State == operation.Done && !st.Since.After(st.Work.Ended):
 		c.mark = markOf(st.Op.Kind, st.Work.State, "")
-		c.Detail = st.Op.Image + ", " + size(st.Work.Verified)
+		c.Detail = fmt.Sprintf("%s revision %d", st.Op.Image, st.Op.Revision)
 	default:
 		c.mark = mark{toneGood, "ready", "Ready"}
 		c.Detail = "connected " + ago(st.Since, now)

@@ -94,6 +94,9 @@ func (s *Server) setUp(c echo.Context) error {
 	if statusOf(err) == http.StatusInternalServerError {
 		return err
 	}
+	if errors.Is(err, errTooMany) {
+		c.Response().Header().Set("Retry-After", retryLogin)
+	}
 	return s.render(c, statusOf(err), "setup", s.setupPage(c, name, textOf(err)))
 }
 
@@ -144,6 +147,9 @@ func (s *Server) logIn(c echo.Context) error {
 	}
 	if statusOf(err) == http.StatusInternalServerError {
 		return err
+	}
+	if errors.Is(err, errTooMany) {
+		c.Response().Header().Set("Retry-After", retryLogin)
 	}
 	return s.render(c, statusOf(err), "login", loginPage{s.page(c, "", "Log in"), name, next, textOf(err)})
 }

@@ -1,7 +1,9 @@
 package webui
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -92,30 +94,26 @@ func (s *Server) workOf(id string) []head {
 	return list
 }
 
-// drawDisk lays the partitions and the gaps between them on a line of 1000. A partition is never too thin to be seen, and the
-// pieces never leave the line, whatever the table claims.
+// drawDisk lays the partitions on a line of 1000, in their order. None is too thin to be seen or hides another, and none
+// leaves the line, whatever the table claims.
 func drawDisk(d disk.Disk) drawnDisk {
+	const line, thin = 1000, 8
 	out := drawnDisk{Disk: d}
 	if d.Bytes <= 0 {
 		return out
 	}
 	at := func(offset int64) int {
-		return int(min(1, max(0, float64(offset)/float64(d.Bytes))) * 1000)
+		return int(min(1, max(0, float64(offset)/float64(d.Bytes))) * line)
 	}
-	for _, p := range d.Partitions {
-		if p.Extended() {
-			continue
-		}
-		x, end := at(p.Start), at(p.Start+p.Bytes)
-		width := max(6, end-x)
-		x = min(x, 1000-width)
-		out.Pieces = append(out.Pieces, piece{X: x, Width: width, Kind: pieceKind(p), Title: partitionTitle(p)})
+	parts := slices.DeleteFunc(slices.Clone(d.Partitions), disk.Partition.Extended)
+	slices.SortFunc(parts, func(a, b disk.Partition) int { return cmp.Compare(a.Start, b.Start) })
+	next := 0
+	for _, p := range parts {
+		x := min(max(at(p.Start), next), line-thin)
+		next = min(max(at(p.Start+p.Bytes), x+thin), line)
+		out.Pieces = append(out.Pieces, piece{X: x, Width: next - x, Kind: pieceKind(p), Title: partitionTitle(p)})
 	}
 	return out
-}
-
-func isExtended(kind string) bool {
-	return kind == "5" || kind == "05" || kind == "f" || kind == "0f" || kind == "85"
 }
 
 func pieceKind(p disk.Partition) string {

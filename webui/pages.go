@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -55,7 +56,16 @@ func loadPages() (*pages, error) {
 func (p *pages) fragment(name string, view any) (string, error) {
 	var b strings.Builder
 	err := p.fragments.ExecuteTemplate(&b, name, view)
-	return strings.TrimSpace(b.String()), err
+	return strings.Map(visible, strings.TrimSpace(b.String())), err
+}
+
+// visible replaces what cannot be seen and could mislead: a disk that calls itself by control characters, or by those that
+// turn the reading direction around, must not look like another in the list of what will be erased.
+func visible(r rune) rune {
+	if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // pageFuncs are what templates may call: how the console writes numbers.
@@ -136,7 +146,7 @@ func (s *Server) render(c echo.Context, status int, name string, view any) error
 	if err := t.ExecuteTemplate(&b, "frame", view); err != nil {
 		return fmt.Errorf("page %q: %w", name, err)
 	}
-	return c.HTMLBlob(status, b.Bytes())
+	return c.HTMLBlob(status, bytes.Map(visible, b.Bytes()))
 }
 
 type errorPage struct {

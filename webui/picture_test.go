@@ -41,7 +41,7 @@ func (b *bed) busyRoom() scene {
 	}
 	s.waiting = b.arrive(30)
 	b.arrive(31)
-	b.publish("win11-office", s.pcs[0], true)
+	img := b.publish("win11-office", s.pcs[0], true)
 	b.publish("debian13-labs", s.pcs[0], false)
 	b.clock.move(12 * time.Minute)
 	var ids []string
@@ -51,7 +51,7 @@ func (b *bed) busyRoom() scene {
 	s.restore = b.start("restore", url.Values{"pc": ids, "image": {"win11-office"}})
 	b.clock.move(6*time.Minute + 21*time.Second)
 	for i, pc := range s.pcs[1:15] {
-		b.report(pc, sceneReport(i))
+		b.report(pc, sceneReport(i, img.Info.UsedBytes))
 	}
 	b.leave(s.pcs[9])
 	b.leave(s.pcs[16])
@@ -62,7 +62,7 @@ func (b *bed) busyRoom() scene {
 }
 
 // sceneReport is what the PC of that place in the room says.
-func sceneReport(i int) protocol.Report {
+func sceneReport(i int, verified int64) protocol.Report {
 	const used = 61 * gigabyte
 	switch {
 	case i == 4:
@@ -71,7 +71,7 @@ func sceneReport(i int) protocol.Report {
 			Advice: "replace the disk", Detail: "write /dev/nvme0n1p2: input/output error",
 		}}
 	case i == 1 || i == 6:
-		return protocol.Report{State: protocol.Done, Stage: protocol.StageFinishing, Verified: used}
+		return protocol.Report{State: protocol.Done, Stage: protocol.StageFinishing, Verified: verified}
 	case i%3 == 0:
 		return protocol.Report{Stage: protocol.StageVerifying, Bytes: int64(12+3*i) * gigabyte, Total: used, Rate: int64(410+7*i) * 1_000_000, Dirty: true}
 	case i == 13:

@@ -43,11 +43,11 @@ func statusOf(err error) int {
 		return http.StatusTooManyRequests
 	case errors.Is(err, catalog.ErrNotFound), errors.Is(err, imagestore.ErrNotFound), errors.Is(err, operation.ErrNotFound):
 		return http.StatusNotFound
+	case errors.As(err, &input), errors.Is(err, catalog.ErrInvalid), errors.Is(err, imagestore.ErrBadName):
+		return http.StatusUnprocessableEntity
 	case errors.Is(err, catalog.ErrExists), errors.Is(err, catalog.ErrInUse), errors.Is(err, imagestore.ErrBusy),
 		errors.Is(err, operation.ErrRefused):
 		return http.StatusConflict
-	case errors.As(err, &input), errors.Is(err, catalog.ErrInvalid), errors.Is(err, imagestore.ErrBadName):
-		return http.StatusUnprocessableEntity
 	case errors.Is(err, imagestore.ErrNoSpace):
 		return http.StatusInsufficientStorage
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -90,8 +90,14 @@ func (s *Server) problem(ctx context.Context, err error) error {
 	if status == http.StatusInternalServerError {
 		s.log.Error("request failed", "user", callerOf(ctx).name(), "error", err)
 	}
+	if errors.Is(err, errTooMany) {
+		return huma.ErrorWithHeaders(huma.NewError(status, textOf(err)), http.Header{"Retry-After": {retryLogin}})
+	}
 	return huma.NewError(status, textOf(err))
 }
+
+// retryLogin is when to come back after errTooMany, in seconds: loginEvery.
+const retryLogin = "5"
 
 // showError is echo's last resort: it answers what handlers return, as JSON or as a page.
 func (s *Server) showError(err error, c echo.Context) {
@@ -102,9 +108,6 @@ func (s *Server) showError(err error, c echo.Context) {
 	status := statusOf(err)
 	if status == http.StatusInternalServerError {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	}
-	if errors.Is(err, errTooMany) {
-		c.Response().Header().Set("Retry-After", "5")
 	}
 	if isAPI(r) {
 		c.Response().Header().Set("Content-Type", "application/problem+json")

@@ -56,7 +56,7 @@ type row struct {
 	Left     string
 	Running  bool
 	Verified string
-	Took     string
+	Note     string // one line in the place of progress
 	Failure  *protocol.Failure
 	Dirty    bool
 }
@@ -76,8 +76,13 @@ func targetRow(op operation.Operation, t operation.Target) row {
 	if t.Verified > 0 {
 		r.Verified = size(t.Verified)
 	}
-	if !t.Started.IsZero() && !t.Ended.IsZero() {
-		r.Took = took(t.Ended.Sub(t.Started))
+	switch {
+	case t.State == operation.LostContact && t.Stage != "":
+		r.Note = "It was " + strings.ToLower(stageWords[t.Stage]) + " when it fell silent, and goes on if it comes back."
+	case t.State == operation.LostContact:
+		r.Note = "It fell silent, and goes on if it comes back."
+	case !t.Started.IsZero() && !t.Ended.IsZero():
+		r.Note = "in " + took(t.Ended.Sub(t.Started))
 	}
 	return r
 }
@@ -87,7 +92,7 @@ func (r row) shape() string {
 	if r.Failure != nil {
 		problem = r.Failure.Problem
 	}
-	return fmt.Sprint(r.mark, r.Running, r.Percent < 0, r.Verified, r.Took, problem, r.Dirty)
+	return fmt.Sprint(r.mark, r.Running, r.Percent < 0, r.Verified, r.Note, problem, r.Dirty)
 }
 
 func (r row) numbers() string { return fmt.Sprint(r.Percent, r.Amount, r.Rate, r.Left) }

@@ -169,13 +169,16 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// sentence begins with a capital and ends with a full stop.
+// sentence ends with a full stop and begins with a capital, unless with what looks like a name: pc-17, win11.
 func sentence(s string) string {
 	if s == "" {
 		return s
 	}
-	first, n := utf8.DecodeRuneInString(s)
-	s = string(unicode.ToUpper(first)) + s[n:]
+	word, _, _ := strings.Cut(s, " ")
+	if !strings.ContainsFunc(strings.TrimRight(word, ",:;"), func(r rune) bool { return !unicode.IsLetter(r) }) {
+		first, n := utf8.DecodeRuneInString(s)
+		s = string(unicode.ToUpper(first)) + s[n:]
+	}
 	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
 	}
