@@ -18,7 +18,7 @@ var files embed.FS
 // Tries is how often a PC asks for a script before it boots its own disk.
 const Tries = 5
 
-// A PC is what goes into its script. All strings must have passed Plain.
+// A PC is what goes into its script. Problem must come from Sanitize; all other strings must be Plain.
 type PC struct {
 	Server string // HOST, or HOST:PORT when the port is not 80
 	MAC    string // lower case with colons
@@ -97,10 +97,10 @@ func Plain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) })
 }
 
-// Sanitize replaces what is not Plain, for texts that only people read.
+// Sanitize makes a text that only people read harmless in every loader's language: it leaves what is Plain and '();.
 func Sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
-		if plain(r) {
+		if plain(r) || strings.ContainsRune("'();", r) {
 			return r
 		}
 		return ' '
