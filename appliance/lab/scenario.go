@@ -84,10 +84,18 @@ func (l *Lab) Finish(ctx context.Context, o api.Operation, progress func(api.Ope
 	}
 	for _, t := range o.Targets {
 		if t.State != operation.Done && t.Failure != nil {
-			return o, fmt.Errorf("%s on %s: %s at stage %s: %w", o.Kind, t.Name, t.State, t.Failure.Stage, t.Failure)
+			return o, fmt.Errorf("%s on %s: %s at stage %s: %w%s", o.Kind, t.Name, t.State, t.Failure.Stage, t.Failure, detail(t.Failure))
 		}
 	}
 	return o, fmt.Errorf("%s: %s: %s", o.Kind, o.State, o.Summary)
+}
+
+// detail is what a tool said, on lines of its own.
+func detail(f *protocol.Failure) string {
+	if f.Detail == "" {
+		return ""
+	}
+	return "\n" + lastLines([]byte(f.Detail), lastWords)
 }
 
 // CaptureImage makes an image of a partition of disk 1 and waits for it.
