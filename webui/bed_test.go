@@ -130,7 +130,7 @@ func (f *fakePCs) Refresh(id string) {
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{
-		t: t, clock: &clock{now: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)}, log: &bytes.Buffer{},
+		t: t, clock: &clock{now: time.Date(2031, 3, 4, 9, 30, 0, 0, time.UTC)}, log: &bytes.Buffer{},
 		pcs: &fakePCs{sessions: map[string]roster.Session{}, instructs: map[string]protocol.Instruct{}, refreshed: map[string]int{}},
 	}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{w: b.log}, nil))

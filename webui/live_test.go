@@ -55,18 +55,17 @@ func TestWhatIsHeldBackComesAfterTheLastChange(t *testing.T) {
 			return observation{changed: changed}
 		})
 		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
 		go l.run(ctx)
 		for range 2 {
 			l.note(func(d *dirt) { d.catalog = true })
 			time.Sleep(300 * time.Millisecond)
 		}
 		time.Sleep(2 * time.Second)
+		stop()
+		synctest.Wait()
 		if got := len(l.batches); got != 2 {
 			t.Errorf("two changes made %d batches, want both told", got)
 		}
-		stop()
-		synctest.Wait()
 	})
 }
 

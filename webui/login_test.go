@@ -190,7 +190,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	b := newBed(t)
 	full := map[string][]byte{}
 	for i := range maxSessions {
-		full[fmt.Sprintf("%04d", i)] = fmt.Appendf(nil, `{"user":"x","created":"2026-11-23T09:00:00Z","used":"2026-11-23T09:00:%02dZ"}`, 1+min(i, 50))
+		full[fmt.Sprintf("%04d", i)] = fmt.Appendf(nil, `{"user":"x","created":"2031-03-04T09:00:00Z","used":"2031-03-04T09:00:%02dZ"}`, 1+min(i, 50))
 	}
 	if err := b.cat.PutRecords(catalog.Sessions, full); err != nil {
 		t.Fatal(err)

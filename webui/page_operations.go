@@ -1,6 +1,8 @@
 package webui
 
 import (
+	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 
@@ -19,7 +21,7 @@ type operationPage struct {
 	page
 	head
 	Rows    []row
-	Again   string // query of a restore on the PCs that failed
+	Again   template.URL // query of a restore on the PCs that failed
 	Problem string
 }
 
@@ -49,7 +51,12 @@ func (s *Server) operationPage(c echo.Context, status int, problem string) error
 		v.Rows = append(v.Rows, targetRow(op, t))
 	}
 	if len(v.FailedPCs) > 0 {
-		v.Again = restoreForm{PCs: v.FailedPCs, Image: op.Image, Layout: op.Layout}.Query()
+		in := op.Targets[0].Instruct // the same place on every PC
+		again := restoreForm{PCs: v.FailedPCs, Image: op.Image, Layout: op.Layout}
+		if in.Disk.Number > 0 && in.Partition > 0 {
+			again.Target = fmt.Sprintf("%d/%d", in.Disk.Number, in.Partition)
+		}
+		v.Again = again.Query()
 	}
 	return s.render(c, status, "operation", v)
 }

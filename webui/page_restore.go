@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -48,13 +49,13 @@ func readRestoreForm(v url.Values) restoreForm {
 	return restoreForm{PCs: v["pc"], Image: v.Get("image"), Target: v.Get("target"), Layout: v.Get("layout") != ""}
 }
 
-// Query writes the form as a link.
-func (f restoreForm) Query() string {
+// Query writes the form as the query of a link; its values are escaped.
+func (f restoreForm) Query() template.URL {
 	v := url.Values{"pc": f.PCs, "image": {f.Image}, "target": {f.Target}}
 	if f.Layout {
 		v.Set("layout", "1")
 	}
-	return v.Encode()
+	return template.URL(v.Encode())
 }
 
 func (s *Server) showRestore(c echo.Context) error {
