@@ -112,14 +112,24 @@ func findModules(root sysroot, dir string) (*moduleSet, error) {
 // moduleName is the name that modules know each other by.
 func moduleName(module string) string { return strings.ReplaceAll(path.Base(module), "-", "_") }
 
-// choose unpacks the modules that the recipe asks for, all that they depend on, and writes the indexes of modprobe.
+// choose unpacks the modules that the recipe asks for and all that they depend on, and writes the indexes of modprobe.
 func (m *moduleSet) choose(ctx context.Context, r recipe) error {
-	next, err := matchModules(r, m.packed)
+	first, err := matchModules(r, m.packed)
 	if err != nil {
 		return err
 	}
-	for len(next) > 0 {
-		if err := m.unpack(ctx, next); err != nil {
+	err = m.closure(first, func(modules []string) error { return m.unpack(ctx, modules) })
+	if err != nil {
+		return err
+	}
+	return m.index(ctx)
+}
+
+// closure fills chosen with the first modules, with what those depend on, and so on. It has each module unpacked once, to read
+// what it depends on.
+func (m *moduleSet) closure(first []string, unpack func(modules []string) error) error {
+	for next := first; len(next) > 0; {
+		if err := unpack(next); err != nil {
 			return err
 		}
 		var wanted []string
@@ -141,7 +151,7 @@ func (m *moduleSet) choose(ctx context.Context, r recipe) error {
 			return have
 		})
 	}
-	return m.index(ctx)
+	return nil
 }
 
 // matchModules returns the modules that the patterns of the recipe take, sorted. A pattern that takes none is an

@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -97,14 +98,21 @@ func (s sysroot) resolve(name string) (real, target string, err error) {
 
 // needs returns the names of the libraries and of the loader that an ELF file asks for; none when it is no ELF file.
 func needs(file string) ([]string, error) {
-	f, err := elf.Open(file)
+	r, err := os.Open(file)
 	if err != nil {
-		if format := (*elf.FormatError)(nil); errors.As(err, &format) {
-			return nil, nil // a script or data
-		}
 		return nil, err
 	}
-	defer f.Close()
+	defer r.Close()
+	magic := make([]byte, len(elf.ELFMAG))
+	if n, err := r.ReadAt(magic, 0); err != nil && err != io.EOF {
+		return nil, err
+	} else if string(magic[:n]) != elf.ELFMAG {
+		return nil, nil // a script or data
+	}
+	f, err := elf.NewFile(r)
+	if err != nil {
+		return nil, fmt.Errorf("libraries of %s: %w", file, err)
+	}
 	libraries, err := f.ImportedLibraries()
 	if err != nil {
 		return nil, fmt.Errorf("libraries of %s: %w", file, err)

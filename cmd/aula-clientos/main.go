@@ -23,7 +23,7 @@ func main() {
 	flag.StringVar(&cfg.Mirrors.Security, "security-mirror", "", "base address of Debian's security archive (default: this machine's own)")
 	flag.BoolVar(&cfg.Update, "update", false, "take newer packages when the mirror has them")
 	flag.Parse()
-	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: plain}))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -31,4 +31,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "aula-clientos:", err)
 		os.Exit(1)
 	}
+}
+
+// plain leaves the time and the level out of the lines, which stand between those of make.
+func plain(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey && a.Value.Any() == slog.LevelInfo) {
+		return slog.Attr{}
+	}
+	return a
 }

@@ -210,13 +210,13 @@ func (f filesystem) try() error {
 	if err := run(f.make[0], append(f.make[1:], "/dev/vda")...); err != nil {
 		return err
 	}
+	if err := run(f.clone, "--clone", "--source", "/dev/vda", "--overwrite", "/dev/null"); err != nil {
+		return err
+	}
 	if f.name == "ntfs" {
 		if err := errors.Join(run("ntfsresize", "--info", "--force", "/dev/vda"), run("ntfsfix", "/dev/vda")); err != nil {
 			return err
 		}
-	}
-	if err := run(f.clone, "--clone", "--source", "/dev/vda", "--output", "/dev/null", "--UI-fresh", "10"); err != nil {
-		return err
 	}
 	if f.mount != nil {
 		if err := run(f.mount[0], f.mount[1:]...); err != nil {
