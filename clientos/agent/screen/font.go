@@ -54,18 +54,23 @@ var glyphs = map[rune][glyphRows]string{
 	'?': {"#### ", "    #", "  ## ", "     ", "  #  "},
 }
 
-// big draws text in large characters of blocks, as wide as fits into width columns: each dot two columns, or one, or, when
-// even that is too wide, the text as it is.
-func big(text string, width int) []string {
-	for _, dot := range []int{2, 1} {
-		if rows := draw(text, dot); len([]rune(rows[0])) <= width {
+// big draws text in large characters of blocks: at the given scale, where a dot is 2*scale columns wide and scale rows high, or
+// at the largest below it that fits into width columns, or with dots of one column, or, when even that is too wide, the text as it is.
+func big(text string, width, scale int) []string {
+	for ; scale > 0; scale-- {
+		if rows := draw(text, 2*scale, scale); len([]rune(rows[0])) <= width {
 			return rows
 		}
+	}
+	if rows := draw(text, 1, 1); len([]rune(rows[0])) <= width {
+		return rows
 	}
 	return []string{cutTo(text, width)}
 }
 
-func draw(text string, dot int) []string {
+// draw draws text with dots of the given size.
+func draw(text string, dotWidth, dotHeight int) []string {
+	const block = "█" // in the font of every Linux console
 	rows := make([]strings.Builder, glyphRows)
 	for i, r := range strings.ToUpper(text) {
 		glyph, ok := glyphs[r]
@@ -74,20 +79,22 @@ func draw(text string, dot int) []string {
 		}
 		for y := range rows {
 			if i > 0 {
-				rows[y].WriteString(strings.Repeat(" ", glyphGap*dot))
+				rows[y].WriteString(strings.Repeat(" ", glyphGap*dotWidth))
 			}
 			for _, c := range glyph[y] {
 				mark := " "
 				if c == '#' {
-					mark = "█" // in the font of every Linux console
+					mark = block
 				}
-				rows[y].WriteString(strings.Repeat(mark, dot))
+				rows[y].WriteString(strings.Repeat(mark, dotWidth))
 			}
 		}
 	}
-	lines := make([]string, glyphRows)
+	var lines []string
 	for y := range rows {
-		lines[y] = rows[y].String()
+		for range dotHeight {
+			lines = append(lines, rows[y].String())
+		}
 	}
 	return lines
 }

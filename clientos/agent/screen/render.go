@@ -23,12 +23,14 @@ func Render(s State, width, height int) []string {
 		}
 	}
 
+	// Two rows of large characters take two fifths of the smallest screen, and about half of a larger one.
+	scale := max(height/(MinHeight-4), 1)
 	add(spread("Aula"+prefixed("   ", s.Classroom), s.Server, inner), "")
-	if s.Computer != "" {
-		add(big(s.Computer, inner)...)
+	if title := s.title(); title != "" {
+		add(big(title, inner, scale)...)
 		add("")
 	}
-	add(big(s.headline(), inner)...)
+	add(big(s.headline(), inner, scale)...)
 	add("")
 	add(s.explanation(inner)...)
 

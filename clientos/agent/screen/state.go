@@ -96,6 +96,14 @@ func (s State) percent() (int, bool) {
 	return int(min(max(float64(s.Bytes)*100/float64(s.Total), 0), 100)), true
 }
 
+// title says which PC this is.
+func (s State) title() string {
+	if s.Phase == Pending {
+		return "New PC"
+	}
+	return s.Computer
+}
+
 // headline is the one word or two to be read from afar.
 func (s State) headline() string {
 	switch s.Phase {
