@@ -70,6 +70,7 @@ type Config struct {
 type builder struct {
 	Config
 	recipe recipe
+	agent  []byte          // the program, read once: it may be built anew meanwhile
 	used   map[string]bool // names of compressed archives in the cache that this run used
 }
 
@@ -93,6 +94,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer unlock()
 	b := &builder{Config: cfg, recipe: r, used: make(map[string]bool)}
+	if b.agent, err = os.ReadFile(cfg.Agent); err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
 	return b.run(ctx)
 }
 
@@ -190,14 +194,12 @@ func (b *builder) inputs(packages []Package) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	for _, file := range []string{self, b.Agent} {
-		sum, err := fileSHA256(file)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintln(h, sum)
+	program, err := fileSHA256(self)
+	if err != nil {
+		return "", err
 	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %x\n", program, sha256.Sum256(b.agent))
 	if err := json.NewEncoder(h).Encode(packages); err != nil {
 		return "", err
 	}
@@ -281,12 +283,8 @@ func (b *builder) image(ctx context.Context, root sysroot, packages []Package) e
 	if err != nil {
 		return err
 	}
-	agent, err := cpio.DiskFile("init", 0o755, b.Agent)
-	if err != nil {
-		return fmt.Errorf("agent: %w", err)
-	}
 	var archives []string
-	for _, entries := range [][]cpio.Entry{base, append(skeleton(), agent)} {
+	for _, entries := range [][]cpio.Entry{base, append(skeleton(), cpio.File("init", 0o755, b.agent))} {
 		archive, err := b.compress(ctx, root, packages, entries)
 		if err != nil {
 			return err

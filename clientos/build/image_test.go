@@ -70,9 +70,9 @@ func makeImage(t *testing.T, root sysroot, agent string) *builder {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	plant(t, dir, map[string]string{"agent": agent, "image/README.md": "", "loaders/README.md": ""})
-	b := &builder{recipe: r, used: make(map[string]bool), Config: Config{
-		Cache: filepath.Join(dir, "cache"), Agent: filepath.Join(dir, "agent"), Image: filepath.Join(dir, "image"),
+	plant(t, dir, map[string]string{"image/README.md": "", "loaders/README.md": ""})
+	b := &builder{recipe: r, agent: []byte(agent), used: make(map[string]bool), Config: Config{
+		Cache: filepath.Join(dir, "cache"), Image: filepath.Join(dir, "image"),
 		Loaders: filepath.Join(dir, "loaders"), Log: slog.New(slog.DiscardHandler),
 	}}
 	if err := b.loaders(root); err != nil {
@@ -162,9 +162,7 @@ func TestImageCompressesOnce(t *testing.T) {
 	if len(before) != 2 {
 		t.Fatalf("the cache has %d archives, want the base and ours", len(before))
 	}
-	if err := os.WriteFile(b.Agent, []byte("a newer agent"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	b.agent = []byte("a newer agent")
 	b.used = make(map[string]bool)
 	if err := b.image(t.Context(), root, []Package{{Name: "zstd", SHA256: "1"}}); err != nil {
 		t.Fatal(err)
