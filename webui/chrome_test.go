@@ -73,6 +73,9 @@ func (c *chrome) listen(ev any) {
 			}
 		}
 	case *log.EventEntryAdded:
+		if strings.Contains(ev.Entry.Text, "status of 422") {
+			return // a form that came back with what was wrong
+		}
 		if ev.Entry.Level == log.EntryLevelError || ev.Entry.Source == log.EntrySourceSecurity {
 			c.problems = append(c.problems, fmt.Sprintf("log: %s %s", ev.Entry.Text, ev.Entry.URL))
 		}
@@ -105,7 +108,7 @@ func (c *chrome) open(path string) {
 func (c *chrome) sees(selector, text string) {
 	c.t.Helper()
 	c.until(fmt.Sprintf("%q in %s", text, selector),
-		fmt.Sprintf("[...document.querySelectorAll(%q)].some((e) => e.innerText.includes(%q))", selector, text))
+		fmt.Sprintf("document.readyState === 'complete' && [...document.querySelectorAll(%q)].some((e) => e.innerText.includes(%q))", selector, text))
 }
 
 // until waits for a condition of the page.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,10 +13,10 @@ import (
 	"aula/clientos/protocol"
 )
 
-// The pictures of docs, and of every page for whoever works on the console's looks, are of the pages that tests make:
+// The picture of docs, and those of every page for whoever works on the console's looks, come from the test below:
 //
-//	go test ./webui -run TestPictures -pictures /tmp/pictures
-//	go test ./webui -run TestPictures -console docs/console.png
+//	go test ./webui -run InTheBrowser -pictures /tmp/pictures
+//	go test ./webui -run TestEveryPage -console $PWD/docs/console.png
 var (
 	pictures = flag.String("pictures", "", "folder for pictures of every page, light and dark, wide and narrow")
 	picture  = flag.String("console", "", "file for the picture of a classroom that docs show")
@@ -105,31 +106,33 @@ func (b *bed) start(kind string, form url.Values) string {
 	return "/operations/" + op.ID
 }
 
-func TestPictures(t *testing.T) {
-	if *pictures == "" && *picture == "" {
-		t.Skip("no picture asked for with -pictures or -console")
-	}
+func TestEveryPageInTheBrowser(t *testing.T) {
 	b := newBed(t)
 	ts := b.serve()
 	c := openChrome(t, ts.URL)
-	take := func(name, path string) {
-		if *pictures == "" {
-			return
-		}
-		for _, dark := range []bool{false, true} {
-			for _, width := range []int64{1440, 320} {
+	visit := func(name, path string) {
+		t.Helper()
+		for _, width := range []int64{1440, 320} {
+			for _, dark := range []bool{false, true} {
+				if dark && *pictures == "" {
+					continue
+				}
 				c.look(width, 900, dark)
 				c.open(path)
-				c.picture(filepath.Join(*pictures, fmt.Sprintf("%s-%d-%v.png", name, width, map[bool]string{false: "light", true: "dark"}[dark])), true)
+				if *pictures != "" {
+					c.picture(filepath.Join(*pictures, fmt.Sprintf("%s-%d-%v.png", name, width, map[bool]string{false: "light", true: "dark"}[dark])), true)
+				}
 			}
+			c.fits(name)
 		}
 	}
-	take("setup", "/setup")
+	visit("setup", "/setup")
 	c.look(1440, 900, false)
 	c.logIn(b)
-	take("empty-overview", "/")
-	take("empty-pending", "/pending")
-	take("empty-images", "/images")
+	visit("empty-overview", "/")
+	visit("empty-pending", "/pending")
+	visit("empty-images", "/images")
+	visit("empty-operations", "/operations")
 	s := b.busyRoom()
 	if *picture != "" {
 		c.look(1360, 850, false)
@@ -139,11 +142,45 @@ func TestPictures(t *testing.T) {
 	pc := "pc=" + s.pcs[15].ID
 	for name, path := range map[string]string{
 		"overview": "/", "room": "/classrooms/" + s.room.ID, "rooms": "/rooms", "pending": "/pending", "computer": "/computers/" + s.pcs[15].ID,
-		"computer-busy": "/computers/" + s.pcs[2].ID, "computer-pending": "/computers/" + s.waiting.ID, "images": "/images", "image": "/images/win11-office",
+		"computer-busy": "/computers/" + s.pcs[3].ID, "computer-pending": "/computers/" + s.waiting.ID, "images": "/images", "image": "/images/win11-office",
 		"capture": "/capture?" + pc, "capture-pick": "/capture", "restore": "/restore?" + pc + "&pc=" + s.pcs[0].ID, "restore-pick": "/restore?image=win11-office",
 		"check": "/restore/check?image=win11-office&" + pc + "&pc=" + s.pcs[16].ID, "power": "/power?kind=reboot&" + pc,
-		"operations": "/operations", "operation": s.restore, "operation-capture": s.capturing, "settings": "/settings", "error": "/nowhere",
+		"operations": "/operations", "operation": s.restore, "operation-capture": s.capturing, "settings": "/settings",
 	} {
-		take(name, path)
+		visit(name, path)
+	}
+	c.clean()
+}
+
+func TestHostileStringsInTheBrowser(t *testing.T) {
+	b := newBed(t)
+	c := openChrome(t, b.serve().URL)
+	c.logIn(b)
+	for i, path := range hostilePages(b) {
+		if path == "/settings" || strings.HasPrefix(path, "/login") || strings.HasPrefix(path, "/capture/name") || strings.HasPrefix(path, "/%") {
+			continue // a fragment, and pages that do not show the strings
+		}
+		for _, width := range []int64{1440, 320} {
+			c.look(width, 900, false)
+			c.open(path)
+			if *pictures != "" {
+				c.picture(filepath.Join(*pictures, fmt.Sprintf("hostile-%02d-%d.png", i, width)), true)
+			}
+			c.fits(path)
+		}
+	}
+	c.clean() // an alert would have stopped the page, a violated policy would be in the list
+}
+
+// fits fails when the page must be scrolled sideways.
+func (c *chrome) fits(page string) {
+	c.t.Helper()
+	if over := eval[[]string](c, `(() => {
+		const wide = document.documentElement.clientWidth;
+		if (document.documentElement.scrollWidth <= wide) return [];
+		return [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > wide + 1)
+			.map((e) => e.outerHTML.slice(0, 120)).slice(0, 5);
+	})()`); len(over) > 0 {
+		c.t.Errorf("%s must be scrolled sideways, because of\n%s", page, strings.Join(over, "\n"))
 	}
 }
