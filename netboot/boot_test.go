@@ -82,7 +82,8 @@ func TestUEFIPCBootsThroughPXE(t *testing.T) {
 	if err := os.WriteFile(vars, template, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Another port than 80 must come through all of GRUB's texts.
+	// Another port than 80 must come through all of GRUB's texts. The disk has a bootindex because OVMF, like real firmware in a hurry,
+	// otherwise leaves it out, and GRUB does not see it.
 	c, console := virtualClassroom(t, 8080,
 		"-machine", "q35", "-drive", "id=d,if=none,format=raw,file=fat:rw:"+systemPartition(t, ownDisk), "-device", "virtio-blk-pci,drive=d,bootindex=1",
 		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -151,8 +152,8 @@ func TestClassroomStartsAtOnce(t *testing.T) {
 	plugPC(t, "room", "52:54:00:00:00:09")
 	on(t, "room", "ip", "addr", "add", "10.20.30.250/24", "dev", "eth0")
 	const pcs = 200
-	// perfdhcp stands as a relay in the room, and ends with status 3 when an exchange failed.
-	t.Log(on(t, "room", "perfdhcp", "-4", "-l", "eth0", "-R", fmt.Sprint(pcs), "-r", "100", "-n", fmt.Sprint(pcs), "-W", "5000000", serverHost))
+	// In its avalanche perfdhcp stands as a relay for PCs that all ask at once, and again, until each has an address.
+	t.Log(on(t, "room", "perfdhcp", "-4", "-l", "eth0", "--scenario", "avalanche", "-R", fmt.Sprint(pcs), serverHost))
 	c.close(t)
 	store, err := lease.Open(path)
 	if err != nil {
@@ -322,4 +323,17 @@ func checkNew(t *testing.T, name string, cfg netboot.Config, want string) {
 	if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%s: New: %v\nwant one line with %q", name, err, want)
 	}
+}
+
+func TestNewWithoutPrivilege(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	newBridge(t)
+	// Nothing else runs in this process, and there is no way back.
+	if err := syscall.Setuid(65534); err != nil {
+		t.Fatal(err)
+	}
+	cfg := netboot.Config{Interface: "br0", AgentPort: 4430, Leases: "/none", Files: part{}, Decider: &classroom{}}
+	checkNew(t, "as nobody", cfg, "port 67/udp on br0 cannot be opened: permission denied; run as root (sudo aula serve)")
 }
