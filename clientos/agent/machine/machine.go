@@ -111,7 +111,7 @@ func clean(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	for len(text) > maxText {
 		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
+		text = strings.TrimSpace(text[:len(text)-size])
 	}
 	return text
 }
