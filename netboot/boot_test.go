@@ -26,6 +26,7 @@ const (
 // again; then it is to boot its own disk, and does.
 
 func TestBIOSPCBootsThroughPXE(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -70,6 +71,7 @@ func bootSector(line string) []byte {
 }
 
 func TestUEFIPCBootsThroughPXE(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}

@@ -22,6 +22,7 @@ const soon = time.Minute
 
 // Real DHCP clients get an address, keep it, and find it again after the server was restarted.
 func TestRealClientsLease(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -140,6 +141,7 @@ func checkLeases(t *testing.T, path string, want map[string]lease.State) {
 
 // A classroom that starts at once: perfdhcp's PCs all want an address, and give up only when they got one.
 func TestClassroomStartsAtOnce(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -178,6 +180,7 @@ func TestClassroomStartsAtOnce(t *testing.T) {
 
 // Real TFTP and HTTP clients get what firmware gets, byte for byte.
 func TestRealClientsFetch(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -240,6 +243,7 @@ func TestRealClientsFetch(t *testing.T) {
 
 // What an operator may have got wrong, and what he reads then.
 func TestNewSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -326,6 +330,7 @@ func checkNew(t *testing.T, name string, cfg netboot.Config, want string) {
 }
 
 func TestNewWithoutPrivilege(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
