@@ -155,6 +155,7 @@ func newBed(t *testing.T) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.server.assets.bare = false // golden pages are those of a whole build
 	t.Cleanup(b.cat.Watch(b.server.CatalogChanged))
 	b.run(b.server.Run)
 	b.run(b.ops.Run)

@@ -38,6 +38,9 @@ func openChrome(t *testing.T, base string) *chrome {
 	if err != nil {
 		t.Skip("SKIPPED: Debian's chromium is not installed; the console was not driven in a browser (apt-get install chromium)")
 	}
+	if assets, err := loadAssets(); err != nil || assets.bare {
+		t.Skip("SKIPPED: the console's foreign assets are not built, so it was not driven in a browser (make console)")
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.IgnoreCertErrors,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(patience),

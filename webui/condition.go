@@ -91,16 +91,21 @@ const recentOperations = 200
 func (s *Server) standings() *standings {
 	st := &standings{s: s, last: map[string]lastWork{}}
 	for _, op := range s.cfg.Operations.Operations(recentOperations) {
-		if isPower(op.Kind) && !op.Ended.IsZero() {
-			continue // it says nothing of what is on the disk
-		}
-		for _, t := range op.Targets {
-			if _, ok := st.last[t.ComputerID]; !ok {
-				st.last[t.ComputerID] = lastWork{op, t}
-			}
-		}
+		st.note(op)
 	}
 	return st
+}
+
+// note takes up an operation, unless a PC already has a later one.
+func (st *standings) note(op operation.Operation) {
+	if isPower(op.Kind) && !op.Ended.IsZero() {
+		return // it says nothing of what is on the disk
+	}
+	for _, t := range op.Targets {
+		if last, ok := st.last[t.ComputerID]; !ok || last.op.ID <= op.ID { // ids sort by time
+			st.last[t.ComputerID] = lastWork{op, t}
+		}
+	}
 }
 
 func isPower(kind string) bool {

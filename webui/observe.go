@@ -53,6 +53,7 @@ func (s *Server) observe(d dirt) observation {
 			}
 			continue
 		}
+		s.noteWork(op)
 		s.observeOperation(&o, op)
 		for _, t := range op.Targets {
 			d.computers[t.ComputerID] = true
@@ -64,6 +65,16 @@ func (s *Server) observe(d dirt) observation {
 		}
 	}
 	return o
+}
+
+// noteWork keeps the standings of the live stream up to date without looking at all operations for each report.
+func (s *Server) noteWork(op operation.Operation) {
+	if isPower(op.Kind) && !op.Ended.IsZero() {
+		s.work = nil // what the PCs did before it counts again
+	}
+	if s.work != nil {
+		s.work.note(op)
+	}
 }
 
 // observePending tells every page how many PCs wait.
@@ -83,6 +94,9 @@ func (s *Server) observeOperation(o *observation, op operation.Operation) {
 	head := operationHead(op, s.now())
 	if s.shapes.changed(head.Key, head.shape()) {
 		o.changed = append(o.changed, "operations")
+		if op.Kind == operation.CreateImage && op.State == operation.Done {
+			o.changed = append(o.changed, "images")
+		}
 		o.add(s.html(head.Key, "operation-head", head), topic)
 	} else {
 		o.add(patch{Key: head.Key, Percent: &head.Percent, Fields: head.fields()}, topic, allRooms)
@@ -103,7 +117,9 @@ func (s *Server) observeComputers(o *observation, dirty map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	st := s.standings()
+	if s.work == nil {
+		s.work = s.standings()
+	}
 	now := s.now()
 	rooms := map[string]*roomCount{}
 	touched := map[string]bool{}
@@ -114,7 +130,7 @@ func (s *Server) observeComputers(o *observation, dirty map[string]bool) error {
 			}
 			continue
 		}
-		t := tileOf(pc, conditionOf(st.of(pc), now))
+		t := tileOf(pc, conditionOf(s.work.of(pc), now))
 		if rooms[pc.ClassroomID] == nil {
 			rooms[pc.ClassroomID] = &roomCount{ID: pc.ClassroomID}
 		}

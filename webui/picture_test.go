@@ -125,6 +125,7 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 			}
 			c.fits(name)
 		}
+		c.named(name)
 	}
 	visit("setup", "/setup")
 	c.look(1440, 900, false)
@@ -182,5 +183,24 @@ func (c *chrome) fits(page string) {
 			.map((e) => e.outerHTML.slice(0, 120)).slice(0, 5);
 	})()`); len(over) > 0 {
 		c.t.Errorf("%s must be scrolled sideways, because of\n%s", page, strings.Join(over, "\n"))
+	}
+}
+
+// named fails when something that can be used has no name for those who do not see it, or the page lacks its landmarks.
+func (c *chrome) named(page string) {
+	c.t.Helper()
+	if bad := eval[[]string](c, `(() => {
+		const text = (e) => (e.getAttribute("aria-label") || [...(e.labels || [])].map((l) => l.textContent).join("") || e.textContent || "").trim();
+		const bad = [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a[href], progress, nav")].filter((e) => {
+			if (e.tagName === "SELECT" || e.tagName === "PROGRESS") return !e.labels.length && !e.getAttribute("aria-label");
+			return !text(e);
+		}).map((e) => e.outerHTML.slice(0, 120));
+		if (document.querySelectorAll("main").length !== 1) bad.push("not one main");
+		if (document.querySelectorAll("h1").length !== 1) bad.push("not one h1");
+		const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+		for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) bad.push("twice the id " + id);
+		return bad;
+	})()`); len(bad) > 0 {
+		c.t.Errorf("%s has parts without a name:\n%s", page, strings.Join(bad, "\n"))
 	}
 }

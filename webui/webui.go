@@ -63,7 +63,8 @@ type Server struct {
 	pages    *pages
 	assets   *assets
 	live     *live
-	shapes   shapes // of live.run's goroutine
+	shapes   shapes     // of live.run's goroutine
+	work     *standings // of live.run's goroutine; nil to begin anew
 }
 
 // New makes a Server. It refuses an incomplete configuration.
