@@ -71,8 +71,7 @@ type Agent struct {
 	welcome   *protocol.Welcome       // the last one; nil before the first
 	inventory protocol.Inventory
 	trouble   trouble
-	jobs      *errgroup.Group
-	jobsCtx   context.Context // ends with Run; for work that an instruction starts
+	jobs      *errgroup.Group // Run's, for the work that an instruction starts
 }
 
 // New makes this boot's key. It does not connect yet.
@@ -105,7 +104,7 @@ func (a *Agent) Run(ctx context.Context) (string, error) {
 	running, stop := context.WithCancel(running)
 	defer stop()
 	a.mu.Lock()
-	a.jobs, a.jobsCtx = group, running
+	a.jobs = group
 	a.mu.Unlock()
 
 	a.cfg.Board.Update(func(s *screen.State) {

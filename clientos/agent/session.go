@@ -71,7 +71,7 @@ func (a *Agent) session(ctx context.Context) (welcomed bool, err error) {
 			return false, errors.New("the server did not begin with welcome")
 		}
 		welcomed = true
-		a.take(conn, m)
+		a.take(ctx, conn, m)
 	}
 }
 
@@ -85,8 +85,8 @@ func (a *Agent) hello() *protocol.Hello {
 	}
 }
 
-// take acts on one message of the server.
-func (a *Agent) take(conn link, m protocol.Message) {
+// take acts on one message of the server. Work that it starts outlives the session, up to the end of ctx.
+func (a *Agent) take(ctx context.Context, conn link, m protocol.Message) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -103,7 +103,7 @@ func (a *Agent) take(conn link, m protocol.Message) {
 		a.cfg.Log.Info("instruction", "id", m.Instruct.ID, "kind", m.Instruct.Kind, "begin", d.begin)
 		a.say(d.report)
 		if d.begin {
-			a.begin(*m.Instruct)
+			a.begin(ctx, *m.Instruct)
 		}
 	case m.Cancel != nil:
 		a.cfg.Log.Info("cancel", "id", m.Cancel.ID)

@@ -13,22 +13,22 @@ import (
 // inventoryLimit bounds the stocktaking after an instruction, for which the verdict waits.
 const inventoryLimit = 30 * time.Second
 
-// begin starts the work on an instruction. The caller holds a.mu.
-func (a *Agent) begin(in protocol.Instruct) {
-	ctx, cancel := context.WithCancelCause(a.jobsCtx)
+// begin starts the work on an instruction, which lasts at most as long as ctx. The caller holds a.mu.
+func (a *Agent) begin(ctx context.Context, in protocol.Instruct) {
+	work, cancel := context.WithCancelCause(ctx)
 	a.stopWork = cancel
 	a.pace = pace{}
 	a.jobs.Go(func() error {
 		defer cancel(nil)
-		a.work(ctx, in)
+		result, err := a.safely(work, in)
+		a.takeStock(ctx)
+		a.finish(in, result, err)
 		return nil
 	})
 }
 
-// work carries out an instruction and gives its verdict, after telling the server what the disks now hold.
-func (a *Agent) work(ctx context.Context, in protocol.Instruct) {
-	result, err := a.safely(ctx, in)
-	a.takeStock()
+// finish gives the verdict on an instruction. The server has heard by then what the disks now hold.
+func (a *Agent) finish(in protocol.Instruct, result clone.Result, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -40,7 +40,7 @@ func (a *Agent) work(ctx context.Context, in protocol.Instruct) {
 	a.show("")
 }
 
-// safely turns a panic into a failure: one instruction that meets a bug must not take the PC out of the operator's reach.
+// safely carries out an instruction and turns a panic into a failure: one instruction that meets a bug must not take the PC out of the operator's reach.
 func (a *Agent) safely(ctx context.Context, in protocol.Instruct) (result clone.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -68,8 +68,8 @@ func (a *Agent) progress(p clone.Progress) {
 }
 
 // takeStock tells the server what the PC holds now.
-func (a *Agent) takeStock() {
-	ctx, cancel := context.WithTimeout(a.jobsCtx, inventoryLimit)
+func (a *Agent) takeStock(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, inventoryLimit)
 	defer cancel()
 	inv, err := a.cfg.Inventory(ctx)
 	if err != nil {
@@ -110,7 +110,7 @@ func (a *Agent) watchDevices(ctx context.Context) {
 		busy := a.desk.busy()
 		a.mu.Unlock()
 		if now := a.cfg.Devices(); !busy && now != known {
-			a.takeStock()
+			a.takeStock(ctx)
 			known = now
 		}
 	}

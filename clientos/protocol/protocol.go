@@ -1,5 +1,6 @@
 // Package protocol is what the appliance's roster and the agent on a PC say to each other. Both import
-// it, so that neither imports the other; it holds types and their validation, no behaviour.
+// it, so that neither imports the other; it holds types, their validation and the derivation of the pairing code. How messages
+// travel is in its room wire.
 //
 // # Connection
 //
@@ -23,7 +24,9 @@
 //	                                                 of the body, without which nothing is published
 //
 // The server answers 403 to a PC that has no instruction naming that image or capture, and errors as a JSON
-// Failure.
+// Failure. A Failure is its last word, except with the statuses 403, 429, 500 and 503: those time may cure, as when a
+// server has just started. The layout comes before the image; an image without it is answered 409, and one that
+// the repository has no room for 507, before its first byte when the agent waits for "100 Continue".
 package protocol
 
 import (

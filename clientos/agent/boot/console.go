@@ -13,32 +13,46 @@ import (
 	"aula/clientos/agent/screen"
 )
 
-// openConsoles shows the board on every console that the kernel uses: painted on the PC's own screen, as lines on serial ones.
+// screenConsole is what the kernel calls the PC's own screen, and screenDevice is the terminal that is on it.
+const (
+	screenConsole = "tty0"
+	screenDevice  = "/dev/tty1"
+)
+
+// openConsoles shows the board on the PC's own screen and, as lines, on every serial console that the kernel uses.
 func openConsoles(ctx context.Context, board *screen.Board, log *slog.Logger, group *errgroup.Group) {
 	text, err := os.ReadFile("/sys/class/tty/console/active")
 	if err != nil {
 		log.Warn("consoles", "error", err)
 	}
 	shown := false
-	for _, name := range strings.Fields(string(text)) {
-		device := "/dev/" + name
-		if name == "tty0" {
-			device = "/dev/tty1"
-		}
+	open := func(device string) *os.File {
 		f, err := os.OpenFile(device, os.O_WRONLY|unix.O_NOCTTY, 0)
 		if err != nil {
 			log.Warn("console", "device", device, "error", err)
-			continue
+			return nil
 		}
 		shown = true
+		return f
+	}
+	// Painted even if the kernel writes elsewhere only: people look at it.
+	if f := open(screenDevice); f != nil {
 		group.Go(func() error {
 			defer f.Close()
-			if name != "tty0" {
-				return board.Journal(ctx, f)
-			}
 			width, height := size(f)
 			return board.Paint(ctx, screen.NewPainter(f, width, height))
 		})
+	}
+	for _, name := range strings.Fields(string(text)) {
+		if name == screenConsole {
+			continue
+		}
+		if f := open("/dev/" + name); f != nil {
+			group.Go(func() error {
+				defer f.Close()
+				return board.Journal(ctx, f)
+			})
+		}
 	}
 	if !shown {
 		group.Go(func() error { return board.Journal(ctx, os.Stdout) })
