@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -130,9 +129,6 @@ func (c Config) Validate() error {
 	}
 	if c.Repository.Reserve < 0 {
 		return fmt.Errorf("setting repository.reserve-mib is %d: it cannot be negative", c.Repository.Reserve)
-	}
-	if strings.ContainsAny(c.Boot.KernelParameters, "\n\r\"'`$\\{};") {
-		return errors.New("setting boot.kernel-parameters has a quote, bracket or line break, which boot loaders would misread: use plain words and key=value")
 	}
 	return nil
 }
