@@ -90,7 +90,7 @@ func run(ctx context.Context, version string, board *screen.Board, log *slog.Log
 		return nil
 	})
 
-	network := &network{mac: given.mac, board: board, log: log}
+	network := &network{mac: given.mac, board: board, log: log, limits: usualLimits()}
 	if err := network.up(ctx); err != nil {
 		return "", err
 	}

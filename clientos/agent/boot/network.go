@@ -18,24 +18,25 @@ import (
 	"aula/clientos/protocol"
 )
 
-const (
-	// cardLimit is how long the card that booted may take to appear before any other is taken.
-	cardLimit = 20 * time.Second
-	// lookAgain is the pause between two looks at a card or its cable.
-	lookAgain = 500 * time.Millisecond
-	// linkLimit is how long a link may take to come up (a switch that negotiates slowly) before people are told.
-	linkLimit = 8 * time.Second
-	// leaseLimit is how long one attempt at a lease takes; a switch port with spanning tree is deaf for 30 s, and attempts go on.
-	leaseLimit = 12 * time.Second
-	// renewPause is between two attempts to renew a lease.
-	renewPause = 30 * time.Second
-)
+// limits are how long the steps to the network may take.
+type limits struct {
+	card  time.Duration // until the card that booted appears; then any other is taken
+	link  time.Duration // until a link is up, for slow switches; then people are told
+	lease time.Duration // one attempt at a lease; a switch port with spanning tree is deaf for 30 s, and attempts go on
+	look  time.Duration // between two looks at a card or its cable
+	renew time.Duration // between two attempts to renew a lease
+}
+
+func usualLimits() limits {
+	return limits{card: 20 * time.Second, link: 8 * time.Second, lease: 12 * time.Second, look: 500 * time.Millisecond, renew: 30 * time.Second}
+}
 
 // A network is the PC's way to its server: one wired card and its lease.
 type network struct {
-	mac   string // of the card that booted; empty when that is not known
-	board *screen.Board
-	log   *slog.Logger
+	mac    string // of the card that booted; empty when that is not known
+	board  *screen.Board
+	log    *slog.Logger
+	limits limits
 
 	card  protocol.NIC
 	lease *nclient4.Lease
@@ -60,7 +61,7 @@ func (n *network) up(ctx context.Context) error {
 				return nil
 			}
 		}
-		pause(ctx, lookAgain)
+		pause(ctx, n.limits.look)
 	}
 	return ctx.Err()
 }
@@ -71,11 +72,11 @@ func (n *network) cards(waited time.Duration) ([]protocol.NIC, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := choose(all, n.mac, waited >= cardLimit)
+	chosen := choose(all, n.mac, waited >= n.limits.card)
 	if len(chosen) > 0 {
 		return chosen, nil
 	}
-	if waited < cardLimit {
+	if waited < n.limits.card {
 		n.step("Looking for the network card")
 		return nil, nil
 	}
@@ -117,7 +118,7 @@ func (n *network) try(ctx context.Context, card protocol.NIC) bool {
 		return false
 	}
 	n.step("Asking for an address on " + name)
-	lease, err := request(ctx, card.Name)
+	lease, err := n.request(ctx, card.Name)
 	if err != nil {
 		n.log.Warn("no lease", "card", card.Name, "error", err)
 		n.trouble(noLease(name, err))
@@ -151,9 +152,9 @@ func noLease(card string, err error) (problem, advice string) {
 	}
 }
 
-// waitLink waits until the card has a link, at most linkLimit.
+// waitLink waits until the card has a link, at most the limit.
 func (n *network) waitLink(ctx context.Context, name string) bool {
-	for end := time.Now().Add(linkLimit); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, lookAgain) {
+	for end := time.Now().Add(n.limits.link); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, n.limits.look) {
 		l, err := netlink.LinkByName(name)
 		if err == nil && hasLink(l.Attrs()) {
 			return true
@@ -172,17 +173,17 @@ func hasLink(card *netlink.LinkAttrs) bool {
 func (n *network) keep(ctx context.Context) {
 	for {
 		life := n.lease.ACK.IPAddressLeaseTime(time.Hour)
-		if !pause(ctx, max(life/2, renewPause)) {
+		if !pause(ctx, max(life/2, n.limits.renew)) {
 			return
 		}
 		for {
-			lease, err := renew(ctx, n.card.Name, n.lease)
+			lease, err := n.renew(ctx)
 			if err == nil {
 				n.lease = lease
 				break
 			}
 			n.log.Warn("lease not renewed", "card", n.card.Name, "error", err)
-			if !pause(ctx, renewPause) {
+			if !pause(ctx, n.limits.renew) {
 				return
 			}
 		}
@@ -197,10 +198,10 @@ func (n *network) keep(ctx context.Context) {
 }
 
 // request asks for a lease.
-func request(ctx context.Context, card string) (*nclient4.Lease, error) {
-	ctx, cancel := context.WithTimeout(ctx, leaseLimit)
+func (n *network) request(ctx context.Context, card string) (*nclient4.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.limits.lease)
 	defer cancel()
-	client, err := nclient4.New(card, nclient4.WithTimeout(leaseLimit/4), nclient4.WithRetry(3))
+	client, err := n.client(card)
 	if err != nil {
 		return nil, err
 	}
@@ -209,23 +210,27 @@ func request(ctx context.Context, card string) (*nclient4.Lease, error) {
 }
 
 // renew asks for more time, of the server that gave the lease and then of any.
-func renew(ctx context.Context, card string, lease *nclient4.Lease) (*nclient4.Lease, error) {
-	limited, cancel := context.WithTimeout(ctx, leaseLimit)
+func (n *network) renew(ctx context.Context) (*nclient4.Lease, error) {
+	limited, cancel := context.WithTimeout(ctx, n.limits.lease)
 	defer cancel()
-	client, err := nclient4.New(card, nclient4.WithTimeout(leaseLimit/4), nclient4.WithRetry(3))
+	client, err := n.client(n.card.Name)
 	if err != nil {
 		return nil, err
 	}
-	renewed, err := client.Renew(limited, lease)
+	renewed, err := client.Renew(limited, n.lease)
 	client.Close()
 	if err == nil {
 		return renewed, nil
 	}
-	fresh, again := request(ctx, card)
+	fresh, again := n.request(ctx, n.card.Name)
 	if again != nil {
 		return nil, errors.Join(err, again)
 	}
 	return fresh, nil
+}
+
+func (n *network) client(card string) (*nclient4.Client, error) {
+	return nclient4.New(card, nclient4.WithTimeout(n.limits.lease/4), nclient4.WithRetry(3))
 }
 
 // configure gives a card what a DHCP server said. It is harmless to repeat.
