@@ -61,7 +61,8 @@ disk_tools  := fdisk gdisk parted kpartx util-linux lzop gzip zstd kmod cpio
 net_clients := nftables udhcpc isc-dhcp-client kea-admin dnsmasq-base atftp tftp-hpa curl
 browser     := chromium
 
-test: lint all
+test: all
+	@$(MAKE) lint
 	$(call need,$(virtual_pcs) $(filesystems) $(disk_tools) $(net_clients) $(browser))
 	go test -timeout 60m ./...
 
