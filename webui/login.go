@@ -59,11 +59,14 @@ func (s *Server) goTo(c echo.Context, path string) error {
 // localPath is where to go after the login: a path of the console, whatever a link asked for.
 func localPath(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(u.Path, "/") ||
-		strings.HasPrefix(u.Path, "//") || strings.Contains(next, "\\") {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || strings.Contains(next, "\\") {
 		return "/"
 	}
-	return u.RequestURI()
+	path := u.RequestURI()
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
+		return "/"
+	}
+	return path
 }
 
 func (s *Server) showSetup(c echo.Context) error {
