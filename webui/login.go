@@ -18,7 +18,7 @@ const firstUser = "admin"
 type setupPage struct {
 	page
 	Name, Error string
-	Closed      bool // no code was printed: only the machine itself can make the first user
+	Closed      bool // no code was printed
 }
 
 type loginPage struct {

@@ -107,7 +107,7 @@ func (p phc) String() string {
 		b64.EncodeToString(p.salt), b64.EncodeToString(p.key))
 }
 
-var errBadHash = errors.New("stored password hash cannot be read; set the password again through the machine's own 'aula' command")
+var errBadHash = errors.New("stored password hash cannot be read; have another user, or the machine's administrator, set the password again")
 
 func parsePHC(s string) (phc, error) {
 	f := strings.Split(s, "$")

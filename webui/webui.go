@@ -34,7 +34,7 @@ type Config struct {
 	Images     *imagestore.Repository
 	Version    string // of the appliance, shown in the footer and by the API
 	// SetupCode must be given by whoever makes the first user; printed where only the machine's owner reads it. Without
-	// one the set-up page refuses everybody, and the first user is made through Local.
+	// one the set-up page refuses everybody, and the first user can only be made through Local.
 	SetupCode string
 	Log       *slog.Logger     // discarded when nil
 	Now       func() time.Time // time.Now when nil
