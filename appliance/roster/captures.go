@@ -51,6 +51,7 @@ func (r *Roster) serveLayout(w http.ResponseWriter, req *http.Request) {
 	defer release()
 	body := &patientReader{from: http.MaxBytesReader(w, req.Body, protocol.MaxLayout), patience: p}
 	text, err := io.ReadAll(body)
+	beforeAnswer(w)
 	var tooBig *http.MaxBytesError
 	if errors.As(err, &tooBig) {
 		fail(w, http.StatusRequestEntityTooLarge, protocol.Failure{
@@ -137,6 +138,7 @@ func (r *Roster) serveCapture(w http.ResponseWriter, req *http.Request) {
 	p, release := r.patient(http.NewResponseController(w).SetReadDeadline)
 	defer release()
 	img, err := r.publish(c, in, layout, req, &patientReader{from: req.Body, patience: p})
+	beforeAnswer(w)
 	if err != nil {
 		status, f := captureFailure(in.Capture.Name, err)
 		log.Error("capture failed", "code", f.Code, "problem", f.Problem, "error", err)

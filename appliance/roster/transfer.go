@@ -60,6 +60,12 @@ func fail(w http.ResponseWriter, status int, f protocol.Failure) {
 	_, _ = w.Write(body) // a PC that is gone needs no answer
 }
 
+// beforeAnswer gives the answer to a long request its time: the server's own limit, if it has one, began with the request.
+func beforeAnswer(w http.ResponseWriter) {
+	// Fails only on a connection that is closed, which the answer itself will find.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patienceLimit))
+}
+
 // A patience moves the deadline of a connection on as long as bytes move, until it ends.
 type patience struct {
 	mu    sync.Mutex

@@ -230,6 +230,23 @@ func TestCaptureIsPublished(t *testing.T) {
 	}
 }
 
+// TestSlowCaptureIsAnswered sends for longer than the server's own time limits.
+func TestSlowCaptureIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	_, c := s.accepted(mac1, "pc-01", sendCapture(aLayout(t), anImage(t, 300), func(w io.Writer, file []byte) error {
+		err := whole(w, file[:1000])
+		pause := time.NewTimer(1500 * time.Millisecond)
+		<-pause.C
+		return errors.Join(err, whole(w, file[1000:]))
+	}))
+	s.work.order(c.ID, capture("i1"))
+	check(t, s.Instruct(c.ID, capture("i1")))
+	if r := s.work.verdict(t, "i1"); r.State != protocol.Done {
+		t.Errorf("verdict %+v with failure %+v, want done", r, r.Failure)
+	}
+}
+
 func TestCaptureFaultsLeaveTheImageAlone(t *testing.T) {
 	t.Parallel()
 	file := anImage(t, 300)

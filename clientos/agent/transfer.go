@@ -136,7 +136,7 @@ func (t *transfer) PutImage(ctx context.Context, instruction string, write func(
 		defer resp.Body.Close()
 	}
 	switch {
-	case writeErr != nil && !errors.Is(out.err, errAnswered):
+	case writeErr != nil && out.err == nil: // write failed by itself, not because nobody took its bytes
 		return causeOf(ctx, writeErr)
 	case err != nil:
 		return fmt.Errorf("send the image: %w", causeOf(ctx, err))
