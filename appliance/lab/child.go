@@ -2,6 +2,7 @@ package lab
 
 import (
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -11,6 +12,7 @@ type child struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended and err is set
 	err  error
+	told atomic.Bool // to end
 }
 
 func startChild(cmd *exec.Cmd) (*child, error) {
@@ -27,6 +29,7 @@ func startChild(cmd *exec.Cmd) (*child, error) {
 
 // kill ends the process without a chance to do anything more, as a power cut would, and waits for its end.
 func (c *child) kill() {
+	c.told.Store(true)
 	// It fails only for a process that has ended already.
 	_ = c.cmd.Process.Kill()
 	<-c.done
@@ -34,6 +37,7 @@ func (c *child) kill() {
 
 // stop asks the process to end, and kills it when it does not within the grace.
 func (c *child) stop(grace time.Duration) {
+	c.told.Store(true)
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,7 +39,6 @@ func startClassroom(t *testing.T, cfg Config) *classroom {
 	t.Helper()
 	cfg.Aula = program(t)
 	cfg.Temp = t.TempDir()
-	cfg.Log = slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l, err := Start(ctx, cfg)

@@ -69,25 +69,29 @@ const (
 )
 
 func (d *demo) play(ctx context.Context) error {
+	blank := d.blank()
 	return d.journal.all(ctx,
-		step{"start the appliance and draw the classroom", d.start},
-		step{"the model PC boots from the network and is accepted", d.bootModel},
-		step{"image of its root partition, with the layout of its disk", d.capture(modeldisk.Root, rootImage)},
-		step{"image of its EFI system partition", d.capture(modeldisk.ESP, espImage)},
-		step{d.who() + " boot from the network with blank disks and are accepted", d.bootTargets},
-		step{"layout and root partition restored and verified", d.restoreRoot},
-		step{"EFI system partition restored and verified", d.restoreESP},
-		step{d.who() + " boot from their own disks to their own login prompt", d.bootOwnDisks},
+		step{"the appliance: start, and a classroom in its catalog", d.start},
+		step{"model PC (BIOS): network boot and acceptance", d.bootModel},
+		step{"model PC (BIOS): image of its root partition, with the layout of its disk", d.capture(modeldisk.Root, rootImage)},
+		step{"model PC (BIOS): image of its EFI system partition", d.capture(modeldisk.ESP, espImage)},
+		step{blank + ": network boot and acceptance", d.bootTargets},
+		step{blank + ": layout and root partition restored and verified", d.restoreRoot},
+		step{blank + ": EFI system partition restored and verified", d.restoreESP},
+		step{blank + ": boot from the own disk to the own login prompt", d.bootOwnDisks},
 	)
 }
 
-// who names the PCs with blank disks.
-func (d *demo) who() string {
+// blank names the PCs with blank disks.
+func (d *demo) blank() string {
 	var kinds []string
 	for _, f := range d.cfg.Targets {
 		kinds = append(kinds, strings.ToUpper(string(f)))
 	}
-	return fmt.Sprintf("%d new PCs (%s)", len(kinds), strings.Join(kinds, ", "))
+	if len(kinds) == 1 {
+		return fmt.Sprintf("blank PC (%s)", kinds[0])
+	}
+	return fmt.Sprintf("blank PCs (%s)", strings.Join(kinds, ", "))
 }
 
 func (d *demo) start(ctx context.Context, _ func(string)) error {
@@ -182,13 +186,12 @@ func (d *demo) bootOwnDisks(ctx context.Context, say func(string)) error {
 
 // linger tells where the console is, and waits when it was asked to.
 func (d *demo) linger(ctx context.Context, out io.Writer) {
-	url := d.lab.ConsoleURL()
 	if !d.cfg.Keep {
-		fmt.Fprintf(out, "(with --keep the classroom stays up, and its console at %s)\n", url)
+		fmt.Fprintf(out, "(--keep leaves the classroom up, with its console)\n")
 		return
 	}
 	fmt.Fprintf(out, "\n  console   %s\n  user      admin\n  password  %s\n\nSerial consoles and disks are in %s. Ctrl-C takes everything down.\n",
-		url, d.password, d.lab.Dir())
+		d.lab.ConsoleURL(), d.password, d.lab.Dir())
 	<-ctx.Done()
 }
 

@@ -135,7 +135,7 @@ func TestNothingIsLeftOfAClassroom(t *testing.T) {
 				}
 				return nil
 			})
-			eventually(t, "loop device is free", func() error { return freeLoop(has.Loop) })
+			eventually(t, "loop device is free", func() error { return freeLoop(has.Loop, dir) })
 			if left := usersOf(t, has.Network); len(left) > 0 {
 				t.Errorf("network namespace %s is still in use by %v", has.Network, left)
 			}
@@ -268,13 +268,16 @@ func usersOf(t *testing.T, network string) []int {
 	return of
 }
 
-// freeLoop checks that nothing is attached to a loop device, and that the kernel has forgotten its partitions.
-func freeLoop(device string) error {
+// freeLoop checks that a loop device shows nothing of a folder, and that the kernel has forgotten its partitions. Another
+// program may have taken the device since.
+func freeLoop(device, dir string) error {
 	block := filepath.Join("/sys/block", filepath.Base(device))
-	if backing, err := os.ReadFile(filepath.Join(block, "loop/backing_file")); err == nil {
-		return fmt.Errorf("%s still shows %s", device, bytes.TrimSpace(backing))
+	shown, err := os.ReadFile(filepath.Join(block, "loop/backing_file"))
+	if err == nil && strings.HasPrefix(string(shown), dir) {
+		return fmt.Errorf("%s still shows %s", device, bytes.TrimSpace(shown))
 	}
-	if partitions, _ := filepath.Glob(filepath.Join(block, filepath.Base(device)+"p*")); len(partitions) > 0 {
+	partitions, _ := filepath.Glob(filepath.Join(block, filepath.Base(device)+"p*"))
+	if err != nil && len(partitions) > 0 {
 		return fmt.Errorf("%s still has partitions: %v", device, partitions)
 	}
 	return nil

@@ -30,7 +30,8 @@ type Config struct {
 	// Temp is the folder in which the classroom's own folder is made; the machine's temporary folder when empty.
 	// Disks and images are in it.
 	Temp string
-	Log  *slog.Logger
+	// Log is told what ends unexpectedly; nil for nobody.
+	Log *slog.Logger
 }
 
 // A Lab is a running classroom. Its methods are safe for concurrent use.
@@ -62,6 +63,9 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	}
 	if len(cfg.Agent) == 0 {
 		cfg.Agent = []string{cfg.Aula, "agent"}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if _, err := os.Stat(cfg.Aula); err != nil {
 		return nil, fmt.Errorf("the appliance's program: %w: build it with make", err)

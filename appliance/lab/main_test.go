@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -10,7 +12,8 @@ import (
 const tenantVar = "AULA_LAB_TEST_TENANT"
 
 func TestMain(m *testing.M) {
-	in, status, err := Isolate(nil)
+	flag.Parse()
+	in, status, err := Isolate(prepare)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 	}
@@ -25,4 +28,15 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// prepare makes the model disk while there is a network. Without it the tests that need it are skipped.
+func prepare() ([]*os.File, error) {
+	if testing.Short() || os.Getenv(tenantVar) != "" {
+		return nil, nil
+	}
+	if _, err := ModelDisk(context.Background(), modelCache(), os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "lab: tests of virtual PCs will be skipped:", err)
+	}
+	return nil, nil
 }

@@ -63,7 +63,16 @@ func (l *Lab) StartServer(ctx context.Context) error {
 		return fmt.Errorf("start the appliance: %w", err)
 	}
 	l.server.process = process
-	return l.awaitServer(ctx, process)
+	if err := l.awaitServer(ctx, process); err != nil {
+		return err
+	}
+	go func() {
+		<-process.done
+		if !process.told.Load() {
+			l.cfg.Log.Error("the appliance of the virtual classroom has ended by itself", "error", process.err, "log", l.ServerLog())
+		}
+	}()
+	return nil
 }
 
 // serverCommand hands the console's socket over as systemd does (sd_listen_fds(3)).

@@ -46,23 +46,28 @@ boot
 // grubFolder is where Debian's packages grub-pc-bin and grub-efi-amd64-bin put GRUB.
 const grubFolder = "/usr/lib/grub"
 
+// modules are those of GRUB that both boot loaders have.
+var modules = []string{
+	"part_msdos", "ext2", "search_fs_uuid", "normal", "configfile",
+	"serial", "terminal", "echo", "linux", "boot",
+}
+
+// loaders are GRUB for BIOS, with a driver for disks, and for UEFI, which brings that and wants one for the screen.
+var loaders = []struct{ format, output, driver string }{
+	{"i386-pc", "core.img", "biosdisk"},
+	{"x86_64-efi", "bootx64.efi", "efi_gop"},
+}
+
 // makeLoaders makes core.img for BIOS and bootx64.efi for UEFI in the folder work.
 func makeLoaders(ctx context.Context, work string) error {
 	config := filepath.Join(work, "early.cfg")
 	if err := os.WriteFile(config, []byte(earlyConfig), 0o644); err != nil {
 		return err
 	}
-	modules := []string{
-		"part_msdos", "ext2", "search_fs_uuid", "normal", "configfile",
-		"serial", "terminal", "echo", "linux", "boot",
-	}
-	for _, loader := range []struct{ format, output, disk string }{
-		{"i386-pc", "core.img", "biosdisk"},
-		{"x86_64-efi", "bootx64.efi", "fat"}, // UEFI brings the disk's driver
-	} {
+	for _, l := range loaders {
 		args := []string{
-			"--format=" + loader.format, "--output=" + filepath.Join(work, loader.output),
-			"--config=" + config, "--prefix=/boot/grub", loader.disk,
+			"--format=" + l.format, "--output=" + filepath.Join(work, l.output),
+			"--config=" + config, "--prefix=/boot/grub", l.driver,
 		}
 		if err := run(ctx, "", "grub-mkimage", append(args, modules...)...); err != nil {
 			return err

@@ -2,6 +2,7 @@ package modeldisk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -21,7 +22,7 @@ const (
 var packages = []string{
 	"linux-image-cloud-amd64", // has virtio, AHCI and NVMe, and a quarter of the size of the general one
 	"initramfs-tools", "busybox",
-	"sysvinit-core", "initscripts", // boots in half the time of systemd under emulation
+	"sysvinit-core", // boots in a small part of the time of systemd under emulation
 	"udev", "e2fsprogs", "login", "passwd",
 }
 
@@ -34,7 +35,8 @@ var excluded = []string{
 // A file is one that differs from what the packages install.
 type file struct {
 	path    string
-	early   bool // has to be there before the packages are configured
+	early   bool        // has to be there before the packages are configured
+	mode    os.FileMode // 0o644 when zero
 	content string
 }
 
@@ -51,12 +53,17 @@ ext4
 	{path: "etc/hosts", content: "127.0.0.1 localhost aula-model\n"},
 	{path: "etc/fstab", content: "UUID=" + rootUUID + " / ext4 errors=remount-ro 0 1\n"},
 	{path: "etc/inittab", content: `id:2:initdefault:
-si::sysinit:/etc/init.d/rcS
-l0:0:wait:/etc/init.d/rc 0
-l2:2:wait:/etc/init.d/rc 2
-l6:6:wait:/etc/init.d/rc 6
-ca:12345:ctrlaltdel:/sbin/shutdown -t1 -a -r now
+si::sysinit:/etc/rc.model
+l0:0:wait:/sbin/halt -d -f -p
+l6:6:wait:/sbin/reboot -d -f
+ca:12345:ctrlaltdel:/sbin/shutdown -r now
 T0:2:respawn:/sbin/agetty --local-line ttyS0 115200 vt100
+`},
+	// What Debian's boot scripts do, as far as this installation needs it: they take minutes under emulation.
+	{path: "etc/rc.model", mode: 0o755, content: `#!/bin/sh
+mount -n -o remount,rw /
+mount -a
+hostname -F /etc/hostname
 `},
 	{path: "boot/grub/grub.cfg", content: grubConfig},
 }
@@ -98,7 +105,7 @@ func writeFile(root string, f file) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(f.content), 0o644)
+	return os.WriteFile(path, []byte(f.content), cmp.Or(f.mode, 0o644))
 }
 
 // makeRoot makes the root filesystem. It has a small journal and few inodes, for they are in every image of it.

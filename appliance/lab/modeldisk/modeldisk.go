@@ -93,9 +93,9 @@ func Ensure(ctx context.Context, cfg Config) (string, error) {
 // key changes with everything in this package that decides what is on the disk.
 func key() string {
 	h := sha256.New()
-	fmt.Fprintln(h, Suite, Bytes, layout, earlyConfig, grubConfig, packages, excluded)
+	fmt.Fprintln(h, Suite, Bytes, layout, earlyConfig, grubConfig, modules, loaders, packages, excluded)
 	for _, f := range files {
-		fmt.Fprintln(h, f.path, f.content)
+		fmt.Fprintln(h, f.path, f.mode, f.content)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:6])
 }
