@@ -449,10 +449,10 @@ func TestPreflightShowsWhatWillBeLost(t *testing.T) {
 	}
 	b.work()
 	b.wantHeard() // it only looks
-	if want := "Samsung SSD 870, serial S5Y1, 500.0 GB (500000000000 bytes)"; got[0].Failure != nil || got[0].Disk != want {
+	if want := "Samsung SSD 870, serial S5Y1, 500.0 GB"; got[0].Failure != nil || got[0].Disk != want {
 		t.Errorf("pc-01: got %q and %v, want %q", got[0].Disk, got[0].Failure, want)
 	}
-	if want := []string{`partition 1: NTFS "Windows", 40.0 GB (40000000000 bytes) used of 60.0 GB (60000000000 bytes)`}; !slices.Equal(got[0].Loses, want) {
+	if want := []string{`partition 1: NTFS "Windows", 40.0 GB used of 60.0 GB`}; !slices.Equal(got[0].Loses, want) {
 		t.Errorf("pc-01 loses %q, want %q", got[0].Loses, want)
 	}
 	if got[1].Failure == nil || len(got[1].Loses) != 0 {

@@ -61,7 +61,7 @@ func (p restorePlan) checkPartition(d disk.Disk, partition disk.Partition) *prot
 	if need := p.image.Info.RequiredBytes; partition.Bytes < need {
 		return refusal(protocol.ErrSize,
 			fmt.Sprintf("disk %d partition %d has %s and image %s needs %s: %s are missing", d.Number, partition.Number,
-				size(partition.Bytes), p.image.Name, size(need), size(need-partition.Bytes)),
+				disk.FormatBytes(partition.Bytes), p.image.Name, disk.FormatBytes(need), disk.FormatBytes(need-partition.Bytes)),
 			"make the partition larger, or apply the layout of the image's disk to the whole disk")
 	}
 	return nil
@@ -82,7 +82,7 @@ func (p restorePlan) checkLayout(d disk.Disk) *protocol.Failure {
 	}
 	if have, need := p.partitions[i].Bytes, p.image.Info.RequiredBytes; have < need {
 		return refusal(protocol.ErrSize,
-			fmt.Sprintf("partition %d of the layout has %s and image %s needs %s", p.request.Partition, size(have), p.image.Name, size(need)),
+			fmt.Sprintf("partition %d of the layout has %s and image %s needs %s", p.request.Partition, disk.FormatBytes(have), p.image.Name, disk.FormatBytes(need)),
 			"choose the partition that the image was captured from")
 	}
 	return nil
@@ -121,7 +121,7 @@ func checkCapture(pc catalog.Computer, online bool, r CaptureRequest, free int64
 	if need := estimate(partition.Used); need > free {
 		return disk.Ref{}, refusal(protocol.ErrCacheSize,
 			fmt.Sprintf("the image of disk %d partition %d of %s will take about %s and the repository has room for %s", d.Number, partition.Number,
-				pc.Name, size(need), size(max(free, 0))),
+				pc.Name, disk.FormatBytes(need), disk.FormatBytes(max(free, 0))),
 			"remove images that are not needed, or give the repository a larger disk")
 	}
 	return d.Ref(), nil
@@ -195,22 +195,22 @@ func diskFailure(err error) *protocol.Failure {
 }
 
 func describeDisk(d disk.Disk) string {
-	return fmt.Sprintf("%s, serial %s, %s", cmp.Or(d.Model, "disk of unknown model"), cmp.Or(d.Serial, "unknown"), size(d.Bytes))
+	return fmt.Sprintf("%s, serial %s, %s", cmp.Or(d.Model, "disk of unknown model"), cmp.Or(d.Serial, "unknown"), disk.FormatSize(d.Bytes))
 }
 
 func describePartition(p disk.Partition) string {
 	text := fmt.Sprintf("partition %d: ", p.Number)
 	if p.Filesystem == "" {
-		return text + size(p.Bytes) + ", content unknown"
+		return text + disk.FormatSize(p.Bytes) + ", content unknown"
 	}
 	text += p.Filesystem
 	if p.Label != "" {
 		text += fmt.Sprintf(" %q", p.Label)
 	}
 	if p.Used < 0 {
-		return text + ", " + size(p.Bytes)
+		return text + ", " + disk.FormatSize(p.Bytes)
 	}
-	return fmt.Sprintf("%s, %s used of %s", text, size(p.Used), size(p.Bytes))
+	return fmt.Sprintf("%s, %s used of %s", text, disk.FormatSize(p.Used), disk.FormatSize(p.Bytes))
 }
 
 // numbers lists the partitions that hold data.
@@ -245,6 +245,3 @@ func count(n int, what string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
-
-// size writes bytes as disks are sold, with the exact figure.
-func size(n int64) string { return disk.FormatBytes(n) }

@@ -95,9 +95,8 @@ func describe(model string, r Ref) string {
 	return s
 }
 
-// FormatBytes writes a size as disks are sold, in powers of 1000 ("500.1 GB"), followed by the exact figure when that is
-// rounded.
-func FormatBytes(n int64) string {
+// FormatSize writes a size as disks are sold, in powers of 1000: "500.1 GB".
+func FormatSize(n int64) string {
 	units := []string{"bytes", "kB", "MB", "GB", "TB", "PB", "EB"}
 	value, unit := float64(n), 0
 	for value >= 1000 && unit < len(units)-1 {
@@ -107,7 +106,16 @@ func FormatBytes(n int64) string {
 	if unit == 0 {
 		return fmt.Sprintf("%d bytes", n)
 	}
-	return fmt.Sprintf("%.1f %s (%d bytes)", value, units[unit], n)
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}
+
+// FormatBytes writes a size as FormatSize, followed by the exact figure when that is rounded: for texts that compare sizes, which may
+// differ by little.
+func FormatBytes(n int64) string {
+	if n < 1000 {
+		return FormatSize(n)
+	}
+	return fmt.Sprintf("%s (%d bytes)", FormatSize(n), n)
 }
 
 func count(n int, noun string) string {
