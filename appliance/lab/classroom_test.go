@@ -48,7 +48,7 @@ func startClassroom(t *testing.T, cfg Config) *classroom {
 	c := &classroom{Lab: l, t: t}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the appliance's last words:\n%s", l.serverTail())
+			t.Log(l.LastWords())
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)

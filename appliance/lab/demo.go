@@ -42,6 +42,9 @@ func Demo(ctx context.Context, cfg DemoConfig, out io.Writer) error {
 		d.linger(ctx, out)
 	}
 	if d.lab != nil {
+		if err != nil {
+			fmt.Fprintf(out, "\n%s\n", d.lab.LastWords())
+		}
 		err = errors.Join(err, d.lab.Close())
 	}
 	if err != nil {

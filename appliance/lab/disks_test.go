@@ -101,7 +101,7 @@ func writeBlank(t *testing.T, path string, size int64) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	if err := (DiskSpec{Bytes: size}).make(path); err != nil {
+	if err := (DiskSpec{Bytes: size}).create(path); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -33,7 +33,7 @@ func runTenant(dir string) error {
 		return err
 	}
 	disk := filepath.Join(f.path, "disk")
-	if err := (DiskSpec{Bytes: 8 << 20}).make(disk); err != nil {
+	if err := (DiskSpec{Bytes: 8 << 20}).create(disk); err != nil {
 		return err
 	}
 	loop, err := attachLoop(disk, 512)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -120,6 +121,32 @@ func (l *Lab) API() *client.Client { return l.api }
 
 // ConsoleURL is where a browser on this machine finds the console; empty without Config.Console.
 func (l *Lab) ConsoleURL() string { return l.console }
+
+// nextNumber counts the PCs from 1.
+func (l *Lab) nextNumber() (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return 0, errors.New("the virtual classroom is closed")
+	}
+	l.numbered++
+	return l.numbered, nil
+}
+
+// LastWords are the last lines of every PC's serial console and of the appliance's log, for people who look for what went
+// wrong.
+func (l *Lab) LastWords() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for _, o := range l.owned {
+		if pc, ok := o.(PC); ok {
+			fmt.Fprintf(&b, "%s said last:\n%s\n", pc.Name(), pc.Serial().Tail(lastWords))
+		}
+	}
+	fmt.Fprintf(&b, "the appliance said last:\n%s\n", l.serverTail())
+	return b.String()
+}
 
 // own remembers something that Close must end.
 func (l *Lab) own(o owned) {

@@ -137,11 +137,10 @@ func (p *NativePC) say(format string, args ...any) {
 // An ending is how a boot ended.
 type ending int
 
-// The endings are the agent's exit statuses.
 const (
-	endReboot   ending = agent.ExitReboot
-	endBootDisk ending = agent.ExitBootDisk
-	endPowerOff ending = agent.ExitPowerOff
+	reboots ending = iota
+	bootsOwnDisk
+	powersOff
 )
 
 // bootPause is between two attempts to boot.
@@ -151,24 +150,22 @@ const bootPause = time.Second
 func (p *NativePC) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		end, err := p.boot(ctx)
-		if ctx.Err() != nil {
-			return
-		}
 		switch {
+		case ctx.Err() != nil:
 		case err != nil:
 			p.say("boot failed: %v", err)
 			select {
 			case <-time.After(bootPause):
 			case <-ctx.Done():
 			}
-		case end == endPowerOff:
-			p.say("power off")
-			return
-		case end == endBootDisk:
+		case end == reboots:
+			p.say("reboots")
+		case end == bootsOwnDisk:
 			p.say("boots its own disk")
 			<-ctx.Done()
-		default:
-			p.say("reboot")
+		case end == powersOff:
+			p.say("powers off")
+			return
 		}
 	}
 }
@@ -186,7 +183,7 @@ func (p *NativePC) boot(ctx context.Context) (ending, error) {
 	defer lease.close()
 	parameters, err := p.netboot(ctx, lease)
 	if errors.Is(err, errOwnDisk) {
-		return endBootDisk, nil
+		return bootsOwnDisk, nil
 	}
 	if err != nil {
 		return 0, err
@@ -220,9 +217,11 @@ func (p *NativePC) runAgent(ctx context.Context, b bootParameters) (ending, erro
 		return 0, ctx.Err()
 	case <-running.done:
 	}
-	switch end := ending(cmd.ProcessState.ExitCode()); end {
-	case endReboot, endBootDisk, endPowerOff:
-		return end, nil
+	switch cmd.ProcessState.ExitCode() {
+	case agent.ExitReboot, agent.ExitBootDisk: // the next boot script knows which
+		return reboots, nil
+	case agent.ExitPowerOff:
+		return powersOff, nil
 	}
 	return 0, fmt.Errorf("the agent ended by itself: %v", cmd.ProcessState)
 }

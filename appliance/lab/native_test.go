@@ -2,9 +2,14 @@ package lab
 
 import (
 	"bytes"
+	"context"
 	"os"
+	"regexp"
 	"testing"
+	"time"
 
+	"aula/appliance/operation"
+	"aula/clientos/protocol"
 	"aula/webui/api"
 )
 
@@ -54,6 +59,54 @@ func TestRoomOfEight(t *testing.T) {
 		if got, want := firstSector(t, pc), firstSector(t, model[0]); !bytes.Equal(got, want) {
 			t.Errorf("%s: boot code and partition table are\n% x, want\n% x", pc.Name(), got, want)
 		}
+	}
+}
+
+// TestPowerCommands has PCs restart, boot their own disks, and switch themselves off.
+func TestPowerCommands(t *testing.T) {
+	c := startClassroom(t, Config{})
+	pcs, computers := c.natives(1, NativeSpec{Disk: DiskSpec{Bytes: 16 * mib}})
+	pc, id := pcs[0], computers[0].ID
+	agentStarts := regexp.MustCompile("native PC: has .*, agent for")
+	hear := func(words *regexp.Regexp) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), faultLimit)
+		defer cancel()
+		if _, err := pc.Serial().WaitFor(ctx, words); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := func(kind string) {
+		t.Helper()
+		o, err := c.API().Power(t.Context(), kind, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.settled(o); got.State != operation.Done {
+			t.Errorf("%s ended as %s: %v", kind, got.State, got.Failure)
+		}
+	}
+	hear(agentStarts)
+
+	command(protocol.Reboot)
+	hear(agentStarts)
+	c.awaitConnection(pc, true)
+
+	command(protocol.BootDisk)
+	hear(regexp.MustCompile("boots its own disk"))
+
+	pc.PowerOff()
+	if err := pc.PowerOn(); err != nil {
+		t.Fatal(err)
+	}
+	hear(agentStarts)
+	c.awaitConnection(pc, true)
+
+	command(protocol.PowerOff)
+	select {
+	case <-pc.Off():
+	case <-time.After(faultLimit):
+		t.Error("the PC is still on")
 	}
 }
 

@@ -42,8 +42,8 @@ func (d DiskSpec) sectorSize() int {
 	return d.SectorSize
 }
 
-// make makes the disk's file at path, with holes where it is blank.
-func (d DiskSpec) make(path string) error {
+// create makes the disk's file at path, with holes where it is blank.
+func (d DiskSpec) create(path string) error {
 	if d.SectorSize != 0 && d.SectorSize != 512 && d.SectorSize != 4096 {
 		return fmt.Errorf("disk with sectors of %d bytes: there are only 512 and 4096", d.SectorSize)
 	}
@@ -81,13 +81,13 @@ func (m *machine) Serial() *Serial { return m.serial }
 
 // newMachine numbers a PC from 1 and makes its disk and its log in the classroom's folder.
 func (l *Lab) newMachine(spec DiskSpec) (*machine, error) {
-	l.mu.Lock()
-	l.numbered++
-	number := l.numbered
-	l.mu.Unlock()
+	number, err := l.nextNumber()
+	if err != nil {
+		return nil, err
+	}
 	name := fmt.Sprintf("pc%d", number)
 	disk := filepath.Join(l.Dir(), name+".img")
-	if err := spec.make(disk); err != nil {
+	if err := spec.create(disk); err != nil {
 		return nil, fmt.Errorf("disk of %s: %w", name, err)
 	}
 	log, err := os.Create(filepath.Join(l.Dir(), name+".log"))

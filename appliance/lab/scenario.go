@@ -35,7 +35,7 @@ func (l *Lab) AwaitComputer(ctx context.Context, pc PC, what string, holds func(
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			return api.Computer{}, fmt.Errorf("%s: %s: %w; its last words:\n%s", pc.Name(), what, context.Cause(ctx), pc.Serial().Tail(lastWords))
+			return api.Computer{}, fmt.Errorf("%s: %s: %w", pc.Name(), what, context.Cause(ctx))
 		}
 	}
 }
