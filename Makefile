@@ -1,7 +1,7 @@
 # Aula: everything a person types.
 #
 #   make           builds bin/aula with the client OS, the boot loaders and the console inside
-#   make test      runs every test of all three tiers
+#   make test      runs every test of all three tiers               (TESTS=./netboot/... runs some)
 #   make demo      shows the main job in a virtual classroom        (KEEP=1 leaves it up, DEMO_FLAGS=... adds options)
 #   make bench     runs the benchmarks
 #   make lint      checks format and suspicious code
@@ -19,6 +19,7 @@ MAKEFLAGS     += --no-print-directory
 
 AULA_CACHE ?= $(CURDIR)/.cache
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+TESTS      ?= ./...
 DEMO_FLAGS += $(if $(KEEP),--keep)
 
 # Both programs are static: the agent is alone in its initramfs, aula runs on any machine.
@@ -62,9 +63,13 @@ net_clients := nftables udhcpc isc-dhcp-client kea-admin dnsmasq-base atftp tftp
 browser     := chromium
 
 test: all
-	@$(MAKE) lint
 	$(call need,$(virtual_pcs) $(filesystems) $(disk_tools) $(net_clients) $(browser))
-	go test -timeout 60m ./...
+	@$(MAKE) lint
+	@echo "testing; all that the tests say goes to bin/test.log"; failed=0; \
+	go test -v -timeout 60m $(TESTS) 2>&1 | tee bin/test.log | grep --line-buffered -E '^(ok|FAIL|panic:|[?])[[:space:]]|--- (FAIL|SKIP):' || failed=1; \
+	if grep -q -E '^(FAIL|panic:)' bin/test.log; then failed=1; grep -v -E '^ *(===|--- PASS)' bin/test.log | tail -n 300; fi; \
+	if grep -q -e '--- SKIP:' bin/test.log; then echo "make test: tests were skipped, and a skipped test is no passed one"; failed=1; fi; \
+	exit $$failed
 
 demo: all
 	$(call need,$(virtual_pcs))
