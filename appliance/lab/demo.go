@@ -39,7 +39,9 @@ func Demo(ctx context.Context, cfg DemoConfig, out io.Writer) error {
 	if err == nil {
 		d.journal.summary()
 		fmt.Fprintf(out, "\ndemo: passed\n")
-		d.linger(ctx, out)
+		if cfg.Keep {
+			d.linger(ctx, out)
+		}
 	}
 	if d.lab != nil {
 		if err != nil {
@@ -187,12 +189,8 @@ func (d *demo) bootOwnDisks(ctx context.Context, say func(string)) error {
 	return d.lab.BootOwnDisk(ctx, d.pcs, d.targets)
 }
 
-// linger tells where the console is, and waits when it was asked to.
+// linger leaves the classroom up for people to look at.
 func (d *demo) linger(ctx context.Context, out io.Writer) {
-	if !d.cfg.Keep {
-		fmt.Fprintf(out, "(--keep leaves the classroom up, with its console)\n")
-		return
-	}
 	fmt.Fprintf(out, "\n  console   %s\n  user      admin\n  password  %s\n\nSerial consoles and disks are in %s. Ctrl-C takes everything down.\n",
 		d.lab.ConsoleURL(), d.password, d.lab.Dir())
 	<-ctx.Done()

@@ -248,6 +248,10 @@ func TestUploadCutJustBeforeItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := c.beginCapture(computers[0], extNumber, extImage)
+	c.awaitMiddle(o, protocol.StageReading, 0.5)
+	if err := models[0].SetRate(slow / 4); err != nil {
+		t.Fatal(err)
+	}
 	c.awaitMiddle(o, protocol.StageReading, 0.9)
 	models[0].PowerOff()
 	c.awaitBack(models[0])

@@ -60,6 +60,30 @@ func TestRoomOfEight(t *testing.T) {
 			t.Errorf("%s: boot code and partition table are\n% x, want\n% x", pc.Name(), got, want)
 		}
 	}
+
+	// One wrong byte must be found, or the comparison proves nothing.
+	spoil(t, pcs[0], extStart+ext.used[len(ext.used)-1].Offset)
+	if ext.differences(pcs[0].Disk(), extStart) == nil {
+		t.Error("a spoilt disk passes for a restored one")
+	}
+}
+
+// spoil changes one byte of a PC's disk.
+func spoil(t *testing.T, pc PC, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(pc.Disk(), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestPowerCommands has PCs restart, boot their own disks, and switch themselves off.
