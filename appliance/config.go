@@ -144,7 +144,8 @@ func (c Config) imagesDir() string {
 // SocketPath is the Unix socket on which a server with this data folder answers its own machine's administrator.
 func SocketPath(data string) string { return filepath.Join(data, "aula.sock") }
 
-// makeData makes the data folder, readable by its owner alone: it holds keys.
+// makeData makes the data folder; a new one is readable by its owner alone. What is secret in it has a mode of its own as well, for a
+// folder that was there before.
 func (c Config) makeData() error {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder %s: %w: run as root (sudo aula serve), or name a folder of yours with --data", c.Data, err)

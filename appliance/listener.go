@@ -55,12 +55,11 @@ func listenLocal(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("administration socket %s: %w", path, err)
 	}
+	// The mode must be right from the first moment: whoever opens the socket is the administrator.
+	defer syscall.Umask(syscall.Umask(0o177))
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("administration socket %s: %w", path, err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("administration socket %s: %w", path, err), l.Close())
 	}
 	return l, nil
 }
