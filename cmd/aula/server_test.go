@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/hex"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zeebo/blake3"
+
+	"aula/appliance"
+	"aula/appliance/catalog"
+	"aula/appliance/operation"
+	"aula/appliance/roster"
+	"aula/imagestore"
+	"aula/imagestore/format/formattest"
+	"aula/webui"
+)
+
+// serveAPI answers the commands as `aula serve` with that data folder would, without a network for PCs. The repository has one
+// image, called lab.
+func serveAPI(t *testing.T) (data string) {
+	t.Helper()
+	data = t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cat, err := catalog.Open(filepath.Join(data, "catalog.db"))
+	ok(err)
+	t.Cleanup(func() { cat.Close() })
+	images, err := imagestore.Open(filepath.Join(data, "images"), 0, log)
+	ok(err)
+	t.Cleanup(func() { images.Close() })
+	publish(t, images, "lab")
+
+	var pcs struct{ *roster.Roster }
+	operations, err := operation.New(operation.Config{Agents: &pcs, Store: cat, Computers: cat, Images: images, Log: log})
+	ok(err)
+	identity, err := roster.LoadIdentity(data)
+	ok(err)
+	pcs.Roster, err = roster.New(roster.Config{Catalog: cat, Images: images, Identity: identity, Work: operations, Log: log})
+	ok(err)
+	console, err := webui.New(webui.Config{Catalog: cat, Roster: pcs, Operations: operations, Images: images, Log: log})
+	ok(err)
+
+	socket, err := net.Listen("unix", appliance.SocketPath(data))
+	ok(err)
+	server := &http.Server{Handler: console.Local()}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(socket) }()
+	t.Cleanup(func() {
+		server.Close()
+		<-ended
+	})
+	return data
+}
+
+func publish(t *testing.T, images *imagestore.Repository, name string) {
+	t.Helper()
+	staging, err := images.Stage(name, imagestore.Source{Computer: "pc-01", Disk: 1, Partition: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := formattest.Partclone{Filesystem: "XFS", BlockSize: 4096, Blocks: 8}.Encode()
+	sum := blake3.Sum256(data)
+	if _, err := staging.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := staging.Publish(t.Context(), hex.EncodeToString(sum[:]), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCommandsAskTheRunningAppliance(t *testing.T) {
+	data := serveAPI(t)
+	for _, c := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"list", "lab   1         XFS         ", []string{"image", "list"}},
+		{"list as JSON", `"name": "lab"`, []string{"image", "list", "--json"}},
+		{"info by name", "PARTCLONE:NONE:XFS:32\n", []string{"image", "info", "lab"}},
+		{"info by name as JSON", `"requiredBytes": 32768`, []string{"image", "info", "lab", "--json"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stdout, stderr, status := aula(t, append(c.args, "--data", data)...)
+			if status != 0 || !strings.Contains(stdout, c.want) {
+				t.Errorf("got status %d, %q, %q; want %q in it", status, stdout, stderr, c.want)
+			}
+		})
+	}
+	t.Run("info of an image that is not there", func(t *testing.T) {
+		stdout, stderr, status := aula(t, "image", "info", "attic", "--data", data)
+		if status != 2 || stdout != "" || !strings.Contains(stderr, "attic") {
+			t.Errorf("got status %d, %q, %q", status, stdout, stderr)
+		}
+	})
+}
