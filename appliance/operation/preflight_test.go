@@ -55,7 +55,7 @@ func TestRestorePreflight(t *testing.T) {
 			}
 			got, ref := plan.check(pc, !test.offline)
 			checkFailure(t, got.Failure, test.code, test.says, test.advice)
-			if test.code == 0 && ref != (disk.Ref{Number: 1, Serial: "S5Y1", Bytes: 500 * gb, SectorSize: 512}) {
+			if test.code == 0 && ref != (disk.Ref{Number: 1, Model: "Samsung SSD 870", Serial: "S5Y1", Bytes: 500 * gb, SectorSize: 512}) {
 				t.Errorf("it would write to %+v", ref)
 			}
 			if test.code != 0 && len(got.Loses) > 0 {

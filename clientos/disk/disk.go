@@ -5,8 +5,8 @@
 // It is not about what is inside a partition: images are written and read by clientos/clone.
 //
 // Disks and partitions are numbered from 1, as OpenGnsys does (disk 1, partition 2). A number never
-// suffices to write: a Ref also carries the serial number, the size and the sector size that the server
-// saw, and a disk that differs in any of them is refused.
+// suffices to write: a Ref also carries what the server saw of the disk, and a disk that differs from it, or that
+// is not the only one of the PC that agrees with it, is refused.
 package disk
 
 // A Disk is one whole disk of a PC.
@@ -36,20 +36,6 @@ type Partition struct {
 	UUID       string `json:"uuid,omitempty"`
 	Used       int64  `json:"used"`               // bytes that hold data, -1 when it cannot be told
 	Bootable   bool   `json:"bootable,omitempty"` // the MBR active flag
-}
-
-// A Ref names a disk beyond doubt. The server fills it from the inventory that it showed to the
-// operator; the agent compares it with what is in the PC now.
-type Ref struct {
-	Number     int    `json:"number"`
-	Serial     string `json:"serial,omitempty"`
-	Bytes      int64  `json:"bytes"`
-	SectorSize int    `json:"sectorSize"`
-}
-
-// Ref returns the reference by which others name d.
-func (d Disk) Ref() Ref {
-	return Ref{Number: d.Number, Serial: d.Serial, Bytes: d.Bytes, SectorSize: d.SectorSize}
 }
 
 // A Layout is all of a disk that is in no partition's filesystem and that a PC needs in order to boot:

@@ -7,7 +7,7 @@ type Kind int
 const (
 	Tool     Kind = iota // a tool of the client OS failed or is missing
 	Missing              // there is no such disk or partition
-	Differs              // the disk is not the one that was named
+	Differs              // the disk is not, or may not be, the one that was named
 	InUse                // something on the disk is mounted or claimed
 	TooSmall             // the disk has not enough room
 	BadTable             // the partition table or the layout cannot be used

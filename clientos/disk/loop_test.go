@@ -186,6 +186,8 @@ func TestFindNamesWhatDiffers(t *testing.T) {
 		"other size":        {func(r *disk.Ref) { r.Bytes = 500107862016 }, disk.Differs, []string{"500.1 GB", "21.0 MB", "(size differs)"}},
 		"other sector size": {func(r *disk.Ref) { r.SectorSize = 4096 }, disk.Differs, []string{"sectors of 4096", "(sector size differs)"}},
 		"serial not named":  {func(r *disk.Ref) { r.Serial = "" }, disk.Differs, []string{"without serial number"}},
+		"other model":       {func(r *disk.Ref) { r.Model = "WDC Blue" }, disk.Differs, []string{"(WDC Blue)", "(loop device)", "(model differs)"}},
+		"other WWN":         {func(r *disk.Ref) { r.WWN = "naa.5000" }, disk.Differs, []string{"naa.5000", "(world wide name differs)"}},
 		"no such disk":      {func(r *disk.Ref) { r.Number = 2 }, disk.Missing, []string{"no disk 2", "it has 1 disk"}},
 	} {
 		other := ref
@@ -193,6 +195,15 @@ func TestFindNamesWhatDiffers(t *testing.T) {
 		_, err := system.Find(t.Context(), other)
 		t.Run(name, func(t *testing.T) { wantKind(t, err, test.kind, test.words...) })
 	}
+}
+
+// TestFindRefusesTwins has two disks alike in all but their contents, which change places after the inventory.
+func TestFindRefusesTwins(t *testing.T) {
+	t.Parallel()
+	one, two := disktest.New(t, "TWIN", 20*mib, 512), disktest.New(t, "TWIN", 20*mib, 512)
+	ref := only(t, one).Ref()
+	_, err := disk.System{Devices: []string{two.Path, one.Path}}.Find(t.Context(), ref)
+	wantKind(t, err, disk.Differs, "disk 1 ("+two.Path+") and disk 2 ("+one.Path+") cannot be told apart", "serial number TWIN", "nothing was written")
 }
 
 func TestLayoutGoesToAnotherDisk(t *testing.T) {

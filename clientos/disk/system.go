@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // A System is the set of disks that the agent may see. The zero value is every real disk of the PC,
@@ -35,64 +34,14 @@ func (s System) Disks(ctx context.Context) ([]Disk, error) {
 	return disks, nil
 }
 
-// Find returns the disk that ref names, or an *Error of kind Missing or Differs that says in which field what is
-// in the PC now differs from it.
+// Find returns the disk that ref names, or an *Error: of kind Missing when no disk has its number; of kind Differs that says in
+// which field the disk with that number differs from it, or which disks it cannot tell apart.
 func (s System) Find(ctx context.Context, ref Ref) (Disk, error) {
 	disks, err := s.Disks(ctx)
 	if err != nil {
 		return Disk{}, err
 	}
 	return choose(disks, ref)
-}
-
-// choose is Find on an inventory.
-func choose(disks []Disk, ref Ref) (Disk, error) {
-	i := slices.IndexFunc(disks, func(d Disk) bool { return d.Number == ref.Number })
-	if i < 0 {
-		return Disk{}, &Error{
-			Kind:    Missing,
-			Problem: fmt.Sprintf("this PC has no disk %d: it has %s", ref.Number, count(len(disks), "disk")),
-			Advice:  "check the cable and the BIOS setup; nothing was written",
-		}
-	}
-	d := disks[i]
-	now := d.Ref()
-	var fields []string
-	if now.Serial != ref.Serial {
-		fields = append(fields, "serial number")
-	}
-	if now.Bytes != ref.Bytes {
-		fields = append(fields, "size")
-	}
-	if now.SectorSize != ref.SectorSize {
-		fields = append(fields, "sector size")
-	}
-	if len(fields) > 0 {
-		return Disk{}, &Error{
-			Kind: Differs,
-			Problem: fmt.Sprintf("disk %d is now %s, but the operation named %s (%s differs): nothing was written",
-				ref.Number, describe(d.Model, now), describe("", ref), strings.Join(fields, " and ")),
-			Advice: "look at the computer's disks in the console and start the operation again",
-		}
-	}
-	return d, nil
-}
-
-// describe says of a disk what a technician reads on its sticker.
-func describe(model string, r Ref) string {
-	s := fmt.Sprintf("a disk of %s", FormatBytes(r.Bytes))
-	if model != "" {
-		s += " (" + model + ")"
-	}
-	if r.Serial != "" {
-		s += fmt.Sprintf(" with serial number %s", r.Serial)
-	} else {
-		s += " without serial number"
-	}
-	if r.SectorSize != 512 {
-		s += fmt.Sprintf(" and sectors of %d bytes", r.SectorSize)
-	}
-	return s
 }
 
 // FormatSize writes a size as disks are sold, in powers of 1000: "500.1 GB".
