@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -87,7 +88,8 @@ func (s *Server) restorePage(c echo.Context, status int, f restoreForm, problem 
 	return s.render(c, status, "restore", v)
 }
 
-// targetChoices are the disks and partitions of the chosen PCs, with how many of them have each.
+// targetChoices are the disks and partitions of the chosen PCs, with how many of them have each. Numbers below 1, which no PC has
+// but an old record may, are left out: every partition then follows the entry of its disk, which stands as partition 0.
 func targetChoices(pcs []catalog.Computer) []targetGroup {
 	type place struct{ disk, part int }
 	have := map[place]int{}
@@ -101,9 +103,12 @@ func targetChoices(pcs []catalog.Computer) []targetGroup {
 	}
 	for _, pc := range pcs {
 		for _, d := range pc.Inventory.Disks {
+			if d.Number < 1 {
+				continue
+			}
 			note(place{d.Number, 0}, diskTitle(d))
 			for _, p := range d.Partitions {
-				if !p.Extended() {
+				if p.Number >= 1 && !p.Extended() {
 					note(place{d.Number, p.Number}, partitionTitle(p)+", "+size(p.Bytes))
 				}
 			}
@@ -113,7 +118,9 @@ func targetChoices(pcs []catalog.Computer) []targetGroup {
 	for p := range have {
 		places = append(places, p)
 	}
-	slices.SortFunc(places, func(a, b place) int { return (a.disk-b.disk)*10000 + a.part - b.part })
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.disk, b.disk), cmp.Compare(a.part, b.part))
+	})
 	var groups []targetGroup
 	for _, p := range places {
 		on := ""

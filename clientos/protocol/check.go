@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+
+	"aula/clientos/disk"
 )
 
 // Bounds of what an agent may say of its PC. They are far above any real one and keep a hostile one from filling the catalog.
 const (
 	maxNICs       = 64
-	maxDisks      = 64
+	maxDisks      = 64 // also the highest number of a disk
 	maxPartitions = 256
+	maxPartition  = 1024 // highest number of a partition; a GPT of the usual size has 128 entries
 	maxText       = 256
 )
 
@@ -36,7 +39,7 @@ func (h Hello) Check() error {
 	return h.Inventory.Check()
 }
 
-// Check refuses an Inventory that is out of all proportion.
+// Check refuses an Inventory that is out of all proportion, or whose disks and partitions cannot be told apart by their numbers.
 func (v Inventory) Check() error {
 	if v.Firmware != "bios" && v.Firmware != "uefi" {
 		return fmt.Errorf("inventory: firmware %.80q is neither bios nor uefi", v.Firmware)
@@ -54,10 +57,42 @@ func (v Inventory) Check() error {
 			return fmt.Errorf("inventory: network card %.80q: %w", n.Name, err)
 		}
 	}
-	for _, d := range v.Disks {
-		if len(d.Partitions) > maxPartitions {
+	return checkDisks(v.Disks)
+}
+
+func checkDisks(disks []disk.Disk) error {
+	seen := map[int]bool{}
+	for _, d := range disks {
+		switch {
+		case d.Number < 1 || d.Number > maxDisks:
+			return fmt.Errorf("inventory: disk number %d is not from 1 to %d", d.Number, maxDisks)
+		case seen[d.Number]:
+			return fmt.Errorf("inventory: disk %d is listed twice", d.Number)
+		case d.Bytes < 0:
+			return fmt.Errorf("inventory: disk %d has a negative size", d.Number)
+		case len(d.Partitions) > maxPartitions:
 			return fmt.Errorf("inventory: disk %d has %d partitions, more than %d", d.Number, len(d.Partitions), maxPartitions)
 		}
+		seen[d.Number] = true
+		if err := checkPartitions(d.Partitions); err != nil {
+			return fmt.Errorf("inventory: disk %d: %w", d.Number, err)
+		}
+	}
+	return nil
+}
+
+func checkPartitions(partitions []disk.Partition) error {
+	seen := map[int]bool{}
+	for _, p := range partitions {
+		switch {
+		case p.Number < 1 || p.Number > maxPartition:
+			return fmt.Errorf("partition number %d is not from 1 to %d", p.Number, maxPartition)
+		case seen[p.Number]:
+			return fmt.Errorf("partition %d is listed twice", p.Number)
+		case p.Start < 0 || p.Bytes < 0:
+			return fmt.Errorf("partition %d has a negative start or size", p.Number)
+		}
+		seen[p.Number] = true
 	}
 	return nil
 }

@@ -15,10 +15,35 @@ func validHello() Hello {
 	}
 }
 
+// numbered returns n disks, numbered from 1.
+func numbered(n int) []disk.Disk {
+	disks := make([]disk.Disk, n)
+	for i := range disks {
+		disks[i].Number = i + 1
+	}
+	return disks
+}
+
+// partitions returns n partitions, numbered from 1.
+func partitions(n int) []disk.Partition {
+	list := make([]disk.Partition, n)
+	for i := range list {
+		list[i].Number = i + 1
+	}
+	return list
+}
+
 func TestHelloCheck(t *testing.T) {
 	t.Parallel()
 	if err := validHello().Check(); err != nil {
 		t.Fatalf("a good hello: %v", err)
+	}
+	full := validHello()
+	full.Inventory.Disks = numbered(64)
+	full.Inventory.Disks[0].Partitions = append(partitions(128), disk.Partition{Number: 1024, Used: -1})
+	full.Inventory.Disks[63].Partitions = partitions(128)
+	if err := full.Check(); err != nil {
+		t.Errorf("as many disks and partitions as are taken: %v", err)
 	}
 	tests := map[string]func(h *Hello){
 		"no boot":               func(h *Hello) { h.Boot = "" },
@@ -29,8 +54,18 @@ func TestHelloCheck(t *testing.T) {
 		"unknown firmware":      func(h *Hello) { h.Inventory.Firmware = "coreboot" },
 		"huge text":             func(h *Hello) { h.Inventory.Vendor = strings.Repeat("x", 1000) },
 		"card without address":  func(h *Hello) { h.Inventory.NICs[0].MAC = "x" },
-		"too many disks":        func(h *Hello) { h.Inventory.Disks = make([]disk.Disk, 1000) },
-		"too many partitions":   func(h *Hello) { h.Inventory.Disks[0].Partitions = make([]disk.Partition, 1000) },
+		"too many disks":        func(h *Hello) { h.Inventory.Disks = numbered(1000) },
+		"too many partitions":   func(h *Hello) { h.Inventory.Disks[0].Partitions = partitions(1000) },
+		"disk number 0":         func(h *Hello) { h.Inventory.Disks[0].Number = 0 },
+		"disk number 65":        func(h *Hello) { h.Inventory.Disks[0].Number = 65 },
+		"a disk twice":          func(h *Hello) { h.Inventory.Disks = append(h.Inventory.Disks, disk.Disk{Number: 1}) },
+		"negative disk":         func(h *Hello) { h.Inventory.Disks[0].Bytes = -1 },
+		"partition number -1":   func(h *Hello) { h.Inventory.Disks[0].Partitions = []disk.Partition{{Number: -1}} },
+		"partition number 0":    func(h *Hello) { h.Inventory.Disks[0].Partitions = []disk.Partition{{Number: 0}} },
+		"partition number 1025": func(h *Hello) { h.Inventory.Disks[0].Partitions = []disk.Partition{{Number: 1025}} },
+		"a partition twice":     func(h *Hello) { h.Inventory.Disks[0].Partitions = []disk.Partition{{Number: 3}, {Number: 3}} },
+		"negative partition":    func(h *Hello) { h.Inventory.Disks[0].Partitions = []disk.Partition{{Number: 1, Bytes: -1}} },
+		"partition before 0":    func(h *Hello) { h.Inventory.Disks[0].Partitions = []disk.Partition{{Number: 1, Start: -1}} },
 		"failed for no reason":  func(h *Hello) { h.Running = &Report{ID: "a", State: Failed} },
 	}
 	for name, spoil := range tests {
