@@ -144,6 +144,21 @@ func TestChooseCard(t *testing.T) {
 	}
 }
 
+func TestBootMACIsTheOneOfTheTicket(t *testing.T) {
+	t.Parallel()
+	const booted, used = "52:54:00:00:00:01", "52:54:00:00:00:02"
+	for name, test := range map[string]struct{ given, want string }{
+		"the card that booted has no driver here": {booted, booted},
+		"the card that booted is in use":          {used, used},
+		"the loader did not say":                  {"", used},
+	} {
+		n := &network{mac: test.given, card: protocol.NIC{Name: "eth1", MAC: used}}
+		if got := n.bootMAC(); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
+
 func TestNoLeaseInWords(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,9 @@ type network struct {
 	lease *nclient4.Lease
 }
 
-// bootMAC is the address of the card in use.
-func (n *network) bootMAC() string { return n.card.MAC }
+// bootMAC is the address of the card that booted, for which the server gave the ticket, even if the client OS has no driver for that
+// card and uses another one. It is the address of the card in use when the loader could not tell.
+func (n *network) bootMAC() string { return cmp.Or(n.mac, n.card.MAC) }
 
 // up finds a card with a link and gets a lease. It tries for ever and returns an error only when ctx ends.
 func (n *network) up(ctx context.Context) error {
