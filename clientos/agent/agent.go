@@ -72,6 +72,8 @@ type Agent struct {
 	inventory protocol.Inventory
 	trouble   trouble
 	jobs      *errgroup.Group // Run's, for the work that an instruction starts
+
+	stock *stocktaker
 }
 
 // New makes this boot's key. It does not connect yet.
@@ -93,12 +95,14 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, id: id, boot: rand.Text(), random: mrand.Float64}
 	a.dial = func(ctx context.Context) (link, error) { return wire.Dial(ctx, cfg.Server, id.tls()) }
+	a.stock = newStocktaker(a.takeStock)
 	a.env = clone.Env{Server: newTransfer(cfg.Server, id), Disks: cfg.Disks, Log: cfg.Log}
 	return a, nil
 }
 
 // Run connects and obeys until the PC is to restart or to switch off, which is left to the caller: it returns protocol.Reboot,
-// BootDisk or PowerOff. When ctx ends it stops the work in progress and returns ctx's error.
+// BootDisk or PowerOff. When ctx ends it stops the work in progress and returns ctx's error. It leaves one goroutine behind, with a
+// warning in the log, when a tool that takes stock hangs in the kernel for a disk that does not answer: such a PC must restart as well.
 func (a *Agent) Run(ctx context.Context) (string, error) {
 	group, running := errgroup.WithContext(ctx)
 	running, stop := context.WithCancel(running)
@@ -118,6 +122,11 @@ func (a *Agent) Run(ctx context.Context) (string, error) {
 	}
 	a.inventory = inv
 
+	stocktaking := make(chan struct{})
+	go func() {
+		defer close(stocktaking)
+		a.stock.run(running)
+	}()
 	var outcome string
 	group.Go(func() error {
 		defer stop()
@@ -136,7 +145,14 @@ func (a *Agent) Run(ctx context.Context) (string, error) {
 		}
 		return nil
 	})
-	if err := group.Wait(); err != nil {
+	err = group.Wait()
+	stop()
+	select {
+	case <-stocktaking:
+	case <-time.After(stockPatience):
+		a.cfg.Log.Warn("inventory left behind: a disk does not answer", "waited", stockPatience)
+	}
+	if err != nil {
 		return "", err
 	}
 	if outcome == "" {

@@ -68,15 +68,18 @@ type room struct {
 	dialled chan *fakeLink // one for each attempt
 	answers chan error     // what dialling answers; nil gives the link
 	ended   chan string    // what Run returned
-	stop    func()
+	// stock is the inventory; a test may replace it after welcome.
+	stock func(ctx context.Context) (protocol.Inventory, error)
+	stop  func()
 }
 
 func newRoom(t *testing.T, carry func(ctx context.Context, progress func(clone.Progress)) (clone.Result, error)) *room {
 	t.Helper()
 	r := &room{t: t, dialled: make(chan *fakeLink), answers: make(chan error, 100), board: screen.NewBoard(screen.State{}), ended: make(chan string, 1)}
+	r.stock = func(context.Context) (protocol.Inventory, error) { return protocol.Inventory{Firmware: "bios"}, nil }
 	a, err := New(Config{
 		Server: "10.77.0.1:7443", Pin: strings.Repeat("5a", 32), Ticket: "ticket", MAC: "52:54:00:00:00:01", Version: "test",
-		Inventory: func(context.Context) (protocol.Inventory, error) { return protocol.Inventory{Firmware: "bios"}, nil },
+		Inventory: func(ctx context.Context) (protocol.Inventory, error) { return r.stock(ctx) },
 		Clone: func(ctx context.Context, _ clone.Env, _ protocol.Instruct, progress func(clone.Progress)) (clone.Result, error) {
 			return carry(ctx, progress)
 		},
