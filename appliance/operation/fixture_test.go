@@ -250,9 +250,10 @@ func newBench(t *testing.T, edit ...func(*Config)) *bench {
 	}
 	b.cfg = Config{
 		Agents: b.agents, Store: b.store, Computers: b.computers, Images: b.images,
-		Changed: func(string) { b.changed++ },
-		Log:     slog.New(slog.DiscardHandler),
-		Now:     func() time.Time { return b.clock },
+		Changed:   func(string) { b.changed++ },
+		LostAfter: lostAfter,
+		Log:       slog.New(slog.DiscardHandler),
+		Now:       func() time.Time { return b.clock },
 	}
 	for _, e := range edit {
 		e(&b.cfg)

@@ -54,12 +54,18 @@ type Config struct {
 	Images    Images
 	Changed   func(id string) // called after each change of an operation; must not block; may be nil
 	Log       *slog.Logger
-	// LostAfter is how long a silent PC stays LostContact before its target ends Incomplete; 10 min when zero.
+	// LostAfter is how long a silent PC stays LostContact before its target ends Incomplete, and is told to stop should it come
+	// back after all; 20 min when zero.
 	LostAfter time.Duration
 	Now       func() time.Time // time.Now when nil
 	// Keep is how many operations are remembered; the oldest that have ended are forgotten. 1000 when zero.
 	Keep int
 }
+
+// defaultLostAfter is longer than the 15 minutes for which an agent goes on without a byte from the server (patience in
+// clientos/clone/fetch.go), with time to connect again and to say how it ended: a PC that still works on its own must not
+// be given up here, or a switch that is off for that long costs a whole room its half-written disks.
+const defaultLostAfter = 20 * time.Minute
 
 func (c *Config) complete() error {
 	if c.Agents == nil || c.Store == nil || c.Computers == nil || c.Images == nil || c.Log == nil {
@@ -72,7 +78,7 @@ func (c *Config) complete() error {
 		c.Changed = func(string) {}
 	}
 	if c.LostAfter == 0 {
-		c.LostAfter = 10 * time.Minute
+		c.LostAfter = defaultLostAfter
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -533,3 +533,55 @@ func TestRecordsAreTheSameAfterReading(t *testing.T) {
 		t.Errorf("the record repeats the plan: %s", data)
 	}
 }
+
+// The agent reports before its server has returned from sending, and the operator cancels in between.
+func TestCancelBetweenSendingAndReport(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.agents.hook = func(computerID string) {
+		op := b.m.Operations(1)[0]
+		if err := b.m.Cancel(t.Context(), op.ID); err != nil {
+			t.Error(err)
+		}
+		b.m.Report(computerID, protocol.Report{ID: instructionID(op.ID, computerID), Seq: 1, State: protocol.Running, Stage: protocol.StagePreflight})
+	}
+	op := b.restore("pc1")
+	b.wantTarget(op, "pc1", Running)
+	b.wantHeard("cancel pc1", "instruct pc1")
+
+	stored := b.store.writes
+	for range 4 { // the cancel was lost: the PC works on
+		b.clock = b.clock.Add(cancelAgain / 2)
+		b.reports(op, "pc1", protocol.Report{Seq: 1, Stage: protocol.StagePreflight})
+		b.passes(0)
+	}
+	b.wantHeard("cancel pc1", "cancel pc1")
+	if b.store.writes != stored {
+		t.Errorf("asking again was stored %d times, want never", b.store.writes-stored)
+	}
+	b.reports(op, "pc1", protocol.Report{Seq: 2, State: protocol.Cancelled})
+	b.wantState(op, Cancelled)
+}
+
+// A switch that is off for as long as an agent goes on without the server must not cost its PCs what they have written.
+func TestLostAfterOutlastsTheAgent(t *testing.T) {
+	t.Parallel()
+	const agentPatience = 15 * time.Minute // clientos/clone/fetch.go, docs/house.md
+	b := newBench(t, func(c *Config) { c.LostAfter = 0 })
+	op := b.restore("pc1", "pc2")
+	for _, id := range []string{"pc1", "pc2"} {
+		b.reports(op, id, protocol.Report{Seq: 1, Stage: protocol.StageWriting, Dirty: true})
+		b.m.Disconnected(id)
+	}
+	b.agents.offline = map[string]bool{"pc1": true, "pc2": true}
+	b.passes(agentPatience + 2*time.Minute)
+	b.wantTarget(op, "pc1", LostContact)
+
+	held := protocol.Report{ID: instructionID(op.ID, "pc1"), Seq: 2, State: protocol.Running, Stage: protocol.StageWriting, Dirty: true}
+	b.m.Connected("pc1", &held)
+	b.wantTarget(op, "pc1", Running)
+	b.finishes(op, "pc1")
+	b.wantTarget(op, "pc1", Done)
+	b.passes(3 * time.Minute)
+	b.wantTarget(op, "pc2", Incomplete)
+}

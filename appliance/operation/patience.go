@@ -11,6 +11,9 @@ const (
 	// that broke at that instant never arrived. An agent that holds an instruction ignores its second copy.
 	takeLimit = 15 * time.Second
 	maxTries  = 3
+	// cancelAgain is how long a PC that works on is left alone before it is asked again to stop, should the first word have been
+	// lost. An agent that has stopped answers the second with its verdict.
+	cancelAgain = 10 * time.Second
 	// obeyLimit is how long a PC has to go away after a power instruction.
 	obeyLimit = 2 * time.Minute
 	// excuseLimit is how long the PC has to say why a capture ended that the server gave up: it knows better whether its disk,
@@ -47,8 +50,11 @@ func (r rules) tick(p part, ready bool, now time.Time) (part, []effect) {
 		}
 		return p.end(Failed, p.memory.GivenUp, now)
 	case p.State == Running:
-		if quiet >= silenceLimit {
+		switch {
+		case quiet >= silenceLimit:
 			p.State, p.Rate = LostContact, 0
+		case p.memory.CancelAsked && ready && now.Sub(p.memory.CancelSent) >= cancelAgain:
+			return p.askToStop(now)
 		}
 	case quiet >= r.lostAfter:
 		return p.giveUp(ready, r.lostAfter, now)

@@ -31,13 +31,15 @@ func (p part) during() string {
 	return "before it began"
 }
 
-// aftermath says what is on the disk now.
+// aftermath says what is on the disk now, as far as is known.
 func (p part) aftermath() string {
 	switch {
 	case p.Instruct.Kind == CreateImage:
 		return "no image was made, earlier ones are as they were"
-	case !p.Dirty:
+	case p.Instruct.Kind != RestoreImage:
 		return "nothing was written to its disk"
+	case !p.Dirty:
+		return "it had written nothing to its disk when it was last heard"
 	case p.Stage == protocol.StageVerifying, p.Stage == protocol.StageFinishing:
 		return "its partition is written and not verified"
 	case p.Stage == protocol.StagePartitioning:
@@ -60,6 +62,10 @@ func (p part) failure(code int, problem, advice string) *protocol.Failure {
 
 // restartedPC: power cut, crash or reset button.
 func (p part) restartedPC() *protocol.Failure {
+	if p.mayHaveWritten() && !p.Dirty { // what it did after its last word is not known
+		return p.failure(protocol.ErrImage, fmt.Sprintf("the PC restarted: %s, %s", p.aftermath(), p.during()),
+			p.again()+"; until that is done, do not rely on what is on its disk")
+	}
 	return p.failure(protocol.ErrImage, fmt.Sprintf("the PC restarted %s: %s", p.during(), p.aftermath()), p.again())
 }
 
@@ -70,11 +76,8 @@ func (p part) lost(after time.Duration) *protocol.Failure {
 			"see that it is switched on and has booted from the network, then try again")
 	}
 	aftermath := p.aftermath()
-	switch {
-	case !p.memory.Taken:
+	if !p.memory.Taken {
 		aftermath = "whether it had begun is not known"
-	case p.Instruct.Kind == RestoreImage && !p.Dirty:
-		aftermath = "it had written nothing to its disk when it was last heard"
 	}
 	return p.failure(protocol.ErrImage, fmt.Sprintf("the PC fell silent %s and did not come back within %s: %s", p.during(), minutes(after), aftermath),
 		"look at its screen, its power and its network cable, then "+p.again())

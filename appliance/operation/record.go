@@ -115,6 +115,7 @@ func matters(before, after part) bool {
 func (p part) weighty() memory {
 	w := p.memory
 	w.Seq, w.Heard, w.GivenUpAt, w.Expelled, w.Publishing = 0, time.Time{}, time.Time{}, false, false
+	w.CancelSent = time.Time{}
 	if w.Send == sent && !isPower(p.Instruct.Kind) {
 		w.Send = sending // whether it arrived, the PC says when it comes back
 	}

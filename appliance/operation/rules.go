@@ -20,6 +20,7 @@ type memory struct {
 	Taken       bool              `json:"taken,omitempty"`       // the PC has reported on it
 	Seq         uint64            `json:"seq,omitempty"`         // of the last report
 	CancelAsked bool              `json:"cancelAsked,omitempty"` //
+	CancelSent  time.Time         `json:"-"`                     // when the PC was last asked to stop
 	AgentDone   bool              `json:"agentDone,omitempty"`   // capture: the PC says Done
 	Published   int               `json:"published,omitempty"`   // capture: the revision that the server published, 0 for none yet
 	Publishing  bool              `json:"-"`                     // capture: the server reports the progress now
@@ -141,10 +142,20 @@ func (p part) delivered(err error, now time.Time) (part, []effect) {
 	}
 	p.memory.Send, p.memory.Heard = sent, now
 	if p.memory.CancelAsked {
-		return p, []effect{cancel}
+		return p.askToStop(now)
 	}
 	return p, nil
 }
+
+// askToStop asks the PC to stop, which may be done any number of times.
+func (p part) askToStop(now time.Time) (part, []effect) {
+	p.memory.CancelSent = now
+	return p, []effect{cancel}
+}
+
+// mayHaveWritten tells whether the PC has begun what writes to its disk. Dirty tells only what was heard: it travels with the
+// report after the first write, which a PC that loses its power or its network just then never sends.
+func (p part) mayHaveWritten() bool { return p.Instruct.Kind == RestoreImage && p.memory.Taken }
 
 func (p part) connected(running *protocol.Report, now time.Time) (part, []effect) {
 	if running != nil && running.ID == p.Instruct.ID {
@@ -165,7 +176,7 @@ func (p part) connected(running *protocol.Report, now time.Time) (part, []effect
 		return p.end(Incomplete, p.unconfirmed(), now)
 	case p.memory.GivenUp != nil && !p.memory.CancelAsked:
 		return p.end(Failed, p.memory.GivenUp, now)
-	case p.memory.CancelAsked && !p.Dirty:
+	case p.memory.CancelAsked && !p.mayHaveWritten():
 		return p.end(Cancelled, nil, now)
 	case p.memory.Taken:
 		return p.end(Failed, p.restartedPC(), now)
@@ -186,7 +197,7 @@ func (p part) holds(running protocol.Report, now time.Time) (part, []effect) {
 		p.State = Running // although the report may be one that was heard before
 	}
 	if p.memory.CancelAsked {
-		effects = append(effects, cancel)
+		return p.askToStop(now)
 	}
 	return p, effects
 }
@@ -207,6 +218,7 @@ func (p part) report(r protocol.Report, now time.Time) (part, []effect) {
 	if !r.Final() && r.State != protocol.Running {
 		return p, nil
 	}
+	arrived := p.memory.Send != sent // this report is what proves it; the sendResult comes later and changes nothing
 	p.memory.Taken, p.memory.Send = true, sent
 	if !p.memory.AgentDone { // else it is the server that is waited for, however often the PC says it again
 		p.memory.Heard = now
@@ -230,6 +242,9 @@ func (p part) report(r protocol.Report, now time.Time) (part, []effect) {
 		return p.end(Failed, p.completed(r.Failure), now)
 	case protocol.Cancelled:
 		return p.end(Cancelled, p.cancelledLate(), now)
+	}
+	if arrived && p.memory.CancelAsked {
+		return p.askToStop(now)
 	}
 	return p, nil
 }
@@ -304,7 +319,7 @@ func (p part) cancel(now time.Time) (part, []effect) {
 	}
 	p.memory.CancelAsked = true
 	if p.memory.Send == sent && p.State != LostContact {
-		return p, []effect{cancel}
+		return p.askToStop(now)
 	}
 	return p, nil // it is asked when the PC is there
 }

@@ -24,6 +24,7 @@ var (
 // up, the operator changes her mind and the server is killed, at random, and checks after every step that:
 //
 //   - a restore that is Done was really written whole by its PC, and a capture that is Done really is an image;
+//   - no record denies what a PC wrote after it was heard to have begun, whether or not the PC could still say so;
 //   - every target is in one of the states, and one that ended never changes again;
 //   - progress never goes back in a stage;
 //   - no PC is sent an instruction, or told to forget one, before the record says so;
@@ -67,6 +68,7 @@ type simPC struct {
 	seq       uint64
 	work      *simWork
 	whole     map[string]bool // instructions whose image was really written and verified here
+	wrote     map[string]bool // instructions that have written to its disk, said or not
 	saidDirty map[string]bool
 }
 
@@ -85,7 +87,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 		published: map[string]bool{}, settled: map[string]Target{}, last: map[string]Target{}, history: map[string][]simReport{},
 	}
 	for _, id := range []string{"pc1", "pc2", "pc3"} {
-		s.pcs = append(s.pcs, &simPC{id: id, online: true, whole: map[string]bool{}, saidDirty: map[string]bool{}})
+		s.pcs = append(s.pcs, &simPC{id: id, online: true, whole: map[string]bool{}, wrote: map[string]bool{}, saidDirty: map[string]bool{}})
 	}
 	s.cfg.Agents = s
 	s.cfg.Keep = 6
@@ -201,6 +203,7 @@ func (s *storm) writes(pc *simPC, w *simWork, r *protocol.Report) {
 		r.Stage = protocol.StagePreflight
 	case w.step < 4:
 		r.Stage, w.dirty = protocol.StageWriting, true
+		pc.wrote[w.in.ID] = true
 	case w.step < 6:
 		r.Stage = protocol.StageVerifying
 	case s.chance(10): // a broken agent that ends without having verified all
@@ -303,6 +306,9 @@ func (s *storm) connects(pc *simPC) {
 // restarts is a power cut: what the agent held is gone, what was written is not.
 func (s *storm) restarts(pc *simPC) {
 	s.say("%s: restarts", pc.id)
+	if w := pc.work; w != nil && (s.m.seats[w.in.ID] == nil || !s.m.seats[w.in.ID].memory.Taken) {
+		delete(pc.wrote, w.in.ID) // nobody heard that it had begun: the record counts from the next time that it is sent
+	}
 	pc.work, pc.seq = nil, 0
 	if s.chance(50) {
 		s.disconnects(pc)
@@ -405,6 +411,9 @@ func (s *storm) Cancel(id, instructionID string) error {
 	if !pc.online {
 		return errors.New("not connected")
 	}
+	if s.chance(10) {
+		return nil // lost on the way
+	}
 	if pc.work != nil && pc.work.in.ID == instructionID {
 		pc.work.cancel = true
 	}
@@ -479,6 +488,10 @@ func (s *storm) checkTarget(op Operation, target Target) {
 	}
 	if ended(target.State) && target.State != Done && pc.saidDirty[id] && !target.Dirty && s.failures == 0 {
 		s.failf("%s ended %s and does not say that the disk was written to", id, target.State)
+	}
+	if denied := target.State == Cancelled || target.Failure != nil && strings.Contains(target.Failure.Problem, "nothing was written"); denied &&
+		pc.wrote[id] && !target.Dirty && s.m.seats[id].memory.Taken && s.failures == 0 {
+		s.failf("%s ended %s (%v) although its PC has written", id, target.State, target.Failure)
 	}
 	before, seen := s.last[id]
 	if seen && before.Stage == target.Stage && before.State == target.State && target.Bytes < before.Bytes {
