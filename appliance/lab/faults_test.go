@@ -142,13 +142,16 @@ func (c *classroom) wantIntact(name string, before imageState) {
 
 func (c *classroom) wantNoStaging() {
 	c.t.Helper()
-	left, err := os.ReadDir(filepath.Join(c.Images(), ".staging"))
-	if err != nil && !os.IsNotExist(err) {
-		c.t.Fatal(err)
-	}
-	if len(left) > 0 {
-		c.t.Errorf("left in the staging folder: %v", left)
-	}
+	eventually(c.t, "nothing is left in the staging folder", func() error {
+		left, err := os.ReadDir(filepath.Join(c.Images(), ".staging"))
+		if err == nil && len(left) > 0 {
+			return fmt.Errorf("left: %v", left)
+		}
+		if os.IsNotExist(err) {
+			return nil
+		}
+		return err
+	})
 }
 
 // reboot switches a PC off and on and waits until it is back.

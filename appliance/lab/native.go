@@ -83,6 +83,9 @@ func (p *NativePC) PowerOn() error {
 	if isOpen(p.off) {
 		return nil
 	}
+	if err := setCable(p.name, true); err != nil {
+		return err
+	}
 	ctx, cut := context.WithCancel(context.Background())
 	off := make(chan struct{})
 	p.cut, p.off = cut, off
@@ -96,12 +99,16 @@ func (p *NativePC) PowerOn() error {
 	return nil
 }
 
-// PowerOff implements PC.
+// PowerOff implements PC. The cable goes dead first: the kernel must not say goodbye to the PC's peers when it closes the
+// dead processes' connections.
 func (p *NativePC) PowerOff() {
 	p.mu.Lock()
 	cut, off := p.cut, p.off
 	p.mu.Unlock()
 	if cut != nil {
+		if err := setCable(p.name, false); err != nil {
+			p.say("%v", err)
+		}
 		cut()
 	}
 	<-off

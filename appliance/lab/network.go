@@ -79,6 +79,15 @@ func inNamespace(netns string, argv ...string) *exec.Cmd {
 	return cmd
 }
 
+// setCable plugs a native PC's cable in or out.
+func setCable(name string, in bool) error {
+	state := "down"
+	if in {
+		state = "up"
+	}
+	return command("ip", "link", "set", name, state)
+}
+
 // setRate limits what passes through both ends of a native PC's cable, in bit/s; 0 takes the limit away.
 func setRate(name string, rate int64) error {
 	shape := []string{"root", "pfifo_fast"}
