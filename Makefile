@@ -56,10 +56,10 @@ webui/node_modules/.done: webui/package.json webui/package-lock.json webui/vendo
 # --- run -----------------------------------------------------------------------------------------------------------------
 
 virtual_pcs := qemu-system-x86 ovmf ipxe-qemu iproute2 mmdebstrap grub-pc-bin grub-efi-amd64-bin grub-common \
-               fdisk e2fsprogs dosfstools mtools
+               fdisk e2fsprogs dosfstools mtools udhcpc
 filesystems := partclone ntfs-3g e2fsprogs dosfstools xfsprogs btrfs-progs exfatprogs f2fs-tools
 disk_tools  := fdisk util-linux gzip zstd kmod cpio
-net_clients := nftables udhcpc isc-dhcp-client kea-admin atftp tftp-hpa curl
+net_clients := nftables isc-dhcp-client kea-admin atftp tftp-hpa curl
 browser     := chromium
 
 test: all
