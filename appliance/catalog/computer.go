@@ -72,7 +72,7 @@ func (c *Catalog) Computer(id string) (Computer, error) {
 	return pc, err
 }
 
-// ComputerByMAC returns the computer that has the address among its own, or ErrNotFound.
+// ComputerByMAC returns the computer that has the address among its own, of several the one that had it last, or ErrNotFound.
 func (c *Catalog) ComputerByMAC(mac string) (Computer, error) {
 	mac, err := cleanMAC(mac)
 	if err != nil {
@@ -237,6 +237,9 @@ func replaceComputer(tx *bolt.Tx, before, after Computer) error {
 		}
 	}
 	for _, mac := range after.MACs {
+		if tx.Bucket(macsBucket).Get([]byte(mac)) != nil {
+			continue // the card is in another PC by now
+		}
 		if err := tx.Bucket(macsBucket).Put([]byte(mac), []byte(after.ID)); err != nil {
 			return err
 		}

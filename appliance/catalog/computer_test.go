@@ -121,6 +121,7 @@ func TestAcceptedPCIsPreferredToAPendingOne(t *testing.T) {
 	kept := observe(t, c, a, board("", "", a))
 	must(c.AcceptComputer(kept.ID, room.ID, "pc-07"))(t)
 	stray := observe(t, c, b, board("", "", b)) // the second card of the same PC, before anybody knew
+	observe(t, c, a, board("", "", a, b))       // the accepted PC says that it is its own
 	seen := observe(t, c, b, board("", "", b, a))
 	if seen.ID != kept.ID || seen.Name != "pc-07" {
 		t.Errorf("got %s %q, want pc-07", seen.ID, seen.Name)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -30,23 +31,33 @@ type denial struct {
 
 func (d *denial) Error() string { return d.reason }
 
-// loadEnrolments reads the enrolments.
-func loadEnrolments(c *catalog.Catalog) (map[protocol.Key]enrolment, error) {
+// loadEnrolments reads the enrolments. One that is damaged costs its PC a restart, not the whole classroom its server.
+func loadEnrolments(c *catalog.Catalog, log *slog.Logger) (map[protocol.Key]enrolment, error) {
 	all := make(map[protocol.Key]enrolment)
 	err := c.EachRecord(catalog.Enrolments, func(id string, data []byte) error {
-		var e enrolment
-		if err := json.Unmarshal(data, &e); err != nil {
-			return fmt.Errorf("enrolment of computer %s: %w", id, err)
+		key, e, err := parseEnrolment(id, data)
+		if err != nil {
+			log.Error("damaged enrolment left out: restart that PC", "computer", id, "error", err)
+			return nil
 		}
-		raw, err := hex.DecodeString(e.Key)
-		if err != nil || len(raw) != len(protocol.Key{}) {
-			return fmt.Errorf("enrolment of computer %s: bad key %.80q", id, e.Key)
-		}
-		e.Computer = id
-		all[protocol.Key(raw)] = e
+		all[key] = e
 		return nil
 	})
 	return all, err
+}
+
+// parseEnrolment reads the record of one computer.
+func parseEnrolment(computer string, data []byte) (protocol.Key, enrolment, error) {
+	var e enrolment
+	if err := json.Unmarshal(data, &e); err != nil {
+		return protocol.Key{}, enrolment{}, fmt.Errorf("enrolment: %w", err)
+	}
+	raw, err := hex.DecodeString(e.Key)
+	if err != nil || len(raw) != len(protocol.Key{}) {
+		return protocol.Key{}, enrolment{}, fmt.Errorf("enrolment: bad key %.80q", e.Key)
+	}
+	e.Computer = computer
+	return protocol.Key(raw), e, nil
 }
 
 // sweep forgets the enrolments of computers that are no longer in the catalog. It runs at the start and whenever sweepStep
@@ -122,7 +133,7 @@ func (r *Roster) admit(h protocol.Hello, key protocol.Key, address netip.Addr) (
 
 // enrol finds or makes the computer and binds the key to it.
 func (r *Roster) enrol(h protocol.Hello, key protocol.Key, known bool, e enrolment, address netip.Addr) (catalog.Computer, error) {
-	// Asked before Observe, so that an intruder's inventory does not replace the computer's own.
+	// Of two PCs with one address the second waits, whatever board it says it has.
 	if c, err := r.cfg.Catalog.ComputerByMAC(h.MAC); err == nil {
 		if err := r.occupied(c, key); err != nil {
 			return catalog.Computer{}, err
@@ -130,15 +141,19 @@ func (r *Roster) enrol(h protocol.Hello, key protocol.Key, known bool, e enrolme
 	} else if !errors.Is(err, catalog.ErrNotFound) {
 		return catalog.Computer{}, fmt.Errorf("computer with address %s: %w", h.MAC, err)
 	}
-	computer, err := r.cfg.Catalog.Observe(h.MAC, address.String(), h.Inventory, r.cfg.Now())
+	free := func(c catalog.Computer) error { return r.occupied(c, key) }
+	computer, err := r.cfg.Catalog.ObserveIf(h.MAC, address.String(), h.Inventory, r.cfg.Now(), free)
 	if err != nil {
 		return catalog.Computer{}, fmt.Errorf("record the computer with address %s: %w", h.MAC, err)
 	}
-	if err := r.occupied(computer, key); err != nil {
-		return catalog.Computer{}, err
-	}
 	if known && e.Computer == computer.ID {
 		return computer, nil
+	}
+	if known {
+		// A key is of one computer: left there, the record could bring the key back to this one at the next start.
+		if err := r.cfg.Catalog.DeleteRecord(catalog.Enrolments, e.Computer); err != nil {
+			return catalog.Computer{}, fmt.Errorf("forget the former enrolment of %s: %w", h.MAC, err)
+		}
 	}
 	fresh := enrolment{Computer: computer.ID, Key: key.String(), MAC: h.MAC, Boot: h.Boot, Time: r.cfg.Now()}
 	data, err := json.Marshal(fresh)

@@ -219,6 +219,7 @@ type work struct {
 	unwilled bool                         // verdicts are not settled
 	images   []imagestore.Image
 	failures []protocol.Failure
+	hold     chan struct{} // reports are not taken until it is closed, if it is there
 	changed  chan struct{}
 }
 
@@ -283,11 +284,14 @@ func (w *work) Connected(computerID string, running *protocol.Report) {
 func (w *work) Disconnected(computerID string) { w.call("disconnected %s", computerID) }
 
 func (w *work) Report(computerID string, r protocol.Report) {
-	settle := false
+	settle, hold := false, (chan struct{})(nil)
 	w.note(func() {
 		w.reports = append(w.reports, r)
-		settle = r.Final() && !w.unwilled
+		settle, hold = r.Final() && !w.unwilled, w.hold
 	})
+	if hold != nil {
+		<-hold
+	}
 	if settle {
 		_ = w.roster.Settle(computerID, r.ID)
 	}
@@ -351,12 +355,17 @@ func newStranger(t *testing.T) *stranger {
 // hello opens a session and returns the first answer.
 func (x *stranger) hello(s *server, mac, ticket string) (*wire.Conn, protocol.Message, error) {
 	x.t.Helper()
+	return x.say(s, protocol.Hello{Ticket: ticket, MAC: mac, Inventory: inventory(mac)})
+}
+
+// say is hello with all that a PC may say in it.
+func (x *stranger) say(s *server, h protocol.Hello) (*wire.Conn, protocol.Message, error) {
+	x.t.Helper()
+	h.Version, h.Boot = "test", x.boot
 	conn, err := wire.Dial(x.t.Context(), s.address, x.tls)
 	check(x.t, err)
 	x.t.Cleanup(conn.Drop)
-	check(x.t, conn.Send(protocol.Message{Hello: &protocol.Hello{
-		Version: "test", Boot: x.boot, Ticket: ticket, MAC: mac, Inventory: inventory(mac),
-	}}))
+	check(x.t, conn.Send(protocol.Message{Hello: &h}))
 	m, err := conn.Receive(x.t.Context())
 	return conn, m, err
 }

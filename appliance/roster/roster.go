@@ -110,7 +110,7 @@ func New(cfg Config) (*Roster, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
 	}
-	enrolled, err := loadEnrolments(cfg.Catalog)
+	enrolled, err := loadEnrolments(cfg.Catalog, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("roster: %w", err)
 	}

@@ -44,8 +44,9 @@ type session struct {
 
 	// calls keeps the calls to Work in order. Nothing that Work may call back takes it.
 	calls     sync.Mutex
-	announced bool // Work knows of the session
-	left      bool // Work hears nothing more of it
+	announced bool             // Work knows of the session
+	left      bool             // Work hears nothing more of it
+	running   *protocol.Report // what the PC said that it holds, until Work knows of the session
 }
 
 func (s *session) welcome() protocol.Welcome {
@@ -112,6 +113,7 @@ func (r *Roster) serveSession(w http.ResponseWriter, req *http.Request) {
 	s := &session{
 		key: key, mac: hello.MAC, address: address, version: hello.Version,
 		since: r.cfg.Now(), conn: conn, done: make(chan struct{}), dismiss: make(chan struct{}),
+		running: hello.Running,
 	}
 	old, err := r.letIn(s, hello)
 	if err != nil {
@@ -127,7 +129,7 @@ func (r *Roster) serveSession(w http.ResponseWriter, req *http.Request) {
 		<-old.done
 	}
 	log.Info("agent connected", "version", s.version, "boot", hello.Boot, "state", s.welcome().State)
-	r.announce(s, hello.Running)
+	r.announce(s)
 	r.cfg.Changed(s.computer)
 	r.listen(s, log)
 }
@@ -271,19 +273,19 @@ func (r *Roster) refresh(s *session) {
 	if err := s.enqueue(protocol.Message{Welcome: &w}); err != nil {
 		return // the session is ending, the next one begins with Welcome
 	}
-	r.announce(s, nil)
+	r.announce(s)
 	r.cfg.Changed(s.computer)
 }
 
-// announce tells Work, once, of the session of an accepted PC.
-func (r *Roster) announce(s *session, running *protocol.Report) {
+// announce tells Work, once, of the session of an accepted PC and of what that PC holds.
+func (r *Roster) announce(s *session) {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if s.announced || s.left || s.welcome().State != protocol.Accepted {
 		return
 	}
 	s.announced = true
-	r.cfg.Work.Connected(s.computer, running)
+	r.cfg.Work.Connected(s.computer, s.running)
 }
 
 // listen takes what the PC says until its connection ends.
@@ -330,7 +332,13 @@ func (r *Roster) take(s *session, m protocol.Message) error {
 		if err := m.Inventory.Check(); err != nil {
 			return err
 		}
-		if _, err := r.cfg.Catalog.Observe(s.mac, s.address.String(), *m.Inventory, r.cfg.Now()); err != nil {
+		own := func(c catalog.Computer) error {
+			if c.ID != s.computer {
+				return fmt.Errorf("it is the inventory of computer %s", c.ID)
+			}
+			return nil
+		}
+		if _, err := r.cfg.Catalog.ObserveIf(s.mac, s.address.String(), *m.Inventory, r.cfg.Now(), own); err != nil {
 			r.cfg.Log.Error("record an inventory", "computer", s.computer, "error", err)
 			return nil
 		}

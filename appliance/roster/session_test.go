@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -210,6 +211,55 @@ func TestNewerConnectionOfTheSamePCWins(t *testing.T) {
 	if n := len(s.Sessions()); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
+}
+
+// TestRenameWhileAPCComesBackForgetsNoWork renames a PC between the moment when its new session is found and the moment when the
+// old one has ended.
+func TestRenameWhileAPCComesBackForgetsNoWork(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	x, other := newStranger(t), newStranger(t)
+	old, _, err := x.hello(s, mac1, s.ticket(mac1))
+	check(t, err)
+	c := s.accept(mac1, "pc-01")
+	s.work.until(t, "connected", s.work.called("connected "+c.ID))
+
+	hold := make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(letGo) // before the server's own, which waits for the sessions
+	s.work.note(func() { s.work.hold = hold })
+	running := protocol.Report{ID: "i1", Seq: 1, State: protocol.Running, Stage: protocol.StageWriting}
+	check(t, old.Send(protocol.Message{Report: &running}))
+	s.work.until(t, "the report that is held", func() bool { return len(s.work.reports) == 1 })
+
+	fresh, m, err := x.say(s, protocol.Hello{MAC: mac1, Inventory: inventory(mac1), Running: &running})
+	if err != nil || m.Welcome == nil {
+		t.Fatalf("second connection: %+v, %v", m, err)
+	}
+	// PCs are let in one at a time: when the next one is in, the session of the first is found.
+	_, _, err = other.hello(s, mac2, s.ticket(mac2))
+	check(t, err)
+	_, err = s.catalog.UpdateComputer(c.ID, "", "pc-02")
+	check(t, err)
+	if m, err := fresh.Receive(t.Context()); err != nil || m.Welcome == nil || m.Welcome.Computer != "pc-02" {
+		t.Fatalf("after the new name: %+v, %v", m, err)
+	}
+	s.work.until(t, "connected again", func() bool {
+		n := 0
+		for _, call := range s.work.calls {
+			if call == "connected "+c.ID {
+				n++
+			}
+		}
+		return n == 2
+	})
+	s.work.mu.Lock()
+	held := s.work.running[c.ID]
+	s.work.mu.Unlock()
+	if held == nil || held.ID != "i1" {
+		t.Errorf("the operations were told that the PC holds %+v, want i1", held)
+	}
+	letGo()
 }
 
 func TestRemovedPCComesBackAsPending(t *testing.T) {
