@@ -34,6 +34,7 @@ go_build := go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$
 
 all: clientos console
 	$(go_build) -o bin/aula ./cmd/aula
+	@echo "built bin/aula: make demo shows what it does, bin/aula --help what there is"
 
 agent:
 	$(go_build) -o bin/aula-agent ./cmd/aula-agent

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -25,6 +26,13 @@ type capturePage struct {
 	Image   string
 	Says    nameSays
 	Problem string
+}
+
+// Capturable says whether the PC has a partition to make an image of.
+func (p capturePage) Capturable() bool {
+	return slices.ContainsFunc(p.Disks, func(d captureDisk) bool {
+		return slices.ContainsFunc(d.Partitions, func(p capturePart) bool { return p.WhyNot == "" })
+	})
 }
 
 type captureDisk struct {

@@ -101,7 +101,7 @@ func (c *imageInfoCommand) ask(ctx context.Context) error {
 	}
 	image, err := api.Image(ctx, c.Image)
 	if err != nil {
-		return exitError{fmt.Errorf("%s is no file in this folder, and the appliance says: %w", c.Image, err), exitNoFile}
+		return exitError{fmt.Errorf("there is no file %s here, nor an image of that name: %w", c.Image, err), exitNoFile}
 	}
 	if c.JSON {
 		return printJSON(image)

@@ -15,9 +15,12 @@ import (
 
 // labCommand is `aula lab`.
 type labCommand struct {
-	Room labRoomCommand `cmd:"" default:"withargs" help:"Start a virtual classroom; Ctrl-C takes it down again."`
+	Room labRoomCommand `cmd:"" default:"withargs" help:"Start a virtual classroom, which is what 'aula lab' does with no further word; Ctrl-C takes it down again."`
 	Demo labDemoCommand `cmd:"" help:"Show the main job: a PC boots, gives an image, another gets it and boots from its own disk."`
 }
+
+// defaultNative is how many native PCs a classroom has when no PC is asked for.
+const defaultNative = 4
 
 // labOptions are common to the classroom and the demonstration.
 type labOptions struct {
@@ -30,7 +33,7 @@ type labRoomCommand struct {
 	labOptions
 	BIOS   int   `help:"Virtual PCs with BIOS firmware." default:"0" name:"bios"`
 	UEFI   int   `help:"Virtual PCs with UEFI firmware." default:"0" name:"uefi"`
-	Native int   `help:"PCs that are an agent in a network namespace with a loop device: many, fast, without firmware." default:"0"`
+	Native int   `help:"PCs that are an agent in a network namespace with a loop device: many, fast, without firmware. Four when no PC of any kind is asked for." default:"0"`
 	Disk   int64 `help:"Size of each blank disk in MiB." default:"4096"`
 	Model  bool  `help:"Give the first PC a disk with a small Linux installation, to be imaged (made once; takes minutes)."`
 }
@@ -82,7 +85,7 @@ func (o labOptions) config(in *lab.Inside) (lab.Config, error) {
 // Run starts the classroom and waits for Ctrl-C.
 func (c *labRoomCommand) Run(ctx context.Context) (err error) {
 	if c.BIOS+c.UEFI+c.Native == 0 {
-		c.Native = 4
+		c.Native = defaultNative
 	}
 	cfg, err := c.config(c.isolate(ctx, c.Model))
 	if err != nil {
@@ -92,7 +95,10 @@ func (c *labRoomCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, room.Close()) }()
+	defer func() {
+		fmt.Println("\nTaking the classroom down...")
+		err = errors.Join(err, room.Close())
+	}()
 	password, err := c.prepare(ctx, room)
 	if err != nil {
 		return err
@@ -100,11 +106,21 @@ func (c *labRoomCommand) Run(ctx context.Context) (err error) {
 	if err := c.addPCs(ctx, room); err != nil {
 		return err
 	}
-	fmt.Printf("\nThe virtual classroom is up.\n\n  console   %s\n  user      admin\n  password  %s\n\n", room.ConsoleURL(), password)
-	fmt.Printf("Its PCs appear there as pending: accept them, then create an image of one and restore it on others.\n")
-	fmt.Printf("Serial consoles and disks are in %s. Ctrl-C takes everything down.\n", room.Dir())
+	c.greet(room, password)
 	<-ctx.Done()
 	return nil
+}
+
+// greet says what there is and what to do with it.
+func (c *labRoomCommand) greet(room *lab.Lab, password string) {
+	fmt.Printf("\nThe virtual classroom is up, with %d PCs (%d BIOS, %d UEFI, %d native).\n\n", c.BIOS+c.UEFI+c.Native, c.BIOS, c.UEFI, c.Native)
+	fmt.Printf("  console   %s   (the browser warns of its certificate once)\n  user      admin\n  password  %s\n\n", room.ConsoleURL(), password)
+	if c.Model {
+		fmt.Println("The PCs appear there as pending: accept them, create an image of the first, which has a small Linux, and restore it on others.")
+	} else {
+		fmt.Println("The PCs appear there as pending, to be accepted. Their disks are blank: start with --model to have one to image.")
+	}
+	fmt.Printf("What is on their screens (pcN.log) and their disks are in %s. Ctrl-C takes everything down.\n", room.Dir())
 }
 
 // prepare makes what a classroom needs before its first PC, and the user who looks at it.

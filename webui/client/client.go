@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -131,6 +132,9 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 func (c *Client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if c.socket != "" && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no appliance runs here (there is no %s): start it with 'aula serve', or name its data folder with --data", c.socket)
 	}
 	if c.socket != "" {
 		return fmt.Errorf("cannot reach the appliance through %s (is 'aula serve' running, and are you root?): %w", c.socket, err)
