@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aula/appliance"
+	"aula/clientos/disk"
 	"aula/imagestore/format"
 	"aula/webui/client"
 )
@@ -61,8 +62,8 @@ func (c *imageListCommand) Run(ctx context.Context) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tREVISION\tFILESYSTEM\tSIZE\tDATA\tCREATED\tFROM")
 	for _, i := range images {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Revision, i.Filesystem, bytesText(i.FileBytes),
-			bytesText(i.UsedBytes), i.Created.Local().Format(time.DateTime), i.Computer)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Revision, i.Filesystem, disk.FormatSize(i.FileBytes),
+			disk.FormatSize(i.UsedBytes), i.Created.Local().Format(time.DateTime), i.Computer)
 	}
 	return w.Flush()
 }
@@ -129,18 +130,4 @@ func printJSON(v any) error {
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-// bytesText writes a size as disks are sold: powers of ten, three figures.
-func bytesText(n int64) string {
-	const step = 1000
-	if n < step {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n)/step, 0
-	for value >= step && unit < len("kMGTP")-1 {
-		value /= step
-		unit++
-	}
-	return fmt.Sprintf("%.3g %cB", value, "kMGTP"[unit])
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"aula/appliance"
+	"aula/clientos/disk"
 )
 
 // serveCommand is `aula serve`.
@@ -52,7 +53,7 @@ func printStatus(w io.Writer, s appliance.Status) {
 	if s.SetupCode != "" {
 		fmt.Fprintf(w, "  set-up code  %s   (type it at the first visit, then choose a password)\n", s.SetupCode)
 	}
-	fmt.Fprintf(w, "  images       %s (%s free)\n\n", s.Images, bytesText(s.Free))
+	fmt.Fprintf(w, "  images       %s (%s free)\n\n", s.Images, disk.FormatSize(s.Free))
 	if s.ClientOS != nil {
 		fmt.Fprintf(w, "PCs cannot boot: %v\n\n", s.ClientOS)
 		return
