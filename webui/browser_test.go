@@ -50,7 +50,7 @@ func TestTheMainJobInTheBrowser(t *testing.T) {
 	if got := c.documents(); got != loads {
 		t.Errorf("the page was loaded %d times again", got-loads)
 	}
-	c.run("tick the rest", chromedp.Evaluate[chromedp.Void](`for (const box of document.querySelectorAll("input[name=pc]:not(:checked)")) box.click()`))
+	c.click("#pending-form [data-select=all]")
 	c.click(".accept button")
 	c.at("/classrooms/")
 	c.sees(".did", "Accepted.")

@@ -2,6 +2,7 @@
 // are fetched again (forms.js) keep the ticks.
 
 export function select(document) {
+  selectPending(document);
   const form = document.getElementById("room-form");
   if (!form) return;
   const all = form.querySelector("[data-select=all]");
@@ -34,6 +35,28 @@ export function select(document) {
     }
     last = event.target.value;
     show();
+  });
+  document.addEventListener("htmx:afterSwap", show);
+  show();
+}
+
+// The pending PCs are few or a whole room: all of them, or one by one. Their form is replaced when a PC arrives.
+function selectPending(document) {
+  const boxes = () => [...document.querySelectorAll("#pending-form input[name=pc]")];
+  const show = () => {
+    const all = document.querySelector("#pending-form [data-select=all]");
+    if (!all) return;
+    const list = boxes();
+    const ticked = list.filter((box) => box.checked).length;
+    all.checked = ticked === list.length;
+    all.indeterminate = ticked > 0 && ticked < list.length;
+  };
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("#pending-form [data-select=all]")) {
+      for (const box of boxes()) box.checked = event.target.checked;
+    } else if (event.target.matches("#pending-form input[name=pc]")) {
+      show();
+    }
   });
   document.addEventListener("htmx:afterSwap", show);
   show();
