@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	clientos "aula/clientos/build"
 )
 
 func TestCopySparse(t *testing.T) {
@@ -84,9 +86,16 @@ func TestModelDisk(t *testing.T) {
 	if cache == "" {
 		cache = "../../../.cache"
 	}
-	disk, err := Cached(filepath.Join(cache, "modeldisk"))
+	if _, err := exec.LookPath("mmdebstrap"); err != nil {
+		t.Skip("SKIPPED, NOT TESTED: mmdebstrap is not installed")
+	}
+	mirrors, err := clientos.MachineMirrors(t.Context())
 	if err != nil {
-		t.Skipf("SKIPPED, NOT TESTED: %v", err)
+		t.Skipf("SKIPPED, NOT TESTED: nowhere to make the model disk from: %v", err)
+	}
+	disk, err := Ensure(t.Context(), Config{Cache: filepath.Join(cache, "modeldisk"), Mirror: mirrors.Main, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, look := range []struct {
 		name    string
