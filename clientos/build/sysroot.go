@@ -130,8 +130,8 @@ func needs(file string) ([]string, error) {
 	return libraries, nil
 }
 
-// library finds the file of a library by the name that programs ask for it with.
-func (s sysroot) library(name string) (string, error) {
+// findLibrary finds the file of a library by the name that programs ask for it with.
+func (s sysroot) findLibrary(name string) (string, error) {
 	if path.IsAbs(name) {
 		real, _, err := s.resolve(name)
 		return real, err

@@ -53,7 +53,7 @@ func (t *tree) add(name string) error {
 		return err
 	}
 	for _, library := range libraries {
-		file, err := t.root.library(library)
+		file, err := t.root.findLibrary(library)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
