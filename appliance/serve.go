@@ -64,11 +64,14 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cat.Close()) }()
-	images, err := imagestore.Open(cfg.imagesDir(), cfg.Repository.Reserve<<20, opt.Log)
+	repository, err := imagestore.Open(cfg.imagesDir(), imagestore.Options{
+		Name: "main", Reserve: cfg.Repository.Reserve << 20, Log: opt.Log.With("room", "imagestore"),
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, images.Close()) }()
+	defer func() { err = errors.Join(err, repository.Close()) }()
+	images := imagestore.NewLibrary(repository)
 	identity, err := roster.LoadIdentity(cfg.Data)
 	if err != nil {
 		return err
@@ -144,14 +147,14 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return web.Run(running) })
 
 	if opt.Ready != nil {
-		free, err := images.Free()
+		free, err := repository.Free()
 		if err != nil {
-			opt.Log.Warn("the room left in the repository cannot be told", "dir", images.Dir(), "error", err)
+			opt.Log.Warn("the room left in the repository cannot be told", "dir", repository.Dir(), "error", err)
 		}
 		opt.Ready(Status{
 			Interface: nic, Address: address,
 			Console: web.consoleURL(address), Fingerprint: fingerprint(certificate), SetupCode: setupCode,
-			Images: images.Dir(), Free: free, ClientOS: files.Check(),
+			Images: repository.Dir(), Free: free, ClientOS: files.Check(),
 		})
 	}
 	return group.Wait()

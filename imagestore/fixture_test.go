@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // openRepository opens a repository that is closed when the test ends.
 func openRepository(t testing.TB, dir string) *Repository {
 	t.Helper()
-	r, err := Open(dir, 0, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	r, err := Open(dir, Options{Name: "main", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,9 @@ import (
 
 // An Image is one revision of an image, as its record says.
 type Image struct {
+	// Repository is the name of the repository that the image was asked of; it is not in the record.
+	Repository string `json:"repository,omitempty"`
+
 	Name      string      `json:"name"`     // canonical: letters, digits, _ . -, no leading dot, at most 128
 	Revision  int         `json:"revision"` // from 1
 	Info      format.Info `json:"info"`
@@ -31,6 +34,11 @@ type Source struct {
 	Disk       int    `json:"disk,omitempty"`
 	Partition  int    `json:"partition,omitempty"`
 	SectorSize int    `json:"sectorSize,omitempty"`
+	// Set is the common name of the images of one disk that belong together: the partitions of a FOG or Clonezilla image.
+	// They share their layout and are told apart by Partition.
+	Set string `json:"set,omitempty"`
+	// System says which system or file it was imported from, for people: "FOG", "Clonezilla", "OpenGnsys", a file's name.
+	System string `json:"system,omitempty"`
 }
 
 // The files of a revision are NAME and one of these.
@@ -71,6 +79,7 @@ func (i Image) infoLine() string {
 
 // encode returns the record.
 func (i Image) encode() ([]byte, error) {
+	i.Repository = ""
 	data, err := json.MarshalIndent(i, "", "  ")
 	return append(data, '\n'), err
 }

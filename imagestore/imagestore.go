@@ -50,12 +50,12 @@ const (
 
 // A Repository is one folder of images. Its methods are safe for concurrent use.
 type Repository struct {
-	dir     string
-	reserve int64
-	log     *slog.Logger
-	folder  *folder
-	lock    *os.File
-	now     func() time.Time
+	dir    string
+	opt    Options
+	log    *slog.Logger
+	folder *folder
+	lock   *os.File
+	now    func() time.Time
 
 	// commit is held while revisions appear and disappear on the disk; it is taken before mu.
 	commit sync.Mutex
@@ -66,19 +66,40 @@ type Repository struct {
 	holds  map[hold]string
 }
 
+// Options are how a repository is kept.
+type Options struct {
+	Name     string            // by which people and instructions call it; canonical like an image's
+	Existing bool              // the folder must be a repository already: an empty one is a volume that is not mounted
+	Reserve  int64             // bytes that captures and imports must leave free on the volume
+	Keep     int               // how many revisions before the current one are kept
+	Trash    time.Duration     // how long a removed image can be brought back; 0 removes at once
+	Settle   time.Duration     // how long a file that somebody puts into the folder must not have changed before it is taken in
+	Announce string            // URL of the tracker, for .torrent sidecars
+	Address  string            // address of this machine at which PCs fetch from it; empty for the appliance's own
+	Changed  func(name string) // called when an image's standing changes; must not block; may be nil
+	Log      *slog.Logger      // discarded when nil
+	Now      func() time.Time  // time.Now when nil
+}
+
 // Open takes the folder dir, making it if it is missing, removes what a crash left in staging and repairs the
-// links of current revisions. reserve is the number of bytes that captures must leave free on the volume.
+// links of current revisions.
 // It answers an error wrapping ErrLocked when another process has the repository open. A revision that cannot be
 // read is left where it is, logged, and not among the images.
-func Open(dir string, reserve int64, log *slog.Logger) (*Repository, error) {
-	r, err := open(dir, reserve, log)
+func Open(dir string, opt Options) (*Repository, error) {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	r, err := open(dir, opt)
 	if err != nil {
 		return nil, fmt.Errorf("opening repository %s: %w", dir, err)
 	}
 	return r, nil
 }
 
-func open(dir string, reserve int64, log *slog.Logger) (*Repository, error) {
+func open(dir string, opt Options) (*Repository, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -96,15 +117,15 @@ func open(dir string, reserve int64, log *slog.Logger) (*Repository, error) {
 		return nil, err
 	}
 	r := &Repository{
-		dir:     dir,
-		reserve: reserve,
-		log:     log,
-		folder:  &folder{root: root},
-		lock:    lock,
-		now:     time.Now,
-		images:  make(map[string][]Image),
-		last:    make(map[string]int),
-		holds:   make(map[hold]string),
+		dir:    dir,
+		opt:    opt,
+		log:    opt.Log,
+		folder: &folder{root: root},
+		lock:   lock,
+		now:    opt.Now,
+		images: make(map[string][]Image),
+		last:   make(map[string]int),
+		holds:  make(map[hold]string),
 	}
 	if err := r.recover(); err != nil {
 		r.Close()

@@ -109,6 +109,7 @@ func (r *Repository) load(name string, revision int) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	img.Repository = r.opt.Name
 	if img.Name != name || img.Revision != revision {
 		return Image{}, fmt.Errorf("image record is that of revision %d of %q", img.Revision, img.Name)
 	}

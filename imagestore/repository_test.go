@@ -241,7 +241,7 @@ func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	r := openRepository(t, dir)
 	s := stageFile(t, r, "lab", imageFile(t, 1))
-	_, err := Open(dir, 0, r.log)
+	_, err := Open(dir, Options{Name: "main", Log: r.log})
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
 		t.Errorf("second Open: %v", err)
 	}
@@ -259,7 +259,7 @@ func TestOpenBadFolder(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(file, 0, nil); err == nil {
+	if _, err := Open(file, Options{Name: "main"}); err == nil {
 		t.Error("opening a file: no error")
 	}
 	nested := filepath.Join(t.TempDir(), "a", "b")

@@ -13,14 +13,14 @@ func (r *Repository) Free() (int64, error) {
 	if err := unix.Statfs(r.dir, &s); err != nil {
 		return 0, fmt.Errorf("free space of repository %s: %w", r.dir, err)
 	}
-	return max(0, int64(s.Bavail)*s.Bsize-r.reserve), nil
+	return max(0, int64(s.Bavail)*s.Bsize-r.opt.Reserve), nil
 }
 
 // noSpace says how full the repository is and what helps.
 func (r *Repository) noSpace() error {
 	free, _ := r.Free()
 	return fmt.Errorf("%w: %s left for images in %s, and %s kept in reserve: remove images that are no longer needed, or put the repository on a larger disk",
-		ErrNoSpace, gib(free), r.dir, gib(r.reserve))
+		ErrNoSpace, gib(free), r.dir, gib(r.opt.Reserve))
 }
 
 // explain turns the system's words for a full disk into noSpace.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"log/slog"
 	"math"
 	"os"
 	"os/exec"
@@ -26,7 +25,7 @@ func TestReserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.reserve = math.MaxInt64 / 2
+	r.opt.Reserve = math.MaxInt64 / 2
 	if free, err := r.Free(); free != 0 || err != nil {
 		t.Errorf("free below the reserve = %d, %v, want 0", free, err)
 	}
@@ -67,7 +66,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	r, err := Open(dir, 0, slog.New(slog.DiscardHandler))
+	r, err := Open(dir, Options{Name: "main"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -228,6 +228,7 @@ func (r *Repository) commitStaged(s *Staging, img Image) (Image, error) {
 	defer r.commit.Unlock()
 	r.mu.Lock()
 	img.Revision = r.last[img.Name] + 1
+	img.Repository = r.opt.Name
 	r.mu.Unlock()
 	record, err := img.encode()
 	if err != nil {

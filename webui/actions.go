@@ -51,7 +51,7 @@ func (s *Server) forget(ctx context.Context, id string) error {
 
 // removeImage removes an image with all its revisions and what people said of it.
 func (s *Server) removeImage(ctx context.Context, name string) error {
-	if err := s.cfg.Images.Remove(name); err != nil {
+	if err := s.cfg.Images.Remove("", name); err != nil {
 		return err
 	}
 	s.log.Info("image removed", "image", name, "by", callerOf(ctx).name())
@@ -64,7 +64,7 @@ func (s *Server) removeImage(ctx context.Context, name string) error {
 
 // describeImage sets what people say of an image that exists.
 func (s *Server) describeImage(ctx context.Context, name, display, comments string) error {
-	if _, err := s.cfg.Images.Image(name); err != nil {
+	if _, err := s.cfg.Images.Image("", name); err != nil {
 		return err
 	}
 	return s.cfg.Catalog.PutImageObject(catalog.ImageObject{Name: name, DisplayName: display, Comments: comments})
@@ -99,7 +99,7 @@ func (s *Server) images() ([]describedImage, error) {
 
 // image returns one.
 func (s *Server) image(name string) (describedImage, error) {
-	file, err := s.cfg.Images.Image(name)
+	file, err := s.cfg.Images.Image("", name)
 	if err != nil {
 		return describedImage{}, err
 	}

@@ -133,18 +133,18 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.cat.Close() })
-	if b.images, err = imagestore.Open(filepath.Join(t.TempDir(), "images"), 0, log); err != nil {
+	if b.images, err = imagestore.Open(filepath.Join(t.TempDir(), "images"), imagestore.Options{Name: "main", Log: log, Now: b.clock.Now}); err != nil {
 		t.Fatal(err)
 	}
 	b.ops, err = operation.New(operation.Config{
-		Agents: b.pcs, Store: b.cat, Computers: b.cat, Images: b.images, Log: log, Now: b.clock.Now,
+		Agents: b.pcs, Store: b.cat, Computers: b.cat, Images: imagestore.NewLibrary(b.images), Log: log, Now: b.clock.Now,
 		Changed: func(id string) { b.server.OperationChanged(id) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.server, err = New(Config{
-		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: b.images, Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
+		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: imagestore.NewLibrary(b.images), Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -158,7 +158,7 @@ func (s *Server) sayName(name string) nameSays {
 	if err := imagestore.CheckName(name); err != nil {
 		return nameSays{sentence(err.Error()), true}
 	}
-	img, err := s.cfg.Images.Image(name)
+	img, err := s.cfg.Images.Image("", name)
 	switch {
 	case err == nil:
 		return nameSays{fmt.Sprintf("%s exists. This capture becomes its revision %d; revision %d stays as it is.", name, img.Revision+1, img.Revision), false}

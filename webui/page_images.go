@@ -52,7 +52,7 @@ func (s *Server) showImages(c echo.Context) error {
 	for _, img := range images {
 		v.Images = append(v.Images, viewImage(img))
 	}
-	if free, err := s.cfg.Images.Free(); err == nil {
+	if free, err := s.cfg.Images.Free(""); err == nil {
 		v.Free = size(free)
 	}
 	return s.render(c, http.StatusOK, "images", v)

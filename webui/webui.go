@@ -31,7 +31,7 @@ type Config struct {
 	Catalog    *catalog.Catalog
 	Roster     Roster
 	Operations *operation.Manager
-	Images     *imagestore.Repository
+	Images     *imagestore.Library
 	Version    string // of the appliance, shown in the footer and by the API
 	// SetupCode must be given by whoever makes the first user; printed where only the machine's owner reads it. Without
 	// one the set-up page refuses everybody, and the first user can only be made through Local.

@@ -150,27 +150,27 @@ type fakeImages struct {
 	held   []string
 }
 
-func (r *fakeImages) Image(name string) (imagestore.Image, error) {
+func (r *fakeImages) Image(_, name string) (imagestore.Image, error) {
 	if name != r.image.Name {
 		return imagestore.Image{}, fmt.Errorf("image %s: %w", name, imagestore.ErrNotFound)
 	}
 	return r.image, nil
 }
 
-func (r *fakeImages) Revision(name string, revision int) (imagestore.Image, error) {
-	return r.Image(name)
+func (r *fakeImages) Revision(_, name string, revision int) (imagestore.Image, error) {
+	return r.Image("", name)
 }
 
-func (r *fakeImages) Layout(name string, revision int) ([]byte, error) {
+func (r *fakeImages) Layout(_, name string, revision int) ([]byte, error) {
 	if r.layout == nil {
 		return nil, imagestore.ErrNotFound
 	}
 	return r.layout, nil
 }
 
-func (r *fakeImages) Free() (int64, error) { return r.free, nil }
+func (r *fakeImages) Free(string) (int64, error) { return r.free, nil }
 
-func (r *fakeImages) Hold(name string, revision int, holder string) (func(), error) {
+func (r *fakeImages) Hold(_, name string, revision int, holder string) (func(), error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = append(r.held, holder)

@@ -51,7 +51,7 @@ func (m *Manager) hold(j *job) {
 	if j.op.Kind != RestoreImage || j.release != nil {
 		return
 	}
-	release, err := m.cfg.Images.Hold(j.op.Image, j.op.Revision, holder(j.op))
+	release, err := m.cfg.Images.Hold("", j.op.Image, j.op.Revision, holder(j.op))
 	if err != nil { // its PCs will say so, each for itself, when they ask for it
 		m.cfg.Log.Warn("image of an operation cannot be held", "operation", j.op.ID, "image", j.op.Image, "revision", j.op.Revision, "error", err)
 		return

@@ -37,13 +37,13 @@ type Computers interface {
 	SetNextBoot(id, target string) error
 }
 
-// Images is what the Manager needs of the repository; imagestore.Repository is one.
+// Images is what the Manager needs of the repositories; imagestore.Library is one, and says what an empty repository means.
 type Images interface {
-	Image(name string) (imagestore.Image, error)
-	Revision(name string, revision int) (imagestore.Image, error)
-	Hold(name string, revision int, holder string) (release func(), err error)
-	Layout(name string, revision int) ([]byte, error)
-	Free() (int64, error)
+	Image(repository, name string) (imagestore.Image, error)
+	Revision(repository, name string, revision int) (imagestore.Image, error)
+	Hold(repository, name string, revision int, holder string) (release func(), err error)
+	Layout(repository, name string, revision int) ([]byte, error)
+	Free(repository string) (int64, error)
 }
 
 // A Config gives a Manager what it works with. (The concrete stores are appliance/catalog and imagestore.)

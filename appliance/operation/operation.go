@@ -79,16 +79,24 @@ type CaptureRequest struct {
 	ComputerID string `json:"computerID"`
 	Disk       int    `json:"disk"`
 	Partition  int    `json:"partition"`
-	Image      string `json:"image"` // canonical name
+	Repository string `json:"repository,omitempty"` // empty: the first one
+	Image      string `json:"image"`                // canonical name
+	Compressor string `json:"compressor,omitempty"` // format.Zstd (our own form, when empty), Lzop or Gzip
+	Level      int    `json:"level,omitempty"`      // of the compressor, 0 for its default
 }
 
 // A RestoreRequest asks for an image on the same partition of each PC.
 type RestoreRequest struct {
 	ComputerIDs []string `json:"computerIDs"`
 	Disk        int      `json:"disk"`
-	Partition   int      `json:"partition"`
+	Partition   int      `json:"partition"`            // not with Whole
+	Repository  string   `json:"repository,omitempty"` // empty: the first one that has the image
 	Image       string   `json:"image"`
-	Layout      bool     `json:"layout"` // apply the layout beside the image to the whole disk first
+	Revision    int      `json:"revision,omitempty"` // 0: the current one
+	Layout      bool     `json:"layout"`             // apply the layout beside the image to the whole disk first
+	// Whole writes the whole disk: Image is either an image of a disk (format.Disk) or the name of a set (imagestore.Source.Set),
+	// whose layout is applied and all of whose images are restored.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // A Preflight is what would happen to one PC: the disk that would be written and what is on it, or why not.

@@ -146,7 +146,7 @@ func (m *Manager) sendInstruction(s *seat) error {
 	}
 	if wantsLayout && layout == nil { // after a restart of the server
 		var err error
-		if layout, err = m.cfg.Images.Layout(image, revision); err != nil {
+		if layout, err = m.cfg.Images.Layout("", image, revision); err != nil {
 			return fmt.Errorf("layout of image %s revision %d: %w", image, revision, err)
 		}
 		m.mu.Lock()

@@ -50,7 +50,7 @@ func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (
 	if err != nil {
 		return Operation{}, err
 	}
-	free, err := m.cfg.Images.Free()
+	free, err := m.cfg.Images.Free("")
 	if err != nil {
 		return Operation{}, refused(fmt.Errorf("room in the repository: %w", err))
 	}
@@ -165,7 +165,7 @@ func (m *Manager) planRestore(r RestoreRequest) (restorePlan, []byte, error) {
 	if r.Disk < 1 || r.Partition < 1 {
 		return restorePlan{}, nil, refused(errors.New("disks and partitions are numbered from 1"))
 	}
-	img, err := m.cfg.Images.Image(r.Image)
+	img, err := m.cfg.Images.Image("", r.Image)
 	if err != nil {
 		return restorePlan{}, nil, refused(err)
 	}
@@ -176,7 +176,7 @@ func (m *Manager) planRestore(r RestoreRequest) (restorePlan, []byte, error) {
 	if !r.Layout {
 		return plan, nil, nil
 	}
-	data, err := m.cfg.Images.Layout(img.Name, img.Revision)
+	data, err := m.cfg.Images.Layout("", img.Name, img.Revision)
 	if err != nil {
 		return restorePlan{}, nil, refused(fmt.Errorf("layout of image %s: %w (restore without it, to partitions that exist)", img.Name, err))
 	}

@@ -162,7 +162,7 @@ var (
 
 // publish brings the body of a capture to the repository: all of it, or nothing.
 func (r *Roster) publish(c catalog.Computer, in protocol.Instruct, layout []byte, req *http.Request, body *patientReader) (imagestore.Image, error) {
-	staging, err := r.cfg.Images.Stage(in.Capture.Name, imagestore.Source{
+	staging, err := r.cfg.Images.Stage("", in.Capture.Name, imagestore.Source{
 		Computer: c.Name, ComputerID: c.ID, Disk: in.Disk.Number, Partition: in.Partition, SectorSize: in.Disk.SectorSize,
 	})
 	if err != nil {

@@ -64,13 +64,13 @@ func (s *server) start() {
 	var err error
 	s.catalog, err = catalog.Open(filepath.Join(s.dir, "catalog.db"))
 	check(s.t, err)
-	s.images, err = imagestore.Open(filepath.Join(s.dir, "images"), s.reserve, quiet())
+	s.images, err = imagestore.Open(filepath.Join(s.dir, "images"), imagestore.Options{Name: "main", Reserve: s.reserve, Log: quiet()})
 	check(s.t, err)
 	identity, err := roster.LoadIdentity(s.dir)
 	check(s.t, err)
 	s.pin = identity.Pin()
 	s.Roster, err = roster.New(roster.Config{
-		Catalog: s.catalog, Images: s.images, Identity: identity, Work: s.work, Log: quiet(),
+		Catalog: s.catalog, Images: imagestore.NewLibrary(s.images), Identity: identity, Work: s.work, Log: quiet(),
 		Now: func() time.Time { return s.now() },
 	})
 	check(s.t, err)

@@ -66,9 +66,9 @@ func (r *Roster) serveImage(w http.ResponseWriter, req *http.Request) {
 func (r *Roster) openPart(part, name string, revision int) (*os.File, error) {
 	switch part {
 	case "image":
-		return r.cfg.Images.OpenFile(name, revision)
+		return r.cfg.Images.OpenFile("", name, revision)
 	case "chunks":
-		return r.cfg.Images.OpenChunks(name, revision)
+		return r.cfg.Images.OpenChunks("", name, revision)
 	default:
 		return nil, fmt.Errorf("part %q: %w", part, imagestore.ErrNotFound)
 	}

@@ -41,7 +41,7 @@ var (
 // A Config gives a Roster what it works with. All fields are required except where it says otherwise.
 type Config struct {
 	Catalog  *catalog.Catalog
-	Images   *imagestore.Repository
+	Images   *imagestore.Library
 	Identity Identity
 	Work     Work
 	// Changed is called after a session began, ended or changed; it must not block. May be nil.

@@ -35,10 +35,11 @@ func serveAPI(t *testing.T) (data string) {
 	cat, err := catalog.Open(filepath.Join(data, "catalog.db"))
 	ok(err)
 	t.Cleanup(func() { cat.Close() })
-	images, err := imagestore.Open(filepath.Join(data, "images"), 0, log)
+	repository, err := imagestore.Open(filepath.Join(data, "images"), imagestore.Options{Name: "main", Log: log})
 	ok(err)
-	t.Cleanup(func() { images.Close() })
-	publish(t, images, "lab")
+	t.Cleanup(func() { repository.Close() })
+	publish(t, repository, "lab")
+	images := imagestore.NewLibrary(repository)
 
 	var pcs struct{ *roster.Roster }
 	operations, err := operation.New(operation.Config{Agents: &pcs, Store: cat, Computers: cat, Images: images, Log: log})

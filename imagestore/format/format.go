@@ -21,13 +21,27 @@ var ErrCorrupt = errors.New("image is damaged")
 // ErrUnsupported is wrapped by every error about an image that was recognised and that this version does not read.
 var ErrUnsupported = errors.New("image format not supported")
 
-// Deployment tools and compressors, by OpenGnsys' names.
+// Deployment tools, by OpenGnsys' names where it has one.
 const (
 	Partclone = "PARTCLONE"
-
-	None = "NONE"
-	Zstd = "ZSTD"
+	Partimage = "PARTIMAGE"
+	Ntfsclone = "NTFSCLONE"
+	Raw       = "RAW" // the bytes of a partition or a disk as they are; OpenGnsys says partclone.dd
 )
+
+// Compressors, by OpenGnsys' names where it has one.
+const (
+	None  = "NONE"
+	Lzop  = "LZOP"
+	Gzip  = "GZIP"
+	Zstd  = "ZSTD"
+	LZ4   = "LZ4"
+	XZ    = "XZ"
+	Bzip2 = "BZIP2"
+)
+
+// Disk is the Filesystem of an image of a whole disk: its first byte is the disk's.
+const Disk = "DISK"
 
 // MaxRun bounds the runs that Reader.Next returns.
 const MaxRun = 1 << 20

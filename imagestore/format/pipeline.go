@@ -54,12 +54,13 @@ func newPipeline(in *bufio.Reader, src *source, compressor string) *pipeline {
 	}
 	p.wg.Go(func() {
 		defer close(p.order)
-		switch compressor {
-		case Zstd:
-			p.decodeZstd(in, src, workers)
-		default:
-			p.copyFrom(in, src.failure)
+		for _, c := range compressors() {
+			if c.name == compressor {
+				c.decode(p, in, src, workers)
+				return
+			}
 		}
+		p.copyFrom(in, src.failure)
 	})
 	return p
 }

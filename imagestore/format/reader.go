@@ -66,8 +66,11 @@ func sniffCompressor(in *bufio.Reader) (string, error) {
 		return "", fmt.Errorf("reading the image: %w", err)
 	case len(head) == 0:
 		return "", fmt.Errorf("%w: it is empty", ErrNotImage)
-	case isZstd(head):
-		return Zstd, nil
+	}
+	for _, c := range compressors() {
+		if c.is(head) {
+			return c.name, nil
+		}
 	}
 	if name := lookup(foreignCompressors(), head); name != "" {
 		return "", unsupported("the file is compressed with %s", name)
@@ -84,8 +87,10 @@ func openImage(in *bufio.Reader) (decoder, error) {
 		}
 		return nil, err
 	}
-	if (signature{magic: partcloneMagic}).in(head) {
-		return openPartclone(in)
+	for _, t := range tools() {
+		if t.is(head) {
+			return t.open(in)
+		}
 	}
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -93,7 +98,7 @@ func openImage(in *bufio.Reader) (decoder, error) {
 	if name := lookup(foreignImages(), head); name != "" {
 		return nil, unsupported("the file is %s", name)
 	}
-	if isZstd(head) || lookup(foreignCompressors(), head) != "" {
+	if isCompressed(head) || lookup(foreignCompressors(), head) != "" {
 		return nil, unsupported("the file is compressed twice")
 	}
 	return nil, ErrNotImage

@@ -1,0 +1,16 @@
+package format
+
+import "bufio"
+
+// A tool is one way in which the content of a partition is written down.
+type tool struct {
+	is   func(head []byte) bool // head has up to sniffLen bytes
+	open func(in *bufio.Reader) (decoder, error)
+}
+
+// tools are all whose images are read. Raw filesystems come last: an image may hold anything at their marks.
+func tools() []tool {
+	return []tool{
+		{signature{magic: partcloneMagic}.in, func(in *bufio.Reader) (decoder, error) { return openPartclone(in) }},
+	}
+}
