@@ -149,16 +149,22 @@ type Capture struct {
 	ComputerID string `json:"computerID" minLength:"1"`
 	Disk       int    `json:"disk" minimum:"1"`
 	Partition  int    `json:"partition" minimum:"1"`
+	Repository string `json:"repository,omitempty" doc:"The first one when left out"`
 	Image      string `json:"image" minLength:"1" maxLength:"128" doc:"Letters, digits, _ . and -"`
+	Compressor string `json:"compressor,omitempty" enum:"ZSTD,LZOP,GZIP" doc:"ZSTD when left out"`
+	Level      int    `json:"level,omitempty" doc:"Of the compressor, its default when left out"`
 }
 
 // Restore asks for an image on the same partition of each PC.
 type Restore struct {
 	ComputerIDs []string `json:"computerIDs" minItems:"1"`
 	Disk        int      `json:"disk" minimum:"1"`
-	Partition   int      `json:"partition" minimum:"1"`
+	Partition   int      `json:"partition,omitempty" minimum:"0" doc:"Not with whole"`
+	Repository  string   `json:"repository,omitempty" doc:"The first one that has the image when left out"`
 	Image       string   `json:"image" minLength:"1" maxLength:"128"`
+	Revision    int      `json:"revision,omitempty" minimum:"0" doc:"The current one when left out"`
 	Layout      bool     `json:"layout,omitempty" doc:"First apply the layout of the image's disk: erases the whole disk"`
+	Whole       bool     `json:"whole,omitempty" doc:"Write the whole disk: image is one of a disk, or the name of a set of images of one disk"`
 }
 
 // Preflight is what a restore would do to one PC, or why it would not.
