@@ -14,9 +14,13 @@ import (
 
 // An ImageObject is what the operator says of an image; the file is imagestore's. The two are linked by Name.
 type ImageObject struct {
-	Name        string `json:"name"`        // canonical
-	DisplayName string `json:"displayName"` // for people
-	Comments    string `json:"comments,omitempty"`
+	Name          string `json:"name"`                    // canonical
+	DisplayName   string `json:"displayName"`             // for people
+	Profile       string `json:"profile,omitempty"`       // software profile: the system and the programs in it
+	Partition     int    `json:"partition,omitempty"`     // where it is installed, from 1; 0 when nobody has said
+	PartitionType string `json:"partitionType,omitempty"` // OpenGnsys' name: NTFS, LINUX, EFI ...
+	Repository    string `json:"repository,omitempty"`    // where it is kept
+	Comments      string `json:"comments,omitempty"`
 }
 
 // maxComments bounds the comments on an image, in bytes.
