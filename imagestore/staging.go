@@ -29,7 +29,10 @@ type Staging struct {
 	written int64
 	room    int64 // bytes that may be written before the next look at the free space
 	layout  []byte
-	ended   bool
+	// amend, when not nil, sees the record before it becomes a revision, when the index is written: a copy keeps its date, a conversion
+	// compares the indexes.
+	amend func(*Image) error
+	ended bool
 }
 
 // Stage begins an image. Nothing of it is visible until Publish.
@@ -187,6 +190,11 @@ func (s *Staging) publish(ctx context.Context, blake3 string, progress func(done
 		Created:   s.repo.now().UTC(),
 		Source:    s.source,
 		HasLayout: s.layout != nil,
+	}
+	if s.amend != nil {
+		if err := s.amend(&img); err != nil {
+			return Image{}, err
+		}
 	}
 	if err := f.writeFile(s.path(sumSuffix), []byte(img.MD5+"\n")); err != nil {
 		return Image{}, err
