@@ -52,10 +52,14 @@ type AgentsConfig struct {
 	Port int `toml:"port"` // TCP, 8443
 }
 
-// A RepositoryConfig says where images are kept.
+// A RepositoryConfig says where and how images are kept. It is the first repository's, which is called main; more are added in the
+// console.
 type RepositoryConfig struct {
-	Dir     string `toml:"dir"`         // DATA/images when left out
-	Reserve int64  `toml:"reserve-mib"` // MiB that captures leave free on its volume
+	Dir       string   `toml:"dir"`         // DATA/images when left out
+	Reserve   int64    `toml:"reserve-mib"` // MiB that captures and imports leave free on its volume
+	Keep      int      `toml:"keep"`        // revisions of an image that are kept before the current one
+	TrashDays int      `toml:"trash-days"`  // for how long a removed image can be brought back; 0 removes at once
+	Settle    duration `toml:"settle"`      // for how long a file put into the folder must not have changed before it is taken in
 }
 
 // duration is a time.Duration that is written "90m" in the file.
@@ -81,7 +85,7 @@ func Defaults() Config {
 		Boot:       BootConfig{Port: 80},
 		Console:    ConsoleConfig{Listen: ":443"},
 		Agents:     AgentsConfig{Port: 8443},
-		Repository: RepositoryConfig{Reserve: 1024},
+		Repository: RepositoryConfig{Reserve: 1024, Keep: 2, TrashDays: 30, Settle: duration(10 * time.Second)},
 	}
 }
 
@@ -127,8 +131,19 @@ func (c Config) Validate() error {
 	if lease := time.Duration(c.DHCP.LeaseTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
 		return fmt.Errorf("setting dhcp.lease-time is %s: give from 2m to 720h", lease)
 	}
-	if c.Repository.Reserve < 0 {
-		return fmt.Errorf("setting repository.reserve-mib is %d: it cannot be negative", c.Repository.Reserve)
+	return c.Repository.validate()
+}
+
+func (c RepositoryConfig) validate() error {
+	switch settle := time.Duration(c.Settle); {
+	case c.Reserve < 0:
+		return fmt.Errorf("setting repository.reserve-mib is %d: it cannot be negative", c.Reserve)
+	case c.Keep < 0 || c.Keep > 1000:
+		return fmt.Errorf("setting repository.keep is %d: give from 0 to 1000 revisions", c.Keep)
+	case c.TrashDays < 0 || c.TrashDays > 3650:
+		return fmt.Errorf("setting repository.trash-days is %d: give from 0 (remove at once) to 3650", c.TrashDays)
+	case settle < time.Second || settle > time.Hour:
+		return fmt.Errorf("setting repository.settle is %s: give from 1s to 1h", settle)
 	}
 	return nil
 }

@@ -87,6 +87,9 @@ func TestImpossibleSettingsAreRefused(t *testing.T) {
 		{"half a range of addresses", "go together", func(c *Config) { c.DHCP.Last = mustAddr("10.0.0.2") }},
 		{"lease of a second", "dhcp.lease-time is 1s", func(c *Config) { c.DHCP.LeaseTime = duration(time.Second) }},
 		{"negative reserve", "cannot be negative", func(c *Config) { c.Repository.Reserve = -1 }},
+		{"negative number of revisions", "repository.keep is -1", func(c *Config) { c.Repository.Keep = -1 }},
+		{"trash for a century", "repository.trash-days is 36500", func(c *Config) { c.Repository.TrashDays = 36500 }},
+		{"files taken in half-copied", "repository.settle is 0s", func(c *Config) { c.Repository.Settle = 0 }},
 		{"no data folder", "data is empty", func(c *Config) { c.Data = "" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

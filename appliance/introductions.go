@@ -31,6 +31,12 @@ func (c *changes) computer(id string) {
 	}
 }
 
+func (c *changes) image(string) {
+	if c.to != nil {
+		c.to.ImagesChanged()
+	}
+}
+
 // decider tells netboot what a PC boots: what the operator chose for a PC of the catalog, and the client OS for
 // a PC that nobody knows, so that it can introduce itself and be accepted.
 type decider struct {

@@ -55,6 +55,10 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
+	address, err := netboot.AddressOf(nic)
+	if err != nil {
+		return err
+	}
 	if err := cfg.makeData(); err != nil {
 		return err
 	}
@@ -64,8 +68,15 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cat.Close()) }()
+	// The rooms that tell the console of changes are made before it: they tell it through this.
+	var changes changes
 	repository, err := imagestore.Open(cfg.imagesDir(), imagestore.Options{
-		Name: "main", Reserve: cfg.Repository.Reserve << 20, Log: opt.Log.With("room", "imagestore"),
+		Name:    "main",
+		Reserve: cfg.Repository.Reserve << 20, Keep: cfg.Repository.Keep,
+		Trash:    time.Duration(cfg.Repository.TrashDays) * 24 * time.Hour,
+		Settle:   time.Duration(cfg.Repository.Settle),
+		Announce: tracker(address.Addr()),
+		Changed:  changes.image, Log: opt.Log.With("room", "imagestore"),
 	})
 	if err != nil {
 		return err
@@ -81,8 +92,6 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 
-	// The rooms that tell the console of changes are made before it: they tell it through this.
-	var changes changes
 	agents := &agents{}
 	operations, err := operation.New(operation.Config{
 		Agents: agents, Store: cat, Computers: cat, Images: images,
@@ -116,7 +125,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 
 	files := clientos.Embedded()
 	boot, err := netboot.New(netboot.Config{
-		Interface: nic,
+		Interface: nic, Address: address,
 		PoolFirst: cfg.DHCP.First, PoolLast: cfg.DHCP.Last, LeaseTime: time.Duration(cfg.DHCP.LeaseTime),
 		Gateway: cfg.DHCP.Gateway, DNS: cfg.DHCP.DNS,
 		Leases:   filepath.Join(cfg.Data, "leases.db"),
@@ -128,13 +137,11 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	address := boot.Address()
-
-	certificate, err := consoleCertificate(cfg.Data, []net.IP{address.AsSlice()}, time.Now())
+	certificate, err := consoleCertificate(cfg.Data, []net.IP{address.Addr().AsSlice()}, time.Now())
 	if err != nil {
 		return err
 	}
-	web, err := newWeb(cfg, address, certificate, console, pcs)
+	web, err := newWeb(cfg, address.Addr(), certificate, console, pcs)
 	if err != nil {
 		return errors.Join(err, boot.Close())
 	}
@@ -152,12 +159,17 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 			opt.Log.Warn("the room left in the repository cannot be told", "dir", repository.Dir(), "error", err)
 		}
 		opt.Ready(Status{
-			Interface: nic, Address: address,
-			Console: web.consoleURL(address), Fingerprint: fingerprint(certificate), SetupCode: setupCode,
+			Interface: nic, Address: address.Addr(),
+			Console: web.consoleURL(address.Addr()), Fingerprint: fingerprint(certificate), SetupCode: setupCode,
 			Images: repository.Dir(), Free: free, ClientOS: files.Check(),
 		})
 	}
 	return group.Wait()
+}
+
+// tracker is the URL at which BitTorrent clients announce themselves, which .torrent sidecars name. The port is OpenGnsys'.
+func tracker(address netip.Addr) string {
+	return "http://" + netip.AddrPortFrom(address, 6969).String() + "/announce"
 }
 
 // newSetupCode makes the code that the first visitor of the console must type, or none when there is a user: only who sees the

@@ -101,6 +101,18 @@ func interfaces() string {
 	return strings.Join(names, ", ")
 }
 
+// AddressOf returns the address, with its subnet, that a Server on the NIC takes when its Config names none.
+func AddressOf(nic string) (netip.Prefix, error) {
+	p := plan{Config: Config{Interface: nic}}
+	if err := p.findNIC(); err != nil {
+		return netip.Prefix{}, err
+	}
+	if err := p.findAddress(); err != nil {
+		return netip.Prefix{}, err
+	}
+	return p.address, nil
+}
+
 // findAddress takes the first address of the NIC, or makes sure that the configured one is there.
 func (p *plan) findAddress() error {
 	addrs, err := p.nic.Addrs()
