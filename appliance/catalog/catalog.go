@@ -1,4 +1,4 @@
-// Package catalog holds what exists: centres, classrooms, computers, image objects, users and settings, in one
+// Package catalog holds what exists: centres, classrooms, computers, image objects, repositories and users, in one
 // bbolt file with a versioned schema. It is not about what is being done (appliance/operation) nor about who
 // is connected (appliance/roster), though it keeps their records for them as opaque bytes.
 //

@@ -21,6 +21,8 @@ var (
 	usersBucket      = []byte("users")      // name in lower case -> storedUser
 	recordsBucket    = []byte("records")    // kind -> bucket of id -> bytes of other rooms
 
+	repositoriesBucket = []byte("repositories") // name -> Repository; since schema 2
+
 	// Indexes over computers, changed in the same transaction.
 	macsBucket    = []byte("index.macs")    // MAC -> computer id
 	namesBucket   = []byte("index.names")   // classroom id, 0, name in lower case -> computer id
@@ -33,7 +35,7 @@ var (
 type migration func(tx *bolt.Tx) error
 
 // migrations[i] makes schema i+1.
-var migrations = []migration{makeBuckets}
+var migrations = []migration{makeBuckets, makeRepositories}
 
 func makeBuckets(tx *bolt.Tx) error {
 	for _, name := range [][]byte{centresBucket, classroomsBucket, computersBucket, imagesBucket, usersBucket,
@@ -41,6 +43,13 @@ func makeBuckets(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+func makeRepositories(tx *bolt.Tx) error {
+	if _, err := tx.CreateBucketIfNotExists(repositoriesBucket); err != nil {
+		return fmt.Errorf("bucket %s: %w", repositoriesBucket, err)
 	}
 	return nil
 }

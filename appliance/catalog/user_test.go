@@ -66,30 +66,6 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-func TestImageObjects(t *testing.T) {
-	t.Parallel()
-	c := openTest(t)
-	if err := c.PutImageObject(ImageObject{Name: "ubuntu", Comments: " with LibreOffice\n"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.PutImageObject(ImageObject{Name: "ubuntu", DisplayName: "Ubuntu 24.04 ", Comments: "two\nlines"}); err != nil {
-		t.Fatal(err)
-	}
-	want := ImageObject{Name: "ubuntu", DisplayName: "Ubuntu 24.04", Comments: "two\nlines"}
-	if got := must(c.ImageObjects())(t); len(got) != 1 || got[0] != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if err := c.PutImageObject(ImageObject{Name: "ubuntu", Comments: strings.Repeat("x", maxComments+1)}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("endless comments: got %v, want ErrInvalid", err)
-	}
-	if err := c.RemoveImageObject("ubuntu"); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.RemoveImageObject("ubuntu"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("removed twice: got %v, want ErrNotFound", err)
-	}
-}
-
 func TestRecords(t *testing.T) {
 	t.Parallel()
 	c := openTest(t)
