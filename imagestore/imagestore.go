@@ -41,6 +41,8 @@ var (
 	ErrNoSpace  = errors.New("repository disk is full")
 	ErrBadName  = errors.New("not a canonical image name")
 	ErrLocked   = errors.New("repository is open in another process")
+	ErrDamaged  = errors.New("image is damaged")
+	ErrExists   = errors.New("an image of that name exists")
 )
 
 const (
