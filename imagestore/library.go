@@ -1,6 +1,7 @@
 package imagestore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,11 +17,25 @@ var ErrNoRepository = errors.New("no such repository")
 type Library struct {
 	mu           sync.Mutex
 	repositories []*Repository
+	supervise    func(*Repository)          // nil while Run does not run
+	watches      map[*Repository]watch
 }
 
 // NewLibrary makes a library; first is where images go when nobody says where.
 func NewLibrary(first *Repository, more ...*Repository) *Library {
-	return &Library{repositories: append([]*Repository{first}, more...)}
+	return &Library{
+		repositories: append([]*Repository{first}, more...),
+		watches:      make(map[*Repository]watch),
+	}
+}
+
+// Close closes all repositories.
+func (l *Library) Close() error {
+	var errs []error
+	for _, r := range l.Repositories() {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Repositories returns all, the first one first.
@@ -127,10 +142,7 @@ func (l *Library) Set(repository, set string) ([]Image, error) {
 		return nil, fmt.Errorf("%w: set %q in repository %s", ErrNotFound, set, r.opt.Name)
 	}
 	slices.SortFunc(images, func(a, b Image) int {
-		if a.Source.Disk != b.Source.Disk {
-			return a.Source.Disk - b.Source.Disk
-		}
-		return a.Source.Partition - b.Source.Partition
+		return cmp.Or(cmp.Compare(a.Source.Disk, b.Source.Disk), cmp.Compare(a.Source.Partition, b.Source.Partition))
 	})
 	return images, nil
 }
