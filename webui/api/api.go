@@ -82,33 +82,6 @@ type Placement struct {
 	Name        string `json:"name,omitempty" maxLength:"63"`
 }
 
-// Image is one image with its current revision.
-type Image struct {
-	Name          string    `json:"name"`
-	DisplayName   string    `json:"displayName,omitempty"`
-	Comments      string    `json:"comments,omitempty"`
-	Revision      int       `json:"revision"`
-	Tool          string    `json:"tool" example:"PARTCLONE"`
-	Compressor    string    `json:"compressor" example:"ZSTD"`
-	Filesystem    string    `json:"filesystem" example:"NTFS"`
-	RequiredBytes int64     `json:"requiredBytes" doc:"Size that the target partition must have"`
-	UsedBytes     int64     `json:"usedBytes" doc:"Bytes that restoring writes"`
-	FileBytes     int64     `json:"fileBytes" doc:"Size of the image file"`
-	MD5           string    `json:"md5"`
-	Blake3        string    `json:"blake3"`
-	Created       time.Time `json:"created"`
-	Computer      string    `json:"computer,omitempty" doc:"PC that it was captured on"`
-	Disk          int       `json:"disk,omitempty"`
-	Partition     int       `json:"partition,omitempty"`
-	HasLayout     bool      `json:"hasLayout" doc:"Whether the layout of its disk is kept beside it"`
-}
-
-// ImageText is what people say of an image.
-type ImageText struct {
-	DisplayName string `json:"displayName,omitempty" maxLength:"128"`
-	Comments    string `json:"comments,omitempty" maxLength:"4096"`
-}
-
 // Operation is one thing asked for, and how it stands on each PC.
 type Operation struct {
 	ID       string    `json:"id"`

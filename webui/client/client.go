@@ -63,8 +63,9 @@ type Client struct {
 	// HTTP carries the requests. Set its Transport to trust the appliance's own certificate.
 	HTTP *http.Client
 
-	base   string
-	socket string
+	base       string
+	socket     string
+	repository string // set by In
 }
 
 // New makes a client for target: an address such as https://10.0.0.1:8443, or the path of the appliance's Unix
@@ -97,27 +98,19 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		}
 		body = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
+	resp, err := c.send(ctx, method, path, "application/json", body)
 	if err != nil {
 		return err
 	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	resp, err := c.HTTP.Do(req)
-	if err != nil {
-		return c.unreachable(err)
-	}
+	return decode(resp, method, path, out)
+}
+
+// decode reads the whole answer, and into out when it is not nil.
+func decode(resp *http.Response, method, path string, out any) error {
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read the appliance's answer to %s %s: %w", method, path, err)
-	}
-	if resp.StatusCode >= 300 {
-		return answerError(resp, data)
 	}
 	if out == nil {
 		return nil
@@ -126,6 +119,33 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		return fmt.Errorf("appliance's answer to %s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// send sends one request and returns an answer that is a success, whose body the caller closes.
+func (c *Client) send(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", kind)
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the appliance's answer to %s %s: %w", method, path, err)
+	}
+	return nil, answerError(resp, data)
 }
 
 // unreachable says what a technician can do about a connection that failed.
@@ -224,27 +244,6 @@ func (c *Client) RemoveComputer(ctx context.Context, id string) error {
 	return c.do(ctx, "DELETE", "/computers"+seg(id), nil, nil)
 }
 
-// Images returns all, by name.
-func (c *Client) Images(ctx context.Context) ([]api.Image, error) {
-	return get[[]api.Image](ctx, c, "/images")
-}
-
-// Image returns one.
-func (c *Client) Image(ctx context.Context, name string) (api.Image, error) {
-	return get[api.Image](ctx, c, "/images"+seg(name))
-}
-
-// DescribeImage sets what people say of an image.
-func (c *Client) DescribeImage(ctx context.Context, name string, text api.ImageText) (out api.Image, err error) {
-	err = c.do(ctx, "PUT", "/images"+seg(name), text, &out)
-	return out, err
-}
-
-// RemoveImage removes an image with all its revisions.
-func (c *Client) RemoveImage(ctx context.Context, name string) error {
-	return c.do(ctx, "DELETE", "/images"+seg(name), nil, nil)
-}
-
 // Capture starts to make an image of one partition.
 func (c *Client) Capture(ctx context.Context, r api.Capture) (out api.Operation, err error) {
 	err = c.do(ctx, "POST", "/capture", r, &out)
@@ -293,31 +292,37 @@ const (
 // Wait asks for one operation until it is over and returns it. onProgress, when not nil, is told each answer. A short
 // absence of the appliance, such as its restart, is waited out.
 func (c *Client) Wait(ctx context.Context, id string, onProgress func(api.Operation)) (api.Operation, error) {
+	return wait(ctx, onProgress, func() (api.Operation, error) { return c.Operation(ctx, id) })
+}
+
+// wait asks until the answer is over, or is that there is nothing to wait for.
+func wait[T interface{ Over() bool }](ctx context.Context, onProgress func(T), ask func() (T, error)) (T, error) {
+	var none T
 	pause := time.NewTicker(waitPause)
 	defer pause.Stop()
 	unanswered := 0
 	for {
-		o, err := c.Operation(ctx, id)
+		got, err := ask()
 		var answered *Error
 		switch {
 		case err == nil:
 			unanswered = 0
 			if onProgress != nil {
-				onProgress(o)
+				onProgress(got)
 			}
-			if o.Over() {
-				return o, nil
+			if got.Over() {
+				return got, nil
 			}
 		case errors.As(err, &answered) && answered.Status < 500, ctx.Err() != nil:
-			return api.Operation{}, err
+			return none, err
 		default:
 			if unanswered++; unanswered > waitRetries {
-				return api.Operation{}, err
+				return none, err
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return api.Operation{}, ctx.Err()
+			return none, ctx.Err()
 		case <-pause.C:
 		}
 	}
