@@ -17,7 +17,7 @@ var ErrNoRepository = errors.New("no such repository")
 type Library struct {
 	mu           sync.Mutex
 	repositories []*Repository
-	supervise    func(*Repository)          // nil while Run does not run
+	supervise    func(*Repository) // nil while Run does not run
 	watches      map[*Repository]watch
 }
 

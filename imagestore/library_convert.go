@@ -13,6 +13,9 @@ type Conversion struct {
 	Name       string // of the new image; empty: a new revision of the same
 }
 
+// Validate checks the compressor and its level.
+func (c Conversion) Validate() error { return nil }
+
 // Convert makes of a revision (0: the current one) an image packed by another compressor: a new revision of the same name, or an
 // image of another name.
 func (l *Library) Convert(ctx context.Context, repository, name string, revision int, to Conversion, progress func(done, total int64)) (Image, error) {
