@@ -174,15 +174,37 @@ func TestIndexFile(t *testing.T) {
 	})
 }
 
+// TestIndexVersion1 reads a file as the first version wrote it, with the info before the chunks.
+func TestIndexVersion1(t *testing.T) {
+	t.Parallel()
+	want := &Index{
+		Info:   Info{Tool: Partclone, Compressor: Zstd, Filesystem: "EXT4", RequiredBytes: 4096, UsedBytes: 2, BlockSize: 1},
+		Chunks: []Chunk{{Number: 0, Hash: blake3.Sum256([]byte("ab")), Used: []Extent{{7, 2}}}},
+	}
+	info := `{"tool":"PARTCLONE","compressor":"ZSTD","filesystem":"EXT4","requiredBytes":4096,"usedBytes":2,"blockSize":1}`
+	b := append([]byte(indexMagic), 1)
+	b = binary.AppendUvarint(b, ChunkSize)
+	b = append(binary.AppendUvarint(b, uint64(len(info))), info...)
+	b = append(b, 1) // chunk 0 is one after "chunk -1"
+	b = append(b, want.Chunks[0].Hash[:]...)
+	b = append(b, 1, 7, 2) // one extent: 2 bytes after a gap of 7
+	b = append(b, 0, 1)    // no more, 1 chunk
+	sum := blake3.Sum256(b)
+	got, err := ReadIndex(bytes.NewReader(append(b, sum[:]...)))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
 // TestHostileIndex claims more than there is, with the right checksum at the end.
 func TestHostileIndex(t *testing.T) {
 	seal := func(parts ...[]byte) []byte {
 		b := append([]byte(indexMagic), indexVersion)
 		b = binary.AppendUvarint(b, ChunkSize)
-		b = append(b, 2, '{', '}')
 		for _, p := range parts {
 			b = append(b, p...)
 		}
+		b = append(b, 2, '{', '}')
 		sum := blake3.Sum256(b)
 		return append(b, sum[:]...)
 	}

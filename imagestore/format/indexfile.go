@@ -15,19 +15,23 @@ import (
 
 // The file form of an Index, described in docs/formats.md:
 //
-//	magic, version, chunk size, Info as JSON
+//	magic, version, chunk size
 //	per chunk: distance to the chunk before, hash, number of extents, gap and length of each
-//	0, number of chunks
+//	0, number of chunks, Info as JSON
 //	BLAKE3 of everything before
+//
+// Info stands at the end because some images tell their sizes only there. Version 1 had it before the chunks; files
+// of that version are still read.
 const (
-	indexMagic   = "AulaChnk"
-	indexVersion = 1
-	maxIndexInfo = 64 << 10
+	indexMagic    = "AulaChnk"
+	indexVersion  = 2
+	indexVersion1 = 1
+	maxIndexInfo  = 64 << 10
 )
 
 // WriteTo writes the form of the .chunks sidecar (docs/formats.md).
 func (x *Index) WriteTo(w io.Writer) (int64, error) {
-	iw, err := NewIndexWriter(w, x.Info)
+	iw, err := NewIndexWriter(w)
 	if err != nil {
 		return 0, err
 	}
@@ -36,7 +40,7 @@ func (x *Index) WriteTo(w io.Writer) (int64, error) {
 			return iw.written, err
 		}
 	}
-	err = iw.Close()
+	err = iw.Close(x.Info)
 	return iw.written, err
 }
 
@@ -53,16 +57,10 @@ type IndexWriter struct {
 }
 
 // NewIndexWriter begins a file on w.
-func NewIndexWriter(w io.Writer, info Info) (*IndexWriter, error) {
+func NewIndexWriter(w io.Writer) (*IndexWriter, error) {
 	x := &IndexWriter{w: bufio.NewWriterSize(w, 64<<10), hash: blake3.New(), last: -1}
-	data, err := json.Marshal(info)
-	if err != nil {
-		return nil, err
-	}
 	head := append([]byte(indexMagic), indexVersion)
-	head = binary.AppendUvarint(head, ChunkSize)
-	head = binary.AppendUvarint(head, uint64(len(data)))
-	return x, x.put(append(head, data...))
+	return x, x.put(binary.AppendUvarint(head, ChunkSize))
 }
 
 // Add takes the next run. Runs must ascend and not overlap.
@@ -71,14 +69,21 @@ func (x *IndexWriter) Add(off int64, run []byte) error { return x.chunker.add(of
 // UsedBytes is the sum of the extents of all chunks that are complete, of all after Close.
 func (x *IndexWriter) UsedBytes() int64 { return x.used }
 
-// Close writes the last chunk and the end of the file; it does not close the underlying writer.
-func (x *IndexWriter) Close() error {
+// Close writes the last chunk and the end of the file, with info, which must be that of a Reader that has answered io.EOF.
+// It does not close the underlying writer.
+func (x *IndexWriter) Close(info Info) error {
+	data, err := json.Marshal(info)
+	if err != nil {
+		return err
+	}
 	if c, ok := x.chunker.take(); ok {
 		if err := x.write(c); err != nil {
 			return err
 		}
 	}
-	if err := x.put(binary.AppendUvarint([]byte{0}, x.count)); err != nil {
+	tail := binary.AppendUvarint([]byte{0}, x.count)
+	tail = binary.AppendUvarint(tail, uint64(len(data)))
+	if err := x.put(append(tail, data...)); err != nil {
 		return err
 	}
 	if err := x.put(x.hash.Sum(nil)); err != nil {
@@ -120,7 +125,11 @@ func (x *IndexWriter) put(b []byte) error {
 // It answers an error wrapping ErrNotImage, ErrUnsupported or ErrCorrupt, or the error of r.
 func ReadIndex(r io.Reader) (*Index, error) {
 	d := &indexDecoder{r: bufio.NewReaderSize(r, 64<<10), hash: blake3.New()}
-	x := &Index{Info: d.head()}
+	x := &Index{}
+	version := d.head()
+	if version == indexVersion1 {
+		x.Info = d.info()
+	}
 	last := int64(-1)
 	for d.err == nil {
 		distance := d.uvarint(math.MaxInt64/ChunkSize - uint64(last+1))
@@ -132,7 +141,13 @@ func ReadIndex(r io.Reader) (*Index, error) {
 			x.Chunks = append(x.Chunks, c)
 		}
 	}
-	d.end(len(x.Chunks))
+	if n := d.uvarint(math.MaxInt64); d.err == nil && n != uint64(len(x.Chunks)) {
+		d.fail(damaged("file says %d chunks and has %d", n, len(x.Chunks)))
+	}
+	if version == indexVersion {
+		x.Info = d.info()
+	}
+	d.end()
 	if d.err != nil {
 		return nil, fmt.Errorf("chunk index: %w", d.err)
 	}
@@ -190,21 +205,28 @@ func (d *indexDecoder) uvarint(limit uint64) uint64 {
 	return n
 }
 
-func (d *indexDecoder) head() (info Info) {
+// head reads up to the chunk size and returns the version.
+func (d *indexDecoder) head() byte {
 	var head [len(indexMagic) + 1]byte
 	d.bytes(head[:])
 	if d.err != nil || string(head[:len(indexMagic)]) != indexMagic {
 		if d.err == nil || errors.Is(d.err, ErrCorrupt) {
 			d.err = fmt.Errorf("%w: no chunk index", ErrNotImage)
 		}
-		return info
+		return 0
 	}
-	if v := head[len(indexMagic)]; v != indexVersion {
-		d.fail(unsupported("version %d, this program reads %d", v, indexVersion))
+	version := head[len(indexMagic)]
+	if version != indexVersion && version != indexVersion1 {
+		d.fail(unsupported("version %d, this program reads up to %d", version, indexVersion))
 	}
 	if size := d.uvarint(math.MaxUint32); d.err == nil && size != ChunkSize {
 		d.fail(unsupported("chunks of %d bytes", size))
 	}
+	return version
+}
+
+// info reads the image's info.
+func (d *indexDecoder) info() (info Info) {
 	data := make([]byte, d.uvarint(maxIndexInfo))
 	d.bytes(data)
 	if d.err == nil {
@@ -238,11 +260,8 @@ func (d *indexDecoder) chunk(number int64) Chunk {
 	return c
 }
 
-// end checks the tail of the file.
-func (d *indexDecoder) end(chunks int) {
-	if n := d.uvarint(math.MaxInt64); d.err == nil && n != uint64(chunks) {
-		d.fail(damaged("file says %d chunks and has %d", n, chunks))
-	}
+// end checks the checksum, and that nothing follows it.
+func (d *indexDecoder) end() {
 	want := d.hash.Sum(nil)
 	got := make([]byte, len(want))
 	d.bytes(got)

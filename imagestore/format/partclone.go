@@ -186,14 +186,14 @@ func openPartclone(in io.Reader) (*partcloneReader, error) {
 	return p, nil
 }
 
-func (p *partcloneReader) describe() Info {
+func (p *partcloneReader) describe() (info Info, final bool) {
 	return Info{
 		Tool:          Partclone,
 		Filesystem:    p.header.filesystem,
 		RequiredBytes: p.header.requiredBytes(),
 		UsedBytes:     p.header.used * p.header.blockSize,
 		BlockSize:     int(p.header.blockSize),
-	}
+	}, true
 }
 
 // stripBytes is how many used bytes one checksum covers.
