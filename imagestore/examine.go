@@ -5,12 +5,11 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
-	"sync/atomic"
+	"os"
 
 	"github.com/zeebo/blake3"
-	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"aula/imagestore/format"
 )
@@ -18,28 +17,42 @@ import (
 // findings are what one pass over an image file yields.
 type findings struct {
 	md5, blake3 string
+	tailMD5     string // of the last tailLen bytes
+	pieces      []byte // SHA-1 of each piece of the torrent
 	info        format.Info
 }
 
-// examine reads size bytes of an image file once, at the speed of the slowest of what it does side by side: MD5,
-// BLAKE3, and decoding it whole with all its checksums into a chunk index.
-func examine(ctx context.Context, file io.Reader, size int64, chunks io.Writer, progress func(done, total int64)) (findings, error) {
+// tailLen is how much of a file's end OpenGnsys' .sum covers.
+const tailLen = 1 << 20
+
+// examine reads an image file of size bytes once, at the speed of the slowest of what it does side by side: MD5, BLAKE3, SHA-1 of
+// the torrent's pieces, and decoding it whole with all its checksums into a chunk index.
+func examine(ctx context.Context, file io.ReaderAt, size int64, chunks io.Writer, progress func(done, total int64)) (findings, error) {
 	var found findings
-	sum, digest := md5.New(), blake3.New()
-	group, ctx := errgroup.WithContext(ctx)
-	tee := newTee(3)
-	group.Go(func() error { return tee.feed(ctx, file, size, progress) })
-	group.Go(func() error { return tee.reader(ctx, 0).hash(sum) })
-	group.Go(func() error { return tee.reader(ctx, 1).hash(digest) })
-	group.Go(func() (err error) {
-		found.info, err = index(tee.reader(ctx, 2), chunks)
+	sum, digest, pieces := md5.New(), blake3.New(), newPieceHash()
+	err := readOnce(ctx, file, size, progress, into(sum), into(digest), into(pieces), func(r *teeReader) (err error) {
+		found.info, err = index(r, chunks)
 		return err
 	})
-	if err := group.Wait(); err != nil {
+	if err != nil {
+		return findings{}, err
+	}
+	if found.tailMD5, err = tailMD5(file, size); err != nil {
 		return findings{}, err
 	}
 	found.md5, found.blake3 = hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(digest.Sum(nil))
+	found.pieces = pieces.Sum(nil)
 	return found, nil
+}
+
+// tailMD5 is the MD5 of the last MiB of a file.
+func tailMD5(file io.ReaderAt, size int64) (string, error) {
+	sum := md5.New()
+	start := max(0, size-tailLen)
+	if _, err := io.Copy(sum, io.NewSectionReader(file, start, size-start)); err != nil {
+		return "", &readError{err}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // index decodes an image and writes its chunk index.
@@ -49,10 +62,9 @@ func index(file io.Reader, chunks io.Writer) (format.Info, error) {
 		return format.Info{}, err
 	}
 	defer image.Close()
-	info := image.Info()
-	w, err := format.NewIndexWriter(chunks, info)
+	w, err := format.NewIndexWriter(chunks)
 	if err != nil {
-		return info, err
+		return format.Info{}, err
 	}
 	for {
 		off, run, err := image.Next()
@@ -60,13 +72,14 @@ func index(file io.Reader, chunks io.Writer) (format.Info, error) {
 			break
 		}
 		if err != nil {
-			return info, err
+			return format.Info{}, err
 		}
 		if err := w.Add(off, run); err != nil {
-			return info, err
+			return format.Info{}, err
 		}
 	}
-	if err := w.Close(); err != nil {
+	info := image.Info() // exact now
+	if err := w.Close(info); err != nil {
 		return info, err
 	}
 	if w.UsedBytes() != info.UsedBytes {
@@ -75,127 +88,10 @@ func index(file io.Reader, chunks io.Writer) (format.Info, error) {
 	return info, nil
 }
 
-const (
-	teeBlocks   = 8 // in memory at once
-	teeBlockLen = 1 << 20
-)
-
-// A tee gives the blocks of one file to several readers, which share them and may not run further apart than
-// teeBlocks.
-type tee struct {
-	free chan *teeBlock
-	outs []chan *teeBlock
-}
-
-// A teeBlock is a piece of the file.
-type teeBlock struct {
-	buf   []byte
-	data  []byte
-	users atomic.Int32 // readers that have not finished with it
-}
-
-func newTee(readers int) *tee {
-	t := &tee{free: make(chan *teeBlock, teeBlocks)}
-	for range teeBlocks {
-		t.free <- &teeBlock{buf: make([]byte, teeBlockLen)}
+// forgetCached makes the next reads of a file come from the disk and not from memory.
+func forgetCached(file *os.File) error {
+	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return fmt.Errorf("dropping the image file from the cache: %w", err)
 	}
-	for range readers {
-		t.outs = append(t.outs, make(chan *teeBlock, teeBlocks))
-	}
-	return t
-}
-
-// feed reads size bytes of the file, which must end there.
-func (t *tee) feed(ctx context.Context, file io.Reader, size int64, progress func(done, total int64)) error {
-	for done := int64(0); ; {
-		var b *teeBlock
-		select {
-		case b = <-t.free:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		n, err := io.ReadFull(file, b.buf)
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-			return fmt.Errorf("reading the staged file: %w", err)
-		}
-		if n > 0 {
-			b.data = b.buf[:n]
-			b.users.Store(int32(len(t.outs)))
-			for _, out := range t.outs {
-				out <- b // has room for every block there is
-			}
-			done += int64(n)
-			if progress != nil {
-				progress(done, size)
-			}
-		}
-		if err == nil {
-			continue
-		}
-		if done != size {
-			return fmt.Errorf("reading the staged file: it has %d bytes, %d were written", done, size)
-		}
-		for _, out := range t.outs {
-			close(out)
-		}
-		return nil
-	}
-}
-
-// reader returns the reader number i.
-func (t *tee) reader(ctx context.Context, i int) *teeReader {
-	return &teeReader{ctx: ctx, tee: t, in: t.outs[i]}
-}
-
-// A teeReader is one of a tee's readers.
-type teeReader struct {
-	ctx  context.Context // of the pass to which it belongs
-	tee  *tee
-	in   chan *teeBlock
-	cur  *teeBlock
-	rest []byte
-}
-
-// advance gives the current block back and takes the next. It answers io.EOF after the last.
-func (r *teeReader) advance() error {
-	if r.cur != nil && r.cur.users.Add(-1) == 0 {
-		r.tee.free <- r.cur
-	}
-	r.cur, r.rest = nil, nil
-	select {
-	case b, ok := <-r.in:
-		if !ok {
-			return io.EOF
-		}
-		r.cur, r.rest = b, b.data
-		return nil
-	case <-r.ctx.Done():
-		return r.ctx.Err()
-	}
-}
-
-// Read implements io.Reader.
-func (r *teeReader) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 {
-		if err := r.advance(); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
-
-// hash feeds all to h.
-func (r *teeReader) hash(h hash.Hash) error {
-	for {
-		err := r.advance()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		h.Write(r.rest)
-	}
+	return nil
 }

@@ -2,7 +2,9 @@ package imagestore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
+	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zeebo/blake3"
 	"go.uber.org/goleak"
@@ -27,7 +30,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // openRepository opens a repository that is closed when the test ends.
 func openRepository(t testing.TB, dir string) *Repository {
 	t.Helper()
-	r, err := Open(dir, Options{Name: "main", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return openWith(t, dir, Options{})
+}
+
+// tracker is what the torrents of test repositories announce.
+const tracker = "http://192.0.2.1:6969/announce"
+
+// openWith is openRepository with options, in which what is zero is set as tests need it.
+func openWith(t testing.TB, dir string, opt Options) *Repository {
+	t.Helper()
+	opt.Name, opt.Log = "main", slog.New(slog.NewTextHandler(t.Output(), nil))
+	opt.Keep = cmp.Or(opt.Keep, 10)
+	opt.Announce = cmp.Or(opt.Announce, tracker)
+	r, err := Open(dir, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,10 +136,13 @@ func checkImage(t testing.TB, r *Repository, name string, revision int, file []b
 	if _, err := r.Layout(name, revision); img.HasLayout != (err == nil) {
 		t.Errorf("layout of %s: %v, record says %t", name, err, img.HasLayout)
 	}
+	tail := md5.Sum(file[max(0, len(file)-1<<20):])
 	for suffix, want := range map[string][]byte{
-		imageSuffix: file,
-		sumSuffix:   []byte(img.MD5 + "\n"),
-		infoSuffix:  []byte(img.Info.String() + ":pc-07\n"),
+		imageSuffix:   file,
+		sumSuffix:     []byte(hex.EncodeToString(tail[:]) + "\n"),
+		fullSumSuffix: []byte(img.MD5 + "\n"),
+		infoSuffix:    []byte(img.Info.String() + ":" + img.Source.Computer + "\n"),
+		torrentSuffix: img.torrent(pieceSums(file), tracker).encode(),
 	} {
 		if got, err := os.ReadFile(filepath.Join(r.Dir(), name+suffix)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s has %d bytes, %v, want %d", name+suffix, len(got), err, len(want))
@@ -136,6 +154,15 @@ func checkImage(t testing.TB, r *Repository, name string, revision int, file []b
 			t.Errorf("%s is a link to the current revision: %t, want %t", name+suffix, linked, want)
 		}
 	}
+}
+
+// pieceSums are the SHA-1 sums of a torrent's pieces.
+func pieceSums(file []byte) (sums []byte) {
+	for piece := range slices.Chunk(file, 4<<20) {
+		sum := sha1.Sum(piece)
+		sums = append(sums, sum[:]...)
+	}
+	return sums
 }
 
 func checkChunks(t testing.TB, r *Repository, img Image) {
@@ -214,7 +241,7 @@ func copyTree(t testing.TB, from, to string, keep func(fs.FileInfo) bool) {
 		if !keep(info) {
 			data = nil
 		}
-		return errors.Join(err, os.WriteFile(target, data, 0o600))
+		return errors.Join(err, os.WriteFile(target, data, 0o600), os.Chtimes(target, time.Time{}, info.ModTime()))
 	})
 	if err != nil {
 		t.Fatal(err)

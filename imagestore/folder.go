@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 )
 
 const (
@@ -53,6 +54,21 @@ func (f *folder) writeFile(name string, data []byte) error {
 	return errors.Join(err, file.Close())
 }
 
+// replaceFile makes data the content of a file in one step, on stable storage, whatever it was before. scratch is a name that
+// nobody else uses.
+func (f *folder) replaceFile(name string, data []byte, scratch string) error {
+	if err := f.remove(scratch); err != nil {
+		return err // what a failed attempt may have left
+	}
+	if err := f.writeFile(scratch, data); err != nil {
+		return errors.Join(err, f.remove(scratch))
+	}
+	if err := f.rename(scratch, name); err != nil {
+		return err
+	}
+	return f.syncDir(path.Dir(name))
+}
+
 // readFile reads a file that must not be longer than limit.
 func (f *folder) readFile(name string, limit int64) ([]byte, error) {
 	file, err := f.root.Open(name)
@@ -97,6 +113,15 @@ func (f *folder) rename(from, to string) error {
 	return nil
 }
 
+// link gives a file a second name.
+func (f *folder) link(target, name string) error {
+	if err := f.root.Link(target, name); err != nil {
+		return err
+	}
+	f.did("link", name)
+	return nil
+}
+
 // remove removes a file; a missing one is no error.
 func (f *folder) remove(name string) error {
 	if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -127,6 +152,19 @@ func (f *folder) list(name string) ([]fs.DirEntry, error) {
 	return d.ReadDir(-1)
 }
 
+// size is the bytes that the files of a directory take, without its sub-directories.
+func (f *folder) size(name string) (total int64, err error) {
+	entries, err := f.list(name)
+	for _, e := range entries {
+		info, err := f.root.Lstat(path.Join(name, e.Name()))
+		if err != nil {
+			return total, err
+		}
+		total += info.Size()
+	}
+	return total, err
+}
+
 // same tells whether both names are there and are the same file.
 func (f *folder) same(a, b string) bool {
 	x, err := f.root.Lstat(a)
@@ -151,7 +189,7 @@ func (f *folder) relink(target, name, scratch string) error {
 	if err := f.remove(scratch); err != nil {
 		return err // what a failed attempt may have left
 	}
-	if err := f.root.Link(target, scratch); err != nil {
+	if err := f.link(target, scratch); err != nil {
 		return err
 	}
 	return f.rename(scratch, name)

@@ -1,35 +1,52 @@
 package imagestore
 
 import (
-	"errors"
-	"fmt"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 )
 
-// A hold is one holder's mark on a revision.
+// A hold is one holder's mark on a revision, or on a name when the revision is 0.
 type hold struct {
-	name     string
-	revision int
-	mark     *int // its identity
+	key
+	mark *int // its identity
 }
 
-// Hold marks a revision as in use by holder (words for people, such as "restore on pc-07") until release is called.
-// A held image cannot be removed. release may be called more than once.
+// A key names one revision.
+type key struct {
+	name     string
+	revision int
+}
+
+func (i Image) key() key { return key{i.Name, i.Revision} }
+
+// Hold marks a revision as in use by holder (words for people, such as "restore on pc-07") until release is called, at the latest
+// until the process ends. A held image cannot be removed, moved or pruned. release may be called more than once. An error
+// wrapping ErrDamaged says that the revision may not be used.
 func (r *Repository) Hold(name string, revision int, holder string) (release func(), err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, err := r.revision(name, revision); err != nil {
+	if _, err := r.usable(name, revision); err != nil {
 		return nil, err
 	}
-	h := hold{name, revision, new(int)}
+	return r.hold(name, revision, holder)
+}
+
+// hold is Hold of any revision, also a damaged one, or with revision 0 of a name that may have no image yet.
+func (r *Repository) hold(name string, revision int, holder string) (release func(), err error) {
+	r.mu.Lock()
+	if revision != 0 {
+		if _, err := r.revision(name, revision); err != nil {
+			r.mu.Unlock()
+			return nil, err
+		}
+	}
+	h := hold{key{name, revision}, new(int)}
 	r.holds[h] = holder
+	r.mu.Unlock()
+	r.tell(name)
 	return sync.OnceFunc(func() {
 		r.mu.Lock()
-		defer r.mu.Unlock()
 		delete(r.holds, h)
+		r.mu.Unlock()
+		r.tell(name)
 	}), nil
 }
 
@@ -42,57 +59,21 @@ func (r *Repository) Holders(name string) []string {
 
 // holders is Holders with mu held.
 func (r *Repository) holders(name string) []string {
+	return r.whoHolds(func(k key) bool { return k.name == name })
+}
+
+// revisionHolders returns who holds one revision. mu is held.
+func (r *Repository) revisionHolders(name string, revision int) []string {
+	return r.whoHolds(func(k key) bool { return k == key{name, revision} })
+}
+
+func (r *Repository) whoHolds(what func(key) bool) []string {
 	var who []string
 	for h, holder := range r.holds {
-		if h.name == name {
+		if what(h.key) {
 			who = append(who, holder)
 		}
 	}
 	slices.Sort(who)
 	return who
-}
-
-// Remove removes an image with all its revisions, or answers ErrBusy wrapped with who holds it.
-func (r *Repository) Remove(name string) error {
-	r.commit.Lock()
-	defer r.commit.Unlock()
-	if err := r.retire(name); err != nil {
-		return err
-	}
-	r.log.Info("image removed", "image", name)
-	// The image is gone; what is left on the disk goes now or when the repository is opened again.
-	if err := r.clean(name); err != nil {
-		r.log.Warn("files of a removed image are left", "image", name, "err", err)
-	}
-	return nil
-}
-
-// RemoveRevision removes one revision at once, without the trash, or answers ErrBusy wrapped with who holds it. With the
-// last one the image is gone.
-func (r *Repository) RemoveRevision(name string, revision int) error {
-	return errors.New("not yet")
-}
-
-// retire makes an image's revisions cease to be, in one step.
-func (r *Repository) retire(name string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.images[name]) == 0 {
-		return fmt.Errorf("%w: %q", ErrNotFound, name)
-	}
-	if who := r.holders(name); len(who) > 0 {
-		return fmt.Errorf("%w: %s: %s", ErrBusy, name, strings.Join(who, ", "))
-	}
-	dir := path.Join(revisionsDir, name)
-	marker := path.Join(dir, fmt.Sprintf("%d%s", r.last[name], removedSuffix))
-	err := r.folder.writeFile(marker, nil)
-	if err == nil {
-		err = r.folder.syncDir(dir)
-	}
-	if err != nil {
-		err = errors.Join(r.explain(err), r.folder.remove(marker))
-		return fmt.Errorf("image %s is not removed: %w", name, err)
-	}
-	delete(r.images, name)
-	return nil
 }

@@ -23,8 +23,10 @@ type Image struct {
 	MD5       string      `json:"md5"`    // hexadecimal, of the file
 	Blake3    string      `json:"blake3"` // hexadecimal, of the file
 	Created   time.Time   `json:"created"`
+	Modified  time.Time   `json:"modified,omitzero"` // of the file; a file that was modified later is not the one that was published
 	Source    Source      `json:"source"`
 	HasLayout bool        `json:"hasLayout"`
+	Warnings  []string    `json:"warnings,omitempty"` // what people should know of it
 }
 
 // A Source says where an image was captured.
@@ -41,27 +43,6 @@ type Source struct {
 	System string `json:"system,omitempty"`
 }
 
-// The files of a revision are NAME and one of these.
-const (
-	imageSuffix  = ".img"
-	sumSuffix    = ".img.sum"
-	infoSuffix   = ".img.info"
-	recordSuffix = ".img.json"
-	chunksSuffix = ".img.chunks"
-	layoutSuffix = ".img.layout"
-)
-
-// Bounds of what is read whole.
-const (
-	maxRecord = 1 << 20
-	maxLayout = 64 << 20
-)
-
-// sidecarSuffixes are those of the files beside the image.
-func sidecarSuffixes() []string {
-	return []string{sumSuffix, infoSuffix, recordSuffix, chunksSuffix, layoutSuffix}
-}
-
 // revisionPath is the folder of one revision.
 func revisionPath(name string, revision int) string {
 	return path.Join(revisionsDir, name, strconv.Itoa(revision))
@@ -70,11 +51,6 @@ func revisionPath(name string, revision int) string {
 // revisionFile is one file of a revision.
 func revisionFile(name string, revision int, suffix string) string {
 	return path.Join(revisionPath(name, revision), name+suffix)
-}
-
-// infoLine is the content of the .info sidecar.
-func (i Image) infoLine() string {
-	return fmt.Sprintf("%s:%s\n", i.Info, i.Source.Computer)
 }
 
 // encode returns the record.

@@ -61,11 +61,21 @@ type Repository struct {
 
 	// commit is held while revisions appear and disappear on the disk; it is taken before mu.
 	commit sync.Mutex
+	absent map[string]time.Time // since when NAME.img is missing from the folder; belongs to commit
 
 	mu     sync.Mutex
 	images map[string][]Image // revisions, ascending; never empty
 	last   map[string]int     // highest revision number ever given
 	holds  map[hold]string
+	health map[key]health
+	trash  map[string]Trashed
+	// What Run has to do.
+	stale     map[key]bool        // revisions whose sidecars are not as this version makes them
+	lost      map[key]bool        // revisions whose record cannot be read; they are not among the images
+	newcomers map[string]newcomer // files that people put into the folder or changed there, by path
+	// What is under way.
+	activities map[*activity]bool
+	wake       chan struct{} // there is work for Run
 }
 
 // Options are how a repository is kept.
@@ -106,6 +116,11 @@ func open(dir string, opt Options) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opt.Existing {
+		if _, err := os.Stat(filepath.Join(dir, revisionsDir)); err != nil {
+			return nil, fmt.Errorf("%w: is its volume mounted?", ErrNoRepository)
+		}
+	}
 	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return nil, err
 	}
@@ -128,11 +143,21 @@ func open(dir string, opt Options) (*Repository, error) {
 		images: make(map[string][]Image),
 		last:   make(map[string]int),
 		holds:  make(map[hold]string),
+		health: make(map[key]health),
+		trash:  make(map[string]Trashed),
+
+		absent:     make(map[string]time.Time),
+		stale:      make(map[key]bool),
+		lost:       make(map[key]bool),
+		newcomers:  make(map[string]newcomer),
+		activities: make(map[*activity]bool),
+		wake:       make(chan struct{}, 1),
 	}
 	if err := r.recover(); err != nil {
 		r.Close()
 		return nil, err
 	}
+	r.expire()
 	return r, nil
 }
 
@@ -194,13 +219,20 @@ func (r *Repository) revision(name string, revision int) (Image, error) {
 	return Image{}, fmt.Errorf("%w: revision %d of %q", ErrNotFound, revision, name)
 }
 
-// OpenFile opens the image file of a revision for reading. The file stays readable while the image is removed.
+// OpenFile opens the image file of a revision for reading, or answers an error wrapping ErrDamaged. The file stays readable
+// while the image is removed.
 func (r *Repository) OpenFile(name string, revision int) (*os.File, error) {
 	return r.openPart(name, revision, imageSuffix)
 }
 
-// OpenChunks opens the chunk index of a revision.
+// OpenChunks opens the chunk index of a revision, or answers an error wrapping ErrDamaged.
 func (r *Repository) OpenChunks(name string, revision int) (*os.File, error) {
+	r.mu.Lock()
+	stale := r.stale[key{name, revision}]
+	r.mu.Unlock()
+	if stale && !r.folder.exists(revisionFile(name, revision, chunksSuffix)) {
+		return nil, fmt.Errorf("%w: the chunk index of revision %d of %s is being made anew: try again in a while", ErrBusy, revision, name)
+	}
 	return r.openPart(name, revision, chunksSuffix)
 }
 
@@ -218,7 +250,7 @@ func (r *Repository) Layout(name string, revision int) ([]byte, error) {
 
 // openPart opens one of the files of a revision.
 func (r *Repository) openPart(name string, revision int, suffix string) (*os.File, error) {
-	if _, err := r.Revision(name, revision); err != nil {
+	if _, err := r.usable(name, revision); err != nil {
 		return nil, err
 	}
 	return r.folder.root.Open(revisionFile(name, revision, suffix))

@@ -14,10 +14,11 @@ func (r *Repository) Options() Options {
 }
 
 // SetOptions changes Reserve, Keep, Trash, Settle, Announce and Address of an open repository; the other fields are left as
-// they are.
+// they are. Torrents name a new tracker as soon as Run has come to it, and what is kept no longer goes within an hour.
 func (r *Repository) SetOptions(opt Options) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.opt.Reserve, r.opt.Keep, r.opt.Trash = opt.Reserve, opt.Keep, opt.Trash
 	r.opt.Settle, r.opt.Announce, r.opt.Address = opt.Settle, opt.Announce, opt.Address
+	r.mu.Unlock()
+	r.nudge()
 }

@@ -10,12 +10,13 @@ import (
 	"strings"
 )
 
-// removedSuffix marks an empty file N.removed: revisions up to N are removed.
+// removedSuffix marks an empty file N.removed: revisions up to N are removed for good. It is what was written before there were
+// ledgers.
 const removedSuffix = ".removed"
 
 // recover brings a repository as a crash may have left it to order, and learns what is in it.
 func (r *Repository) recover() error {
-	for _, dir := range []string{stagingDir, revisionsDir} {
+	for _, dir := range []string{stagingDir, revisionsDir, trashDir} {
 		if err := r.folder.mkdir(dir); err != nil {
 			return err
 		}
@@ -45,32 +46,50 @@ func (r *Repository) recover() error {
 			return err
 		}
 	}
-	return nil
+	// After the images: a removal that was cut short has moved its revisions to the trash by now.
+	return r.recoverTrash()
 }
 
 // recoverImage learns the revisions of one image, ends a removal that was cut short and repairs the links.
 func (r *Repository) recoverImage(name string) error {
-	numbers, removed, err := r.numbers(name)
+	l, err := r.recoverLedger(name)
 	if err != nil {
 		return err
 	}
-	r.last[name] = removed
+	numbers, _, err := r.numbersIn(path.Join(revisionsDir, name))
+	if err != nil {
+		return err
+	}
+	var images []Image
+	r.mu.Lock()
+	r.last[name] = l.Given
+	r.mu.Unlock()
 	for _, n := range numbers {
-		r.last[name] = max(r.last[name], n)
-		if n <= removed {
+		if n <= l.Removed {
 			continue
 		}
 		img, err := r.load(name, n)
-		if err != nil {
-			r.log.Warn("revision cannot be read and is left out", "image", name, "revision", n, "err", err)
-			continue
+		r.mu.Lock()
+		r.last[name] = max(r.last[name], n)
+		if err == nil {
+			images = append(images, img)
+			r.health[img.key()] = r.loadHealth(name, n)
+			if r.outOfDate(img) {
+				r.stale[img.key()] = true
+			}
+		} else {
+			r.log.Warn("revision cannot be read and is left out until its file has been read again", "image", name, "revision", n, "err", err)
+			r.lost[key{name, n}] = true
 		}
-		r.images[name] = append(r.images[name], img)
+		r.mu.Unlock()
 	}
+	r.mu.Lock()
+	r.setRevisions(name, images)
+	r.mu.Unlock()
 	if err := r.clean(name); err != nil {
 		return err
 	}
-	if len(r.images[name]) > 0 {
+	if len(images) > 0 {
 		if err := r.link(name); err != nil {
 			r.log.Warn("current links are not repaired", "image", name, "err", err)
 		}
@@ -78,11 +97,37 @@ func (r *Repository) recoverImage(name string) error {
 	return nil
 }
 
-// numbers returns the revisions in an image's folder, ascending, and up to which they are removed.
-func (r *Repository) numbers(name string) (numbers []int, removed int, err error) {
-	entries, err := r.folder.list(path.Join(revisionsDir, name))
+// recoverLedger returns the ledger of an image, after it has taken over what older versions wrote instead.
+func (r *Repository) recoverLedger(name string) (ledger, error) {
+	l, err := r.readLedger(name)
 	if err != nil {
-		return nil, 0, err
+		r.log.Warn("ledger cannot be read and is begun anew", "image", name, "err", err)
+		l = ledger{}
+	}
+	home := path.Join(revisionsDir, name)
+	_, markers, err := r.numbersIn(home)
+	if err != nil || len(markers) == 0 {
+		return l, err
+	}
+	if last := markers[len(markers)-1]; last > l.Given {
+		l = ledger{Given: last, Removed: last}
+	}
+	if err := r.writeLedger(name, l); err != nil {
+		return l, err
+	}
+	for _, n := range markers {
+		if err := r.folder.remove(path.Join(home, fmt.Sprintf("%d%s", n, removedSuffix))); err != nil {
+			return l, err
+		}
+	}
+	return l, r.folder.syncDir(home)
+}
+
+// numbersIn returns the revisions in a folder and the markers of removed ones, ascending.
+func (r *Repository) numbersIn(dir string) (numbers, markers []int, err error) {
+	entries, err := r.folder.list(dir)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, e := range entries {
 		text, marker := strings.CutSuffix(e.Name(), removedSuffix)
@@ -90,16 +135,18 @@ func (r *Repository) numbers(name string) (numbers []int, removed int, err error
 		switch {
 		case err != nil || n < 1 || strconv.Itoa(n) != text: // nothing of ours
 		case marker:
-			removed = max(removed, n)
+			markers = append(markers, n)
 		case e.IsDir():
 			numbers = append(numbers, n)
 		}
 	}
-	slices.SortFunc(numbers, cmp.Compare)
-	return numbers, removed, nil
+	slices.Sort(numbers)
+	slices.Sort(markers)
+	return numbers, markers, nil
 }
 
-// load reads the record of a revision and makes sure that its files are there.
+// load reads the record of a revision and makes sure that its file is there. Whether it is the file that the record
+// describes is told by usable, and whether all sidecars are there by outOfDate.
 func (r *Repository) load(name string, revision int) (Image, error) {
 	data, err := r.folder.readFile(revisionFile(name, revision, recordSuffix), maxRecord)
 	if err != nil {
@@ -113,49 +160,53 @@ func (r *Repository) load(name string, revision int) (Image, error) {
 	if img.Name != name || img.Revision != revision {
 		return Image{}, fmt.Errorf("image record is that of revision %d of %q", img.Revision, img.Name)
 	}
-	file, err := r.folder.root.Lstat(revisionFile(name, revision, imageSuffix))
-	if err != nil {
+	if _, err := r.folder.root.Lstat(revisionFile(name, revision, imageSuffix)); err != nil {
 		return Image{}, err
 	}
-	if file.Size() != img.FileBytes {
-		return Image{}, fmt.Errorf("image file has %d bytes, its record says %d", file.Size(), img.FileBytes)
-	}
-	for _, suffix := range sidecarSuffixes() {
-		if suffix == layoutSuffix && !img.HasLayout {
-			continue
-		}
-		if _, err := r.folder.root.Lstat(revisionFile(name, revision, suffix)); err != nil {
-			return Image{}, err
-		}
+	if img.HasLayout && !r.folder.exists(revisionFile(name, revision, layoutSuffix)) {
+		return Image{}, errors.New("disk layout is missing")
 	}
 	return img, nil
 }
 
-// clean removes what is left of removed revisions: the links first, which are known by the files that they share.
+// clean takes what is left of removed revisions out of the way: the links first, which are known by the files that they
+// share, then the revisions, to the trash or for good.
 func (r *Repository) clean(name string) error {
-	numbers, removed, err := r.numbers(name)
+	l, err := r.readLedger(name)
+	if err != nil {
+		return nil // nothing is known to be removed
+	}
+	numbers, _, err := r.numbersIn(path.Join(revisionsDir, name))
 	if err != nil {
 		return err
 	}
 	for _, n := range numbers {
-		if n > removed {
+		if n > l.Removed {
 			continue
 		}
-		for _, suffix := range append(sidecarSuffixes(), imageSuffix) {
-			if r.folder.same(name+suffix, revisionFile(name, n, suffix)) {
-				if err := r.folder.remove(name + suffix); err != nil {
-					return err
-				}
-			}
-		}
-		if err := r.folder.syncDir("."); err != nil {
+		if err := r.unlink(name, n); err != nil {
 			return err
 		}
-		if err := r.folder.removeAll(revisionPath(name, n)); err != nil {
+		if err := r.putAway(name, n, l.Trash); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// putAway moves a removed revision to the trash, or removes it.
+func (r *Repository) putAway(name string, revision int, trash string) error {
+	home, dir := path.Join(revisionsDir, name), path.Join(trashDir, trash)
+	if trash == "" || !r.folder.exists(path.Join(dir, trashFile)) {
+		return r.folder.removeAll(revisionPath(name, revision))
+	}
+	if err := r.folder.rename(revisionPath(name, revision), path.Join(dir, strconv.Itoa(revision))); err != nil {
+		return err
+	}
+	if err := r.folder.syncDir(dir); err != nil {
+		return err
+	}
+	return r.folder.syncDir(home)
 }
 
 // foreign tells whether NAME.img is a file that was put there by hand.
@@ -163,7 +214,7 @@ func (r *Repository) foreign(name string) (bool, error) {
 	if !r.folder.exists(name + imageSuffix) {
 		return false, nil
 	}
-	numbers, _, err := r.numbers(name)
+	numbers, _, err := r.numbersIn(path.Join(revisionsDir, name))
 	if err != nil {
 		return false, err
 	}
@@ -172,14 +223,32 @@ func (r *Repository) foreign(name string) (bool, error) {
 	}), nil
 }
 
-var errForeign = errors.New("an image file of that name was put into the repository's folder by hand: rename it or move it away")
+var errForeign = errors.New("a file of that name was put into the repository's folder by hand: wait until it has been taken in, or move it away")
+
+// linked tells whether the files NAME.img and so on are those of a revision.
+func (r *Repository) linked(img Image) bool {
+	for _, suffix := range append(sidecarSuffixes(), imageSuffix) {
+		target := revisionFile(img.Name, img.Revision, suffix)
+		if r.folder.exists(target) != r.folder.exists(img.Name+suffix) {
+			return false
+		}
+		if r.folder.exists(target) && !r.folder.same(target, img.Name+suffix) {
+			return false
+		}
+	}
+	return true
+}
 
 // link makes the files NAME.img and so on those of the current revision. While it works there is no NAME.img.sum,
-// which OpenGnsys takes for an image that is not ready.
+// which OpenGnsys takes for an image that is not ready. commit is held.
 func (r *Repository) link(name string) error {
 	img, err := r.Image(name)
 	if err != nil {
 		return err
+	}
+	// Only what is not as it should be is touched: this is asked often.
+	if r.linked(img) {
+		return nil
 	}
 	if foreign, err := r.foreign(name); err != nil || foreign {
 		return cmp.Or(err, errForeign)
@@ -202,7 +271,7 @@ func (r *Repository) link(name string) error {
 	for _, suffix := range suffixes {
 		target := revisionFile(name, img.Revision, suffix)
 		if !r.folder.exists(target) {
-			continue
+			continue // a layout that there is not, or what is being renewed
 		}
 		if err := r.folder.relink(target, name+suffix, scratch); err != nil {
 			return err

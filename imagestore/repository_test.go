@@ -303,39 +303,80 @@ func TestHandMadeFile(t *testing.T) {
 	}
 }
 
-// TestDamagedRevision leaves out what cannot be read and never gives its number again.
+// TestDamagedRevision finds revisions as a bad disk or somebody's hand has left them, and reads them again.
 func TestDamagedRevision(t *testing.T) {
 	t.Parallel()
-	damage := map[string]func(t *testing.T, dir string){
-		"record is no JSON":     func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img.json", []byte("{")) },
-		"record is empty":       func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img.json", nil) },
-		"image file is shorter": func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img", []byte("short")) },
-		"image file is missing": func(t *testing.T, dir string) {
+	tests := []struct {
+		name    string
+		damage  func(t *testing.T, dir string)
+		found   int  // current revision when the repository is opened
+		usable  bool // and whether it can be used then
+		remade  int  // current revision when everything was read again
+		standby State
+	}{
+		{"record is no JSON", func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img.json", []byte("{")) }, 1, true, 3, Ready},
+		{"record is empty", func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img.json", nil) }, 1, true, 3, Ready},
+		{"record of another image", func(t *testing.T, dir string) { swap(t, dir, `"lab"`, `"bal"`) }, 1, true, 3, Ready},
+		{"record of other revision", func(t *testing.T, dir string) { swap(t, dir, `"revision": 2`, `"revision": 7`) }, 1, true, 3, Ready},
+		{"record with a path inside", func(t *testing.T, dir string) { swap(t, dir, `"lab"`, `"../lab"`) }, 1, true, 3, Ready},
+		{"layout is missing", func(t *testing.T, dir string) { os.Remove(dir + "/lab.img.layout") }, 1, true, 3, Ready},
+		{"image file is shorter", func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img", []byte("short")) }, 2, false, 2, Damaged},
+		{"image file is missing", func(t *testing.T, dir string) {
 			os.Remove(dir + "/lab.img")
 			os.Remove(dir + "/../../../lab.img")
-		},
-		"chunk index is missing":    func(t *testing.T, dir string) { os.Remove(dir + "/lab.img.chunks") },
-		"record of another image":   func(t *testing.T, dir string) { swap(t, dir, `"lab"`, `"bal"`) },
-		"record of other revision":  func(t *testing.T, dir string) { swap(t, dir, `"revision": 2`, `"revision": 7`) },
-		"record with a path inside": func(t *testing.T, dir string) { swap(t, dir, `"lab"`, `"../lab"`) },
+		}, 1, true, 1, Ready},
+		{"chunk index is missing", func(t *testing.T, dir string) { os.Remove(dir + "/lab.img.chunks") }, 2, true, 2, Ready},
+		{"sums and torrent are missing", func(t *testing.T, dir string) {
+			os.Remove(dir + "/lab.img.sum")
+			os.Remove(dir + "/lab.img.full.sum")
+			os.Remove(dir + "/lab.img.torrent")
+		}, 2, true, 2, Ready},
 	}
-	for name, damage := range damage {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			r := openRepository(t, dir)
-			file := imageFile(t, 1)
-			publishFile(t, r, "lab", file)
-			publishFile(t, r, "lab", imageFile(t, 2))
+			files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2), 3: imageFile(t, 2), 4: imageFile(t, 4)}
+			publishFile(t, r, "lab", files[1])
+			publishFile(t, r, "lab", files[2])
 			r.Close()
-			damage(t, filepath.Join(dir, revisionsDir, "lab", "2"))
+			test.damage(t, filepath.Join(dir, revisionsDir, "lab", "2"))
 			r = openRepository(t, dir)
-			checkImage(t, r, "lab", 1, file)
-			if img := publishFile(t, r, "lab", file); img.Revision != 3 {
-				t.Errorf("next revision = %d, want 3", img.Revision)
+			img, err := r.Image("lab")
+			if err != nil || img.Revision != test.found {
+				t.Fatalf("current revision is %d, %v, want %d", img.Revision, err, test.found)
 			}
-			checkImage(t, r, "lab", 3, file)
+			f, err := r.OpenFile("lab", img.Revision)
+			if err == nil {
+				f.Close()
+			}
+			if (err == nil) != test.usable || err != nil && !errors.Is(err, ErrDamaged) {
+				t.Errorf("opening revision %d: %v, want usable %t", img.Revision, err, test.usable)
+			}
+			readAgain(t, r)
+			if s, ok := r.Standing("lab"); !ok || s.State != test.standby || s.Revision != test.remade {
+				t.Errorf("standing = %+v, want %s, revision %d", s, test.standby, test.remade)
+			}
+			if test.standby == Ready {
+				checkImage(t, r, "lab", test.remade, files[test.remade])
+			}
+			want := max(test.remade, 2) + 1
+			if img := publishFile(t, r, "lab", files[4]); img.Revision != want {
+				t.Errorf("next revision = %d, want %d", img.Revision, want)
+			}
+			checkImage(t, r, "lab", want, files[4])
 		})
+	}
+}
+
+// readAgain does what Run does until there is nothing left to do.
+func readAgain(t testing.TB, r *Repository) {
+	t.Helper()
+	if err := r.scan(); err != nil {
+		t.Fatal(err)
+	}
+	for r.workOne(t.Context()) {
 	}
 }
 

@@ -66,7 +66,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	r, err := Open(dir, Options{Name: "main"})
+	r, err := Open(dir, Options{Name: "main", Announce: tracker})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,6 @@ import (
 	"os"
 	"path"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // spaceCheck is how many bytes are written between two looks at the free space.
@@ -29,45 +27,72 @@ type Staging struct {
 	written int64
 	room    int64 // bytes that may be written before the next look at the free space
 	layout  []byte
+	taken   string // path of the file that Take has taken, removed after Publish
+	linked  bool   // the staged file is another name of a file that somebody else wrote
+	digest  string // BLAKE3 of what Take has copied
+	// What the repository knows of it meanwhile.
+	activity *activity
+	release  func()
 	// amend, when not nil, sees the record before it becomes a revision, when the index is written: a copy keeps its date, a conversion
 	// compares the indexes.
 	amend func(*Image) error
 	ended bool
 }
 
-// Stage begins an image. Nothing of it is visible until Publish.
+// Stage begins an image. Nothing of it is visible until Publish, except that it is arriving; meanwhile no image of that name
+// can be removed.
 func (r *Repository) Stage(name string, source Source) (*Staging, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	s, err := r.stage(name, source)
+	r.commit.Lock()
+	foreign, err := r.foreign(name)
+	r.commit.Unlock()
+	if err == nil && foreign {
+		err = errForeign
+	}
+	if err == nil {
+		var free int64
+		if free, err = r.Free(); err == nil && free < 1 {
+			err = r.noSpace()
+		}
+	}
+	var s *Staging
+	if err == nil {
+		s, err = r.stage(name, source, source.holder())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s cannot be taken in: %w", name, r.explain(err))
 	}
 	return s, nil
 }
 
-func (r *Repository) stage(name string, source Source) (*Staging, error) {
-	r.commit.Lock()
-	foreign, err := r.foreign(name)
-	r.commit.Unlock()
-	if err != nil {
-		return nil, err
+// holder says for people what is under way with an image that comes from there.
+func (s Source) holder() string {
+	switch {
+	case s.System != "":
+		return "import from " + s.System
+	case s.Computer != "":
+		return "capture of " + s.Computer
 	}
-	if foreign {
-		return nil, errForeign
-	}
+	return "import"
+}
+
+// stage begins an image on behalf of holder.
+func (r *Repository) stage(name string, source Source, holder string) (*Staging, error) {
 	s := &Staging{repo: r, name: name, source: source, dir: path.Join(stagingDir, rand.Text())}
-	if err := s.reserve(1); err != nil {
-		return nil, err
-	}
 	if err := r.folder.mkdir(s.dir); err != nil {
 		return nil, err
 	}
+	var err error
 	s.file, err = r.folder.create(s.path(imageSuffix))
 	if err != nil {
 		return nil, errors.Join(err, r.folder.removeAll(s.dir))
 	}
+	if s.release, err = r.hold(name, 0, holder); err != nil {
+		return nil, errors.Join(err, s.file.Close(), r.folder.removeAll(s.dir))
+	}
+	s.activity = r.begin(name, Arriving)
 	return s, nil
 }
 
@@ -88,6 +113,7 @@ func (s *Staging) Write(p []byte) (int, error) {
 	n, err := s.file.Write(p)
 	s.written += int64(n)
 	s.room -= int64(n)
+	s.activity.progress(s.written, 0)
 	if err != nil {
 		return n, fmt.Errorf("staging image %s: %w", s.name, s.repo.explain(err))
 	}
@@ -150,7 +176,7 @@ func (s *Staging) SetLayout(layout []byte) error {
 
 // Publish checks that the bytes written have the BLAKE3 digest blake3 (hexadecimal; what the sender computed), reads
 // the staged file again, decodes it whole, makes the sidecars, brings everything to stable storage and makes it the next
-// revision of the name. progress, when not nil, is told the file bytes read. After an error nothing is visible and
+// revision of the name; then revisions that are not to be kept any more go. progress, when not nil, is told the file bytes read. After an error nothing is visible and
 // the staging is gone.
 func (s *Staging) Publish(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
 	if s.ended {
@@ -163,22 +189,32 @@ func (s *Staging) Publish(ctx context.Context, blake3 string, progress func(done
 	}
 	s.end()
 	s.repo.log.Info("image published", "image", img.Name, "revision", img.Revision, "bytes", img.FileBytes, "info", img.Info.String())
+	if s.taken != "" {
+		if err := os.Remove(s.taken); err != nil {
+			s.repo.log.Warn("a file that was taken in is left", "file", s.taken, "err", err)
+		}
+	}
 	return img, nil
 }
 
 func (s *Staging) publish(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
-	if !isHex(blake3, 32) {
+	if blake3 == "" && (s.linked || s.taken != "") {
+		blake3 = s.digest // empty for a link: nothing was copied
+	} else if !isHex(blake3, 32) {
 		return Image{}, fmt.Errorf("sender's BLAKE3 digest is %.80q: the transfer did not end well", blake3)
 	}
-	f := s.repo.folder
-	if err := f.syncFile(s.file, s.path(imageSuffix)); err != nil {
+	if err := s.repo.folder.syncFile(s.file, s.path(imageSuffix)); err != nil {
+		return Image{}, err
+	}
+	before, err := s.file.Stat()
+	if err != nil {
 		return Image{}, err
 	}
 	found, err := s.examine(ctx, progress)
 	if err != nil {
 		return Image{}, err
 	}
-	if found.blake3 != blake3 {
+	if blake3 != "" && found.blake3 != blake3 {
 		return Image{}, fmt.Errorf("its BLAKE3 digest is %s, that of what the sender sent is %s: capture it again", found.blake3, blake3)
 	}
 	img := Image{
@@ -188,6 +224,7 @@ func (s *Staging) publish(ctx context.Context, blake3 string, progress func(done
 		MD5:       found.md5,
 		Blake3:    found.blake3,
 		Created:   s.repo.now().UTC(),
+		Modified:  before.ModTime().UTC(),
 		Source:    s.source,
 		HasLayout: s.layout != nil,
 	}
@@ -196,34 +233,54 @@ func (s *Staging) publish(ctx context.Context, blake3 string, progress func(done
 			return Image{}, err
 		}
 	}
-	if err := f.writeFile(s.path(sumSuffix), []byte(img.MD5+"\n")); err != nil {
+	if err := s.complete(img, found); err != nil {
 		return Image{}, err
-	}
-	if err := f.writeFile(s.path(infoSuffix), []byte(img.infoLine())); err != nil {
-		return Image{}, err
-	}
-	if img.HasLayout {
-		if err := f.writeFile(s.path(layoutSuffix), s.layout); err != nil {
-			return Image{}, err
-		}
 	}
 	return s.repo.commitStaged(s, img)
 }
 
+// complete makes everything that stands beside the image, except the record.
+func (s *Staging) complete(img Image, found findings) error {
+	if err := s.repo.writeSidecars(s.dir, img, found); err != nil {
+		return err
+	}
+	if img.HasLayout {
+		if err := s.repo.folder.writeFile(s.path(layoutSuffix), s.layout); err != nil {
+			return err
+		}
+	}
+	if !s.linked {
+		return nil
+	}
+	// Somebody else wrote it: it must be what was read, and from now on nobody is to write it.
+	after, err := s.file.Stat()
+	if err == nil && img.changed(after) {
+		err = errChanged
+	}
+	if err == nil {
+		err = s.file.Chmod(fileMode)
+	}
+	return err
+}
+
+var errChanged = errors.New("the file was changed while it was read")
+
 // examine reads the staged file as it is on the disk and writes the chunk index.
 func (s *Staging) examine(ctx context.Context, progress func(done, total int64)) (findings, error) {
-	// Without this the read would be answered from memory.
-	if err := unix.Fadvise(int(s.file.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		return findings{}, fmt.Errorf("dropping the staged file from the cache: %w", err)
-	}
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+	s.activity.become(Processing)
+	if err := forgetCached(s.file); err != nil {
 		return findings{}, err
 	}
 	chunks, err := s.repo.folder.create(s.path(chunksSuffix))
 	if err != nil {
 		return findings{}, err
 	}
-	found, err := examine(ctx, s.file, s.written, chunks, progress)
+	found, err := examine(ctx, s.file, s.written, chunks, func(done, total int64) {
+		s.activity.progress(done, total)
+		if progress != nil {
+			progress(done, total)
+		}
+	})
 	if err == nil {
 		err = s.repo.folder.syncFile(chunks, s.path(chunksSuffix))
 	}
@@ -238,11 +295,7 @@ func (r *Repository) commitStaged(s *Staging, img Image) (Image, error) {
 	img.Revision = r.last[img.Name] + 1
 	img.Repository = r.opt.Name
 	r.mu.Unlock()
-	record, err := img.encode()
-	if err != nil {
-		return Image{}, err
-	}
-	if err := r.folder.writeFile(s.path(recordSuffix), record); err != nil {
+	if err := r.writeRecord(s.dir, img); err != nil {
 		return Image{}, err
 	}
 	if err := r.folder.syncDir(s.dir); err != nil {
@@ -271,6 +324,7 @@ func (r *Repository) commitStaged(s *Staging, img Image) (Image, error) {
 		r.log.Warn("image is published, but its files in the repository's folder are not renewed",
 			"image", img.Name, "revision", img.Revision, "err", err)
 	}
+	r.prune(img.Name)
 	return img, nil
 }
 
@@ -290,4 +344,6 @@ func (s *Staging) Abort() error {
 func (s *Staging) end() {
 	s.ended = true
 	s.file.Close()
+	s.release()
+	s.activity.end()
 }

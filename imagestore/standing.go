@@ -1,5 +1,11 @@
 package imagestore
 
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
 // A State says how an image stands.
 type State string
 
@@ -26,15 +32,25 @@ type Standing struct {
 
 // Standings returns how every image stands, also those that are not published yet, by name.
 func (r *Repository) Standings() []Standing {
-	images, err := r.Images()
-	if err != nil {
-		return nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := make(map[string]bool)
+	for name := range r.images {
+		names[name] = true
 	}
-	var list []Standing
-	for _, img := range images {
-		if s, ok := r.Standing(img.Name); ok {
-			list = append(list, s)
-		}
+	for a := range r.activities {
+		names[a.name] = true
+	}
+	for _, n := range r.newcomers {
+		names[n.name] = true
+	}
+	for k := range r.lost {
+		names[k.name] = true
+	}
+	list := make([]Standing, 0, len(names))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		s, _ := r.standing(name)
+		list = append(list, s)
 	}
 	return list
 }
@@ -43,13 +59,77 @@ func (r *Repository) Standings() []Standing {
 func (r *Repository) Standing(name string) (Standing, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	revisions := r.images[name]
-	if len(revisions) == 0 {
-		return Standing{}, false
+	return r.standing(name)
+}
+
+// standing is Standing with mu held. What is under way says more than how the current revision is.
+func (r *Repository) standing(name string) (Standing, bool) {
+	s := Standing{Repository: r.opt.Name, Name: name, Holders: r.holders(name)}
+	known := false
+	if revisions := r.images[name]; len(revisions) > 0 {
+		known = true
+		r.published(&s, revisions)
+	} else {
+		for k := range r.lost {
+			if k.name == name {
+				known = true
+				s.State, s.Problem = Damaged, "its record cannot be read: its file is read again"
+			}
+		}
 	}
-	s := Standing{Repository: r.opt.Name, Name: name, State: Ready, Revision: revisions[len(revisions)-1].Revision}
-	if s.Holders = r.holders(name); len(s.Holders) > 0 {
+	if n, ok := r.newcomerOf(name); ok {
+		known = true
+		s.State, s.Problem = n.state, n.problem
+		if n.state == Arriving {
+			s.Done = n.stamp.size
+		}
+	}
+	if a, ok := r.activityOf(name); ok {
+		known = true
+		s.State, s.Problem, s.Done, s.Total = a.state, "", a.done, a.total
+	}
+	return s, known
+}
+
+// published says how the revisions of an image stand.
+func (r *Repository) published(s *Standing, revisions []Image) {
+	current := revisions[len(revisions)-1]
+	s.Revision, s.Warnings = current.Revision, slices.Clone(current.Warnings)
+	s.State = Ready
+	if len(s.Holders) > 0 {
 		s.State = Locked
 	}
-	return s, true
+	if s.Problem = r.health[current.key()].Problem; s.Problem != "" {
+		s.State = Damaged
+	}
+	for _, img := range revisions[:len(revisions)-1] {
+		if problem := r.health[img.key()].Problem; problem != "" {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("revision %d: %s", img.Revision, problem))
+		}
+	}
+}
+
+// newcomerOf returns the newcomer of a name, the first by path when there are several. A changed file of an older revision does
+// not count. mu is held.
+func (r *Repository) newcomerOf(name string) (found newcomer, ok bool) {
+	current := 0
+	if revisions := r.images[name]; len(revisions) > 0 {
+		current = revisions[len(revisions)-1].Revision
+	}
+	for _, n := range r.newcomers {
+		if n.name == name && (n.revision == 0 || n.revision >= current) && (!ok || n.path < found.path) {
+			found, ok = n, true
+		}
+	}
+	return found, ok
+}
+
+// activityOf returns what is under way with a name, that which is further when there is more. mu is held.
+func (r *Repository) activityOf(name string) (found *activity, ok bool) {
+	for a := range r.activities {
+		if a.name == name && (!ok || found.state == Arriving && a.state == Processing) {
+			found, ok = a, true
+		}
+	}
+	return found, ok
 }

@@ -2,18 +2,143 @@ package imagestore
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
-	"time"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"github.com/zeebo/blake3"
+
+	"aula/imagestore/format"
 )
 
-// Verify reads a revision again and compares it with its record. An error wrapping ErrDamaged says that it differs; the
-// image is then damaged until it is verified good or replaced. progress, when not nil, is told the file bytes read.
+// Verify reads a revision again and compares it with its record; sidecars that are not what they should be are made
+// anew. An error wrapping ErrDamaged says that the image differs or cannot be read; it is then damaged until it is verified good or
+// replaced. progress, when not nil, is told the file bytes read.
 func (r *Repository) Verify(ctx context.Context, name string, revision int, progress func(done, total int64)) error {
-	return errors.New("not yet")
+	return r.verify(ctx, key{name, revision}, "verification", progress, nil)
 }
 
-// VerifiedAt returns when a revision was last read whole and found good: at the latest when it was published.
-func (r *Repository) VerifiedAt(name string, revision int) (time.Time, error) {
-	img, err := r.Revision(name, revision)
-	return img.Created, err
+// verify is Verify on behalf of holder. slow, when not nil, is asked before each read.
+func (r *Repository) verify(ctx context.Context, k key, holder string, progress func(done, total int64), slow func(n int) error) error {
+	release, err := r.hold(k.name, k.revision, holder)
+	if err != nil {
+		return err
+	}
+	defer release()
+	img, err := r.Revision(k.name, k.revision)
+	if err != nil {
+		return err
+	}
+	if err := r.compareFile(ctx, img, progress, slow); err != nil {
+		if err = damagedBy(ctx, err); errors.Is(err, ErrDamaged) {
+			return r.condemn(k, err)
+		}
+		return fmt.Errorf("verifying revision %d of image %s: %w", k.revision, k.name, err)
+	}
+	if err := r.setHealth(k, health{Verified: r.now().UTC()}); err != nil {
+		return err
+	}
+	if err := r.compareSidecars(img); err != nil {
+		r.log.Warn("sidecars are not what they should be and are made anew", "image", k.name, "revision", k.revision, "err", err)
+		return r.refresh(ctx, k)
+	}
+	return nil
+}
+
+// compareFile reads a file as it is on the disk and compares it with its record.
+func (r *Repository) compareFile(ctx context.Context, img Image, progress func(done, total int64), slow func(n int) error) error {
+	file, err := r.folder.root.Open(revisionFile(img.Name, img.Revision, imageSuffix))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: its file is gone", ErrDamaged)
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if img.changed(info) {
+		return fmt.Errorf("%w: %s", ErrDamaged, changedByHand)
+	}
+	if err := forgetCached(file); err != nil {
+		return err
+	}
+	var in io.ReaderAt = file
+	if slow != nil {
+		in = slowReader{file, slow}
+	}
+	sum, digest := md5.New(), blake3.New()
+	if err := readOnce(ctx, in, img.FileBytes, progress, into(sum), into(digest)); err != nil {
+		return err
+	}
+	return img.compare(hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(digest.Sum(nil)))
+}
+
+// A slowReader asks before each read.
+type slowReader struct {
+	io.ReaderAt
+	ask func(n int) error
+}
+
+func (s slowReader) ReadAt(p []byte, off int64) (int, error) {
+	if err := s.ask(len(p)); err != nil {
+		return 0, err
+	}
+	return s.ReaderAt.ReadAt(p, off)
+}
+
+// compareSidecars compares the sidecars of a revision, whose file is good, with its record.
+func (r *Repository) compareSidecars(img Image) error {
+	file := func(suffix string) string { return revisionFile(img.Name, img.Revision, suffix) }
+	if sum, err := r.folder.readFile(file(fullSumSuffix), maxRecord); err != nil || string(sum) != img.MD5+"\n" {
+		return fmt.Errorf("%s: %w", path.Base(file(fullSumSuffix)), orDiffers(err))
+	}
+	if info, err := r.folder.readFile(file(infoSuffix), maxRecord); err != nil || string(info) != img.infoLine() {
+		return fmt.Errorf("%s: %w", path.Base(file(infoSuffix)), orDiffers(err))
+	}
+	data, err := r.folder.readFile(file(torrentSuffix), maxTorrent)
+	if err != nil {
+		return err
+	}
+	if t, err := parseTorrent(data); err != nil || t.length != img.FileBytes || t.comment != img.MD5 {
+		return fmt.Errorf("%s: %w", path.Base(file(torrentSuffix)), orDiffers(err))
+	}
+	chunks, err := r.folder.root.Open(file(chunksSuffix))
+	if err != nil {
+		return err
+	}
+	defer chunks.Close()
+	index, err := format.ReadIndex(chunks) // which has a checksum of its own
+	if err == nil && (index.Info != img.Info || index.UsedBytes() != img.Info.UsedBytes) {
+		err = errDiffers
+	}
+	return err
+}
+
+var errDiffers = errors.New("it is not that of the image")
+
+func orDiffers(err error) error {
+	if err != nil {
+		return err
+	}
+	return errDiffers
+}
+
+// condemn notes that a revision is damaged, durably, and answers what is to be said of it.
+func (r *Repository) condemn(k key, err error) error {
+	problem := fmt.Sprintf("%v: restore an older revision, put a good copy of the file in its place, or capture the image again", err)
+	r.mu.Lock()
+	h := r.health[k]
+	r.mu.Unlock()
+	h.Problem = problem
+	noted := r.setHealth(k, h)
+	r.log.Error("image is damaged", "image", k.name, "revision", k.revision, "err", err)
+	r.tell(k.name)
+	return errors.Join(fmt.Errorf("revision %d of image %s: %w", k.revision, k.name, err), noted)
 }

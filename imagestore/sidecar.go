@@ -1,0 +1,128 @@
+package imagestore
+
+import (
+	"fmt"
+	"path"
+)
+
+// The files of a revision are NAME and one of these.
+const (
+	imageSuffix   = ".img"
+	sumSuffix     = ".img.sum"
+	fullSumSuffix = ".img.full.sum"
+	torrentSuffix = ".img.torrent"
+	infoSuffix    = ".img.info"
+	recordSuffix  = ".img.json"
+	chunksSuffix  = ".img.chunks"
+	layoutSuffix  = ".img.layout"
+)
+
+// Bounds of what is read whole.
+const (
+	maxRecord = 1 << 20
+	maxLayout = 64 << 20
+)
+
+// sidecarSuffixes are those of the files beside the image. The sums come first, so that they are the last to appear and the
+// first to go.
+func sidecarSuffixes() []string {
+	return []string{sumSuffix, fullSumSuffix, torrentSuffix, infoSuffix, recordSuffix, chunksSuffix, layoutSuffix}
+}
+
+// infoLine is the content of the .info sidecar.
+func (i Image) infoLine() string {
+	return fmt.Sprintf("%s:%s\n", i.Info, i.Source.Computer)
+}
+
+// torrent is the content of the .torrent sidecar.
+func (i Image) torrent(pieces []byte, announce string) torrent {
+	return torrent{announce: announce, comment: i.MD5, name: i.Name + imageSuffix, length: i.FileBytes, pieces: pieces}
+}
+
+// writeSidecars makes the sidecars that follow from one pass over the file of img, as new files in the folder dir. The chunk index
+// is there already, the layout comes from elsewhere, and the record is written last.
+func (r *Repository) writeSidecars(dir string, img Image, found findings) error {
+	announce := r.Options().Announce
+	for suffix, data := range map[string][]byte{
+		sumSuffix:     []byte(found.tailMD5 + "\n"),
+		fullSumSuffix: []byte(img.MD5 + "\n"),
+		torrentSuffix: img.torrent(found.pieces, announce).encode(),
+		infoSuffix:    []byte(img.infoLine()),
+	} {
+		if err := r.folder.writeFile(path.Join(dir, img.Name+suffix), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeRecord makes the record of img, as a new file in the folder dir.
+func (r *Repository) writeRecord(dir string, img Image) error {
+	data, err := img.encode()
+	if err != nil {
+		return err
+	}
+	return r.folder.writeFile(path.Join(dir, img.Name+recordSuffix), data)
+}
+
+// outOfDate tells whether a revision lacks sidecars that this version makes. Its file can be used all the same.
+func (r *Repository) outOfDate(img Image) bool {
+	if img.Modified.IsZero() {
+		return true
+	}
+	for _, suffix := range sidecarSuffixes() {
+		if suffix != layoutSuffix && !r.folder.exists(revisionFile(img.Name, img.Revision, suffix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// announce makes the torrents of all images name the tracker that the options name. Their pieces stay as they are.
+func (r *Repository) announce() {
+	for _, img := range r.all() {
+		if err := r.announceOne(img); err != nil {
+			r.log.Warn("torrent does not name the tracker", "image", img.Name, "revision", img.Revision, "err", err)
+		}
+	}
+}
+
+func (r *Repository) announceOne(img Image) error {
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	name := revisionFile(img.Name, img.Revision, torrentSuffix)
+	if _, err := r.Revision(img.Name, img.Revision); err != nil || !r.folder.exists(name) {
+		return nil // removed meanwhile, or made anew soon
+	}
+	data, err := r.folder.readFile(name, maxTorrent)
+	if err != nil {
+		return err
+	}
+	t, err := parseTorrent(data)
+	if err != nil {
+		return err
+	}
+	want := r.Options().Announce
+	if t.announce == want {
+		return nil
+	}
+	t.announce = want
+	if err := r.folder.replaceFile(name, t.encode(), path.Join(stagingDir, img.Name+torrentSuffix)); err != nil {
+		return err
+	}
+	if current, err := r.Image(img.Name); err != nil || current.Revision != img.Revision {
+		return err
+	}
+	return r.link(img.Name)
+}
+
+// all returns every revision of every image.
+func (r *Repository) all() []Image {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []Image
+	for _, revisions := range r.images {
+		list = append(list, revisions...)
+	}
+	return list
+}

@@ -1,0 +1,193 @@
+package imagestore
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"time"
+)
+
+// watch scans the folder again and again until ctx ends.
+func (r *Repository) watch(ctx context.Context) error {
+	for {
+		if err := r.scan(); err != nil {
+			r.log.Warn("repository's folder cannot be read", "err", err)
+		}
+		select {
+		case <-time.After(scanEvery(r.Options().Settle)):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// scanEvery is the time between two scans: often enough to see a file settle, and not so often that a disk stays awake
+// for it.
+func scanEvery(settle time.Duration) time.Duration {
+	return min(max(settle/4, 20*time.Millisecond), 2*time.Second)
+}
+
+// scan looks at the folder once: it notes which files are new or changed, brings back links that are gone, and wakes
+// the worker when a file has settled.
+func (r *Repository) scan() error {
+	r.commit.Lock()
+	seen, err := r.sightings()
+	r.commit.Unlock()
+	if err != nil {
+		return err
+	}
+	changed, settled := r.observe(seen)
+	for _, name := range changed {
+		r.tell(name)
+	}
+	if settled {
+		r.nudge()
+	}
+	return nil
+}
+
+// nudge wakes the worker.
+func (r *Repository) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // it is to look already
+	}
+}
+
+// observe notes what was seen. It answers the names whose standing has changed, and whether a newcomer has settled.
+func (r *Repository) observe(seen []sighting) (changed []string, settled bool) {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.newcomers
+	r.newcomers = make(map[string]newcomer, len(seen))
+	for _, s := range seen {
+		old, known := before[s.path]
+		n := old.observe(s, known, now)
+		r.newcomers[s.path] = n
+		settled = settled || n.settled(now, r.opt.Settle)
+		if n != old {
+			changed = append(changed, n.name)
+		}
+	}
+	for path, n := range before {
+		if _, ok := r.newcomers[path]; !ok {
+			changed = append(changed, n.name)
+		}
+	}
+	return changed, settled
+}
+
+// sightings returns the newcomers that are there now. commit is held, so that nothing of ours is half done.
+func (r *Repository) sightings() ([]sighting, error) {
+	entries, err := r.folder.list(".")
+	if err != nil {
+		return nil, err
+	}
+	seen, ours := r.ownFiles()
+	for _, e := range entries {
+		name, ok := droppedName(e.Name())
+		if !ok || e.IsDir() {
+			continue
+		}
+		info, err := r.folder.root.Lstat(e.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		s := sighting{path: e.Name(), name: name, stamp: stampOf(info)}
+		switch {
+		case ours[s.owner()]:
+			r.leftOver(e.Name())
+			continue
+		case !info.Mode().IsRegular():
+			s.problem = errNoFile.Error()
+		case CheckName(name) != nil:
+			s.problem = CheckName(name).Error() + ": rename the file"
+		}
+		seen = append(seen, s)
+	}
+	r.relinkAll()
+	return seen, nil
+}
+
+// An owner is the name of an image and the identity of a file. One file may belong to several images: a technician has
+// given it a second name, and no bytes were copied.
+type owner struct {
+	name          string
+	device, inode uint64
+}
+
+func (s sighting) owner() owner { return owner{s.name, s.stamp.device, s.stamp.inode} }
+
+// ownFiles returns whose the image files of all revisions are, and those among them that are not as they were published.
+func (r *Repository) ownFiles() (changed []sighting, ours map[owner]bool) {
+	ours = make(map[owner]bool)
+	look := func(k key, differs func(fs.FileInfo) bool) {
+		file := revisionFile(k.name, k.revision, imageSuffix)
+		info, err := r.folder.root.Lstat(file)
+		if err != nil || !info.Mode().IsRegular() {
+			return // usable says so
+		}
+		s := sighting{path: file, name: k.name, revision: k.revision, stamp: stampOf(info)}
+		ours[s.owner()] = true
+		if differs(info) {
+			changed = append(changed, s)
+		}
+	}
+	for _, img := range r.all() {
+		look(img.key(), img.changed)
+	}
+	for _, k := range r.lostRevisions() {
+		look(k, func(fs.FileInfo) bool { return true })
+	}
+	return changed, ours
+}
+
+// lostRevisions returns the revisions whose record cannot be read.
+func (r *Repository) lostRevisions() []key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]key, 0, len(r.lost))
+	for k := range r.lost {
+		list = append(list, k)
+	}
+	return list
+}
+
+// leftOver removes what is left in the folder of a file NAME.dsk that has just become a revision.
+func (r *Repository) leftOver(file string) {
+	if path.Ext(file) == imageSuffix {
+		return // the link of a revision
+	}
+	if err := r.folder.remove(file); err != nil {
+		r.log.Warn("a file that was taken in is left", "file", file, "err", err)
+	}
+}
+
+// relinkAll brings back the files NAME.img and so on that somebody has removed: the revisions are safe in .revisions, and an image
+// is removed by Remove. It waits a while for somebody who removes NAME.img in order to copy another there: a copy over the link
+// would change the revision. commit is held.
+func (r *Repository) relinkAll() {
+	images, err := r.Images()
+	if err != nil {
+		return
+	}
+	now, settle := r.now(), r.Options().Settle
+	for _, img := range images {
+		if r.folder.exists(img.Name + imageSuffix) {
+			delete(r.absent, img.Name)
+		} else if since, ok := r.absent[img.Name]; !ok || now.Sub(since) < settle {
+			if !ok {
+				r.absent[img.Name] = now
+			}
+			continue
+		}
+		if err := r.link(img.Name); err != nil && !errors.Is(err, errForeign) {
+			r.log.Warn("links of an image are not repaired", "image", img.Name, "err", err)
+		}
+	}
+}
