@@ -2,13 +2,9 @@ package imagestore
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-
-	"github.com/zeebo/blake3"
 )
 
 // Copy copies one revision of an image (0: the current one) to another repository, where it becomes the next revision of its name,
@@ -68,28 +64,19 @@ func (r *Repository) roomFor(n int64) error {
 
 // copyTo publishes a revision, which is held, in another repository.
 func (r *Repository) copyTo(ctx context.Context, target *Repository, img Image, progress stages) (Image, error) {
-	staging, err := r.restage(target, img, img.Name)
+	staging, err := r.restage(target, img, img.Name, "copy from repository "+r.Name())
 	if err != nil {
 		return Image{}, err
 	}
 	defer staging.Abort()
-	file, err := r.OpenFile(img.Name, img.Revision)
-	if err != nil {
-		return Image{}, err
-	}
-	defer file.Close()
-	digest := blake3.New()
-	if _, err := io.Copy(staging, io.TeeReader(progress.meter(ctx, file), digest)); err != nil {
+	if err := r.copyOut(ctx, staging, img, progress); err != nil {
 		return Image{}, fmt.Errorf("copying image %s to repository %s: %w", img.Name, target.Name(), err)
-	}
-	if got := hex.EncodeToString(digest.Sum(nil)); got != img.Blake3 {
-		return Image{}, fmt.Errorf("%w: the file of revision %d of %s is not what was published: verify the image", ErrDamaged, img.Revision, img.Name)
 	}
 	return staging.Publish(ctx, img.Blake3, progress.after(img.FileBytes).publishing(img.FileBytes))
 }
 
-// restage begins an image that will have the source, the layout and the date of a revision.
-func (r *Repository) restage(target *Repository, img Image, name string) (*Staging, error) {
+// restage begins, on behalf of holder, an image that will have the source, the layout and the date of a revision.
+func (r *Repository) restage(target *Repository, img Image, name, holder string) (*Staging, error) {
 	var layout []byte
 	if img.HasLayout {
 		var err error
@@ -97,7 +84,7 @@ func (r *Repository) restage(target *Repository, img Image, name string) (*Stagi
 			return nil, err
 		}
 	}
-	staging, err := target.Stage(name, img.Source)
+	staging, err := target.stageFor(name, img.Source, holder)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +97,21 @@ func (r *Repository) restage(target *Repository, img Image, name string) (*Stagi
 			return nil, errors.Join(err, staging.Abort())
 		}
 	}
+	return staging, nil
+}
+
+// stageFor is Stage on behalf of holder.
+func (r *Repository) stageFor(name string, source Source, holder string) (*Staging, error) {
+	staging, err := r.Stage(name, source)
+	if err != nil {
+		return nil, err
+	}
+	release, err := r.hold(name, 0, holder)
+	if err != nil {
+		return nil, errors.Join(err, staging.Abort())
+	}
+	staging.release()
+	staging.release = release
 	return staging, nil
 }
 
@@ -174,15 +176,22 @@ func (r *Repository) copyAll(ctx context.Context, target *Repository, revisions 
 func (r *Repository) removeThrough(name string, last int) error {
 	r.commit.Lock()
 	defer r.commit.Unlock()
-	if img, err := r.Image(name); err != nil || img.Revision != last {
-		return errors.Join(err, fmt.Errorf("%w: %s got another revision meanwhile: try again", ErrBusy, name))
-	}
-	if err := r.retire(name); err != nil {
+	if err := r.free(name, 0); err != nil {
 		return err
 	}
-	if err := r.clean(name); err != nil {
-		r.log.Warn("files of an image that was moved away are left", "image", name, "err", err)
+	revisions, err := r.Revisions(name)
+	if err != nil {
+		return err
 	}
+	if newest := revisions[len(revisions)-1].Revision; newest != last {
+		return fmt.Errorf("%w: %s got revision %d meanwhile: try again", ErrBusy, name, newest)
+	}
+	for _, img := range revisions {
+		if err := r.drop(name, img.Revision); err != nil {
+			return err
+		}
+	}
+	r.tell(name)
 	return nil
 }
 

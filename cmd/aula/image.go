@@ -1,32 +1,37 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"aula/appliance"
 	"aula/clientos/disk"
-	"aula/imagestore/format"
 	"aula/webui/client"
 )
 
-// Exit statuses of `aula image info`, which are OpenGnsys' error numbers.
+// Exit statuses beside 0 (done) and 1 (it failed, for the reason printed). They are OpenGnsys' error numbers; docs/images.md has the
+// table.
 const (
-	exitNoFile  = 2
-	exitNoImage = 5
+	exitNoFile  = 2 // no such file or image, or words that this program does not know
+	exitNoImage = 5 // the file is no image, or damaged
 )
 
 // imageCommand is `aula image`.
 type imageCommand struct {
-	List imageListCommand `cmd:"" help:"List the images in the repository of the appliance that runs on this machine."`
-	Info imageInfoCommand `cmd:"" help:"Tell what an image is: TOOL:COMPRESSOR:FILESYSTEM:KIB."`
+	List     imageListCommand     `cmd:"" help:"List the images of the appliance that runs on this machine, and how they stand."`
+	Info     imageInfoCommand     `cmd:"" help:"Tell what an image is: TOOL:COMPRESSOR:FILESYSTEM:KIB."`
+	Import   imageImportCommand   `cmd:"" help:"Take in images of OpenGnsys, FOG, Clonezilla and others: files, volumes, directories."`
+	Convert  imageConvertCommand  `cmd:"" help:"Pack an image anew: into our own form, or for another system."`
+	Export   imageExportCommand   `cmd:"" help:"Write an image to a file, with its sums."`
+	Verify   imageVerifyCommand   `cmd:"" help:"Read an image again and check all its checksums."`
+	Remove   imageRemoveCommand   `cmd:"" name:"rm" help:"Remove an image to the trash, or one of its revisions for good."`
+	Trash    imageTrashCommand    `cmd:"" help:"List what is in the trash."`
+	Undelete imageUndeleteCommand `cmd:"" help:"Bring an image back from the trash."`
+	Copy     imageCopyCommand     `cmd:"" help:"Copy an image to another repository."`
+	Move     imageMoveCommand     `cmd:"" help:"Move an image with all its revisions to another repository."`
+	Define   imageDefineCommand   `cmd:"" help:"Say what an image is, before or after its file is there."`
 }
 
 // A server is where the commands find the appliance.
@@ -36,15 +41,35 @@ type server struct {
 
 func (s server) client() (*client.Client, error) { return client.New(appliance.SocketPath(s.Data)) }
 
+// A repositoryFlag names the repository that a command is about.
+type repositoryFlag struct {
+	Repo string `help:"Repository; the first one that has the image, or for new images the first one, when left out." placeholder:"NAME"`
+}
+
+// in returns a client that speaks of the repository.
+func (r repositoryFlag) in(s server) (*client.Client, error) {
+	api, err := s.client()
+	if err != nil || r.Repo == "" {
+		return api, err
+	}
+	return api.In(r.Repo), nil
+}
+
+// jsonFlag is taken by every command that prints facts.
+type jsonFlag struct {
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
 // imageListCommand is `aula image list`.
 type imageListCommand struct {
 	server
-	JSON bool `help:"Print JSON." name:"json"`
+	repositoryFlag
+	jsonFlag
 }
 
 // Run lists the images.
 func (c *imageListCommand) Run(ctx context.Context) error {
-	api, err := c.client()
+	api, err := c.in(c.server)
 	if err != nil {
 		return err
 	}
@@ -56,78 +81,29 @@ func (c *imageListCommand) Run(ctx context.Context) error {
 		return printJSON(images)
 	}
 	if len(images) == 0 {
-		fmt.Println("no image yet: create one in the console (a PC's page, Create image)")
+		fmt.Println("no image yet: create one in the console (a PC's page, Create image), or bring yours with 'aula image import'")
 		return nil
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tREVISION\tFILESYSTEM\tSIZE\tDATA\tCREATED\tFROM")
+	w := newTable("NAME", "REVISION", "STATE", "IMAGE", "SIZE", "DATA", "CREATED", "FROM", "REPOSITORY")
 	for _, i := range images {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Revision, i.Filesystem, disk.FormatSize(i.FileBytes),
-			disk.FormatSize(i.UsedBytes), i.Created.Local().Format(time.DateTime), i.Computer)
+		state := i.State
+		if i.State == "processing" && i.Total > 0 {
+			state = fmt.Sprintf("%s %d %%", state, 100*i.Done/i.Total)
+		}
+		if i.Revision == 0 {
+			w.row(i.Name, "-", state, "-", "-", "-", "-", "-", i.Repository)
+			continue
+		}
+		w.row(i.Name, i.Revision, state, i.Info, disk.FormatSize(i.FileBytes), disk.FormatSize(i.UsedBytes),
+			i.Created.Local().Format(time.DateTime), cmp.Or(i.Computer, i.System), i.Repository)
 	}
-	return w.Flush()
-}
-
-// imageInfoCommand is `aula image info`.
-type imageInfoCommand struct {
-	server
-	Image string `arg:"" help:"File, or name of an image in the repository."`
-	JSON  bool   `help:"Print all that is known, as JSON." name:"json"`
-}
-
-// Run tells what a file is, or an image of the repository when there is no such file and the word can be its name.
-func (c *imageInfoCommand) Run(ctx context.Context) error {
-	info, err := fileInfo(c.Image)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsRune(c.Image, '/'):
-		return c.ask(ctx)
-	case errors.Is(err, fs.ErrNotExist):
-		return exitError{fmt.Errorf("there is no file %s", c.Image), exitNoFile}
-	case errors.Is(err, format.ErrNotImage), errors.Is(err, format.ErrUnsupported), errors.Is(err, format.ErrCorrupt):
-		return exitError{fmt.Errorf("%s: %w", c.Image, err), exitNoImage}
-	case err != nil:
-		return err
-	case c.JSON:
-		return printJSON(info)
-	}
-	fmt.Println(info)
-	return nil
-}
-
-// ask asks the appliance about an image of its repository.
-func (c *imageInfoCommand) ask(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	image, err := api.Image(ctx, c.Image)
-	if err != nil {
-		return exitError{fmt.Errorf("there is no file %s here, nor an image of that name: %w", c.Image, err), exitNoFile}
+	for _, i := range images {
+		if i.Problem != "" {
+			fmt.Printf("%s: %s\n", i.Name, i.Problem)
+		}
 	}
-	if c.JSON {
-		return printJSON(image)
-	}
-	fmt.Println(format.Info{
-		Tool: image.Tool, Compressor: image.Compressor, Filesystem: image.Filesystem, RequiredBytes: image.RequiredBytes,
-	})
 	return nil
-}
-
-func fileInfo(path string) (format.Info, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return format.Info{}, err
-	}
-	defer f.Close()
-	reader, err := format.NewReader(f)
-	if err != nil {
-		return format.Info{}, err
-	}
-	return reader.Info(), reader.Close()
-}
-
-func printJSON(v any) error {
-	e := json.NewEncoder(os.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

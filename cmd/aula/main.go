@@ -22,11 +22,13 @@ var version = "unversioned"
 
 // The whole command line. Every command that prints facts takes --json.
 type commandLine struct {
-	Serve   serveCommand   `cmd:"" help:"Run the appliance."`
-	Lab     labCommand     `cmd:"" help:"Run a virtual classroom on this machine, or the demonstration in it."`
-	Image   imageCommand   `cmd:"" help:"List images, or tell what an image is."`
-	Version versionCommand `cmd:"" help:"Tell the version of this program and of its client OS."`
-	Agent   agentCommand   `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
+	Serve      serveCommand      `cmd:"" help:"Run the appliance."`
+	Lab        labCommand        `cmd:"" help:"Run a virtual classroom on this machine, or the demonstration in it."`
+	Image      imageCommand      `cmd:"" help:"List, take in, convert, verify, move and remove images."`
+	Repository repositoryCommand `cmd:"" help:"List, add, change and remove repositories."`
+	Task       taskCommand       `cmd:"" help:"List and cancel the long work on images."`
+	Version    versionCommand    `cmd:"" help:"Tell the version of this program and of its client OS."`
+	Agent      agentCommand      `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
 }
 
 // An exitError carries an exit status that scripts rely on.

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"aula/clientos/disk"
+	"aula/webui/api"
+	"aula/webui/client"
+)
+
+// imageRemoveCommand is `aula image rm`.
+type imageRemoveCommand struct {
+	server
+	repositoryFlag
+	Image    string `arg:"" help:"Name of the image."`
+	Revision int    `help:"Remove only this revision, for good." default:"0"`
+	Now      bool   `help:"Remove the image for good, not to the trash."`
+}
+
+// Run removes an image or a revision.
+func (c *imageRemoveCommand) Run(ctx context.Context) error {
+	server, err := c.in(c.server)
+	if err != nil {
+		return err
+	}
+	if c.Revision != 0 {
+		if err := server.RemoveRevision(ctx, c.Image, c.Revision); err != nil {
+			return answerError(err)
+		}
+		fmt.Printf("revision %d of %s is removed\n", c.Revision, c.Image)
+		return nil
+	}
+	image, err := server.Image(ctx, c.Image)
+	if err != nil {
+		return answerError(err)
+	}
+	server = server.In(image.Repository)
+	before, err := trashed(ctx, server, c.Image)
+	if err != nil {
+		return err
+	}
+	if err := server.RemoveImage(ctx, c.Image); err != nil {
+		return answerError(err)
+	}
+	after, err := trashed(ctx, server, c.Image)
+	if err != nil {
+		return err
+	}
+	// What was in the trash before, under the same name, stays there.
+	added := slices.DeleteFunc(after, func(t api.Trashed) bool {
+		return slices.ContainsFunc(before, func(b api.Trashed) bool { return b.ID == t.ID })
+	})
+	if len(added) == 0 {
+		fmt.Printf("%s is removed\n", c.Image)
+		return nil
+	}
+	if !c.Now {
+		fmt.Printf("%s is in the trash until %s; 'aula image undelete %s' brings it back\n",
+			c.Image, added[0].Expires.Local().Format(time.DateOnly), added[0].ID)
+		return nil
+	}
+	if err := server.DiscardTrash(ctx, added[0].ID); err != nil {
+		return fmt.Errorf("%s is in the trash, but not removed from there: %w", c.Image, err)
+	}
+	fmt.Printf("%s is removed for good\n", c.Image)
+	return nil
+}
+
+// trashed returns what the trash has of a name.
+func trashed(ctx context.Context, server *client.Client, name string) ([]api.Trashed, error) {
+	all, err := server.Trash(ctx)
+	return slices.DeleteFunc(all, func(t api.Trashed) bool { return t.Name != name }), err
+}
+
+// imageTrashCommand is `aula image trash`.
+type imageTrashCommand struct {
+	server
+	repositoryFlag
+	jsonFlag
+}
+
+// Run lists the trash.
+func (c *imageTrashCommand) Run(ctx context.Context) error {
+	server, err := c.in(c.server)
+	if err != nil {
+		return err
+	}
+	all, err := server.Trash(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(all)
+	}
+	if len(all) == 0 {
+		fmt.Println("the trash is empty")
+		return nil
+	}
+	w := newTable("ID", "NAME", "REVISIONS", "SIZE", "REMOVED", "EXPIRES", "REPOSITORY")
+	for _, t := range all {
+		w.row(t.ID, t.Name, len(t.Revisions), disk.FormatSize(t.Bytes), t.Removed.Local().Format(time.DateTime),
+			t.Expires.Local().Format(time.DateTime), t.Repository)
+	}
+	return w.Flush()
+}
+
+// imageUndeleteCommand is `aula image undelete`.
+type imageUndeleteCommand struct {
+	server
+	repositoryFlag
+	ID string `arg:"" help:"Id of the removed image, as 'aula image trash' lists it." name:"id"`
+}
+
+// Run brings an image back.
+func (c *imageUndeleteCommand) Run(ctx context.Context) error {
+	server, err := c.in(c.server)
+	if err != nil {
+		return err
+	}
+	all, err := server.Trash(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(t api.Trashed) bool { return t.ID == c.ID })
+	if i < 0 {
+		return exitError{errors.New("nothing in the trash has that id: 'aula image trash' lists what is there"), exitNoFile}
+	}
+	if err := server.In(all[i].Repository).Undelete(ctx, c.ID); err != nil {
+		return answerError(err)
+	}
+	fmt.Printf("%s is back in repository %s\n", all[i].Name, all[i].Repository)
+	return nil
+}
