@@ -80,6 +80,12 @@ func digest(file []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// md5Of is an MD5 as the sums have it.
+func md5Of(data []byte) string {
+	sum := md5.Sum(data)
+	return hex.EncodeToString(sum[:])
+}
+
 // stageFile stages a whole file.
 func stageFile(t testing.TB, r *Repository, name string, file []byte) *Staging {
 	t.Helper()
@@ -119,8 +125,7 @@ func checkImage(t testing.TB, r *Repository, name string, revision int, file []b
 		t.Errorf("current image is revision %d of %s, want %d of %s", img.Revision, img.Name, revision, name)
 		return
 	}
-	sum := md5.Sum(file)
-	if img.MD5 != hex.EncodeToString(sum[:]) || img.Blake3 != digest(file) || img.FileBytes != int64(len(file)) {
+	if img.MD5 != md5Of(file) || img.Blake3 != digest(file) || img.FileBytes != int64(len(file)) {
 		t.Errorf("record of %s says %d bytes, MD5 %s, BLAKE3 %s", name, img.FileBytes, img.MD5, img.Blake3)
 	}
 	f, err := r.OpenFile(name, revision)
@@ -136,10 +141,9 @@ func checkImage(t testing.TB, r *Repository, name string, revision int, file []b
 	if _, err := r.Layout(name, revision); img.HasLayout != (err == nil) {
 		t.Errorf("layout of %s: %v, record says %t", name, err, img.HasLayout)
 	}
-	tail := md5.Sum(file[max(0, len(file)-1<<20):])
 	for suffix, want := range map[string][]byte{
 		imageSuffix:   file,
-		sumSuffix:     []byte(hex.EncodeToString(tail[:]) + "\n"),
+		sumSuffix:     []byte(md5Of(file[max(0, len(file)-1<<20):]) + "\n"),
 		fullSumSuffix: []byte(img.MD5 + "\n"),
 		infoSuffix:    []byte(img.Info.String() + ":" + img.Source.Computer + "\n"),
 		torrentSuffix: img.torrent(pieceSums(file), tracker).encode(),
