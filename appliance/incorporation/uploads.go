@@ -1,14 +1,43 @@
 package incorporation
 
 import (
+	"cmp"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
+// Errors of Uploads that callers branch on.
+var (
+	// ErrNoUpload is answered for an upload that is not there (any more).
+	ErrNoUpload = errors.New("no such upload")
+	// ErrOffset is answered for bytes that do not continue a file where it has got to.
+	ErrOffset = errors.New("the file goes on at another byte")
+)
+
+const (
+	uploadLife  = 7 * 24 * time.Hour // since somebody continued it
+	uploadBlock = 1 << 20
+	dataDir     = "data"
+)
+
 // Uploads are the files that browsers are sending. They live in a folder of the repository, so that taking them in need not copy
-// them, and survive a restart.
-type Uploads struct{ dir string }
+// them, and survive a restart: what Append has acknowledged is on stable storage. The methods are safe for concurrent use.
+type Uploads struct {
+	dir  string
+	free func() (int64, error)
+	now  func() time.Time
+
+	mu      sync.Mutex
+	uploads map[string]*upload
+}
 
 // A File is one file of an upload.
 type File struct {
@@ -27,39 +56,266 @@ type Upload struct {
 }
 
 // Complete tells whether all has arrived.
-func (u Upload) Complete() bool { return false }
+func (u Upload) Complete() bool {
+	return !slices.ContainsFunc(u.Files, func(f File) bool { return f.Have < f.Size })
+}
+
+// missing is how many bytes have not arrived.
+func (u Upload) missing() int64 {
+	var n int64
+	for _, f := range u.Files {
+		n += f.Size - f.Have
+	}
+	return n
+}
+
+// An upload is an Upload that is kept. mu guards it; gone is set when it has been discarded.
+type upload struct {
+	mu     sync.Mutex
+	state  Upload
+	synced []int64 // bytes of each file that are on stable storage
+	gone   bool
+}
+
+func (u *upload) snapshot() Upload {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.state
+	s.Files = slices.Clone(s.Files)
+	return s
+}
 
 // OpenUploads takes the folder dir, making it if it is missing, and forgets what has expired. free tells how many bytes may
 // still be written.
 func OpenUploads(dir string, free func() (int64, error), now func() time.Time) (*Uploads, error) {
-	return &Uploads{dir}, nil
+	u := &Uploads{dir: dir, free: free, now: now, uploads: make(map[string]*upload)}
+	if err := u.load(); err != nil {
+		return nil, fmt.Errorf("opening the uploads in %s: %w", dir, err)
+	}
+	return u, u.Expire()
 }
 
 // Begin begins an upload; odd names, too many files and more bytes than there is room for are refused.
 func (u *Uploads) Begin(files []File, by string) (Upload, error) {
-	return Upload{}, errors.New("not yet")
+	if err := checkFiles(files); err != nil {
+		return Upload{}, err
+	}
+	state := Upload{ID: rand.Text(), By: by, Begun: u.now().UTC(), Expires: u.now().UTC().Add(uploadLife)}
+	for _, f := range files {
+		state.Files = append(state.Files, File{Path: f.Path, Size: f.Size})
+	}
+	up := &upload{state: state, synced: make([]int64, len(files))}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.checkRoom(state.missing()); err != nil {
+		return Upload{}, err
+	}
+	if err := u.create(up); err != nil {
+		return Upload{}, errors.Join(fmt.Errorf("beginning an upload: %w", err), os.RemoveAll(u.path(state.ID)))
+	}
+	u.uploads[state.ID] = up
+	return up.snapshot(), nil
+}
+
+// checkRoom refuses more bytes than there is room for beside what others are still sending. mu is held.
+func (u *Uploads) checkRoom(want int64) error {
+	free, err := u.free()
+	if err != nil {
+		return err
+	}
+	var promised int64
+	for _, other := range u.uploads {
+		promised += other.snapshot().missing()
+	}
+	if want > free-promised {
+		return fmt.Errorf("there is room for %.1f GiB, and these files have %.1f GiB: remove images that are no longer needed, or uploads that nobody will finish",
+			float64(max(0, free-promised))/(1<<30), float64(want)/(1<<30))
+	}
+	return nil
 }
 
 // Append writes what comes from r at offset, which must be where the file has got to, and answers where it has got to then, also
 // with an error.
 func (u *Uploads) Append(id string, file int, offset int64, r io.Reader) (have int64, err error) {
-	return 0, errors.New("not yet")
+	up, err := u.upload(id)
+	if err != nil {
+		return 0, err
+	}
+	f, err := u.openFile(up, file, offset)
+	if f != nil {
+		defer f.Close()
+		err = u.receive(up, file, offset, f, r)
+		err = errors.Join(err, u.settle(up, file, f))
+	}
+	if s := up.snapshot(); file >= 0 && file < len(s.Files) {
+		have = s.Files[file].Have
+	}
+	if err != nil {
+		err = fmt.Errorf("upload %s: %w", id, err)
+	}
+	return have, err
+}
+
+// openFile opens a file of an upload for writing at offset.
+func (u *Uploads) openFile(up *upload, file int, offset int64) (*os.File, error) {
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	switch {
+	case up.gone:
+		return nil, ErrNoUpload
+	case file < 0 || file >= len(up.state.Files):
+		return nil, fmt.Errorf("it has no file %d", file)
+	case up.state.Files[file].Have != offset:
+		return nil, fmt.Errorf("%w: %s goes on at byte %d", ErrOffset, up.state.Files[file].Path, up.state.Files[file].Have)
+	}
+	return os.OpenFile(u.filePath(up.state, file), os.O_WRONLY, 0)
+}
+
+// receive writes blocks as they come. Nothing is locked while it waits for the network: when a browser has given a
+// connection up and sends the rest on another one, the one that is behind is told so.
+func (u *Uploads) receive(up *upload, file int, at int64, f *os.File, r io.Reader) error {
+	buf := make([]byte, uploadBlock)
+	for {
+		n, readErr := io.ReadFull(r, buf)
+		if n > 0 {
+			if err := u.write(up, file, at, f, buf[:n]); err != nil {
+				return err
+			}
+			at += int64(n)
+		}
+		switch {
+		case readErr == io.EOF, readErr == io.ErrUnexpectedEOF:
+			return nil
+		case readErr != nil:
+			return fmt.Errorf("receiving: %w", readErr)
+		}
+	}
+}
+
+// write writes one block.
+func (u *Uploads) write(up *upload, file int, at int64, f *os.File, block []byte) error {
+	free, err := u.free()
+	if err != nil {
+		return err
+	}
+	if free < int64(len(block)) {
+		return errors.New("the repository's disk is full: remove images that are no longer needed, and continue")
+	}
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	state := &up.state.Files[file]
+	switch {
+	case up.gone:
+		return ErrNoUpload
+	case state.Have != at:
+		return fmt.Errorf("%w: another connection continues %s, which has got to byte %d", ErrOffset, state.Path, state.Have)
+	case at+int64(len(block)) > state.Size:
+		return fmt.Errorf("%s is longer than the %d bytes that were announced: begin again", state.Path, state.Size)
+	}
+	n, err := f.WriteAt(block, at)
+	state.Have += int64(n)
+	return err
+}
+
+// settle brings what was received to stable storage.
+func (u *Uploads) settle(up *upload, file int, f *os.File) error {
+	have := up.snapshot().Files[file].Have
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	if up.gone {
+		return nil // whoever sent has been told, or has sent nothing since
+	}
+	up.synced[file] = max(up.synced[file], have)
+	up.state.Expires = u.now().UTC().Add(uploadLife)
+	return u.writeManifest(up)
+}
+
+// upload finds one.
+func (u *Uploads) upload(id string) (*upload, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	up, ok := u.uploads[id]
+	if !ok {
+		return nil, fmt.Errorf("%w: %.40q", ErrNoUpload, id)
+	}
+	return up, nil
 }
 
 // Upload returns one, or an error wrapping ErrNoUpload.
-func (u *Uploads) Upload(id string) (Upload, error) { return Upload{}, ErrNoUpload }
+func (u *Uploads) Upload(id string) (Upload, error) {
+	up, err := u.upload(id)
+	if err != nil {
+		return Upload{}, err
+	}
+	return up.snapshot(), nil
+}
 
 // All returns all, the oldest first.
-func (u *Uploads) All() ([]Upload, error) { return nil, nil }
+func (u *Uploads) All() ([]Upload, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list := make([]Upload, 0, len(u.uploads))
+	for _, up := range u.uploads {
+		list = append(list, up.snapshot())
+	}
+	slices.SortFunc(list, func(a, b Upload) int {
+		return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
 
-// Paths returns what Examine takes for an upload that is complete.
-func (u *Uploads) Paths(id string) ([]string, error) { return nil, ErrNoUpload }
+// Paths returns what Examine takes for an upload that is complete: its folder, or its files.
+func (u *Uploads) Paths(id string) ([]string, error) {
+	s, err := u.Upload(id)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Complete() {
+		return nil, fmt.Errorf("upload %s is not complete: %d bytes are missing", id, s.missing())
+	}
+	if folder, _, ok := strings.Cut(s.Files[0].Path, "/"); ok {
+		return []string{filepath.Join(u.path(id), dataDir, folder)}, nil
+	}
+	paths := make([]string, len(s.Files))
+	for i := range s.Files {
+		paths[i] = u.filePath(s, i)
+	}
+	return paths, nil
+}
 
 // Discard forgets one with all its files.
-func (u *Uploads) Discard(id string) error { return ErrNoUpload }
+func (u *Uploads) Discard(id string) error {
+	up, err := u.upload(id)
+	if err != nil {
+		return err
+	}
+	up.mu.Lock()
+	up.gone = true
+	up.mu.Unlock()
+	u.mu.Lock()
+	delete(u.uploads, id)
+	u.mu.Unlock()
+	if err := os.RemoveAll(u.path(id)); err != nil {
+		return fmt.Errorf("discarding upload %s: %w", id, err)
+	}
+	return nil
+}
 
 // Expire forgets uploads that nobody has continued for 7 days.
-func (u *Uploads) Expire() error { return nil }
-
-// ErrNoUpload is answered for an upload that is not there (any more).
-var ErrNoUpload = errors.New("no such upload")
+func (u *Uploads) Expire() error {
+	all, err := u.All()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if s.Expires.Before(u.now()) {
+			if e := u.Discard(s.ID); !errors.Is(e, ErrNoUpload) {
+				err = errors.Join(err, e)
+			}
+		}
+	}
+	return err
+}
