@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // A cutter takes a copy of a repository after every step of what is done to it, as it would be found after a crash of the
@@ -160,4 +161,135 @@ func TestCrashWhileUploading(t *testing.T) {
 	found := openRepository(t, dir)
 	checkClean(t, found, "lab")
 	checkImage(t, found, "lab", 1, file)
+}
+
+// TestCrashWhileTrashing cuts a removal to the trash and the way back. Every cut must have the image whole, in the one place or the
+// other, and never in both.
+func TestCrashWhileTrashing(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, t.TempDir(), Options{Trash: time.Hour})
+	cuts := newCutter(t, r)
+	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2)}
+	publishFile(t, r, "lab", files[1])
+	publishFile(t, r, "lab", files[2])
+	publishFile(t, r, "other", files[1])
+	cuts.start()
+	if err := r.Remove("lab"); err != nil {
+		t.Fatal(err)
+	}
+	removed := len(cuts.cuts)
+	if err := r.Undelete(onlyTrashed(t, r).ID); err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for i, cut := range cuts.stop() {
+		r := openWith(t, cut.dir, Options{Trash: time.Hour})
+		checkImage(t, r, "other", 1, files[1])
+		place := "here"
+		if _, err := r.Image("lab"); errors.Is(err, ErrNotFound) {
+			place = "trash"
+			checkClean(t, r, "other")
+			if err := r.Undelete(onlyTrashed(t, r).ID); err != nil {
+				t.Errorf("%s: %v", cut.step, err)
+			}
+		}
+		if (i == removed-1 || i == removed-2) && place == "here" {
+			t.Errorf("%s: the image was removed and is here", cut.step)
+		}
+		last = place
+		checkImage(t, r, "lab", 2, files[2])
+		checkClean(t, r, "lab", "other")
+		if list := r.Trash(); len(list) > 0 {
+			t.Errorf("%s: it is in the trash, too: %+v", cut.step, list)
+		}
+		if revisions, err := r.Revisions("lab"); err != nil || len(revisions) != 2 {
+			t.Errorf("%s: revisions = %v, %v", cut.step, revisions, err)
+		}
+		if t.Failed() {
+			t.Fatal("at: " + cut.step)
+		}
+	}
+	if last != "here" {
+		t.Error("the image was brought back and is in the trash")
+	}
+}
+
+// TestCrashWhileTakingIn cuts the way of a file from the folder into a revision. No cut may lose it.
+func TestCrashWhileTakingIn(t *testing.T) {
+	t.Parallel()
+	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2)}
+	for _, file := range []string{"lab.img", "lab.dsk"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			r := openRepository(t, t.TempDir())
+			cuts := newCutter(t, r)
+			publishFile(t, r, "lab", files[1])
+			os.Remove(filepath.Join(r.Dir(), file))
+			drop(t, r, file, files[2])
+			// Somebody else has brought it to stable storage.
+			if info, err := os.Lstat(filepath.Join(r.Dir(), file)); err == nil {
+				cuts.synced = append(cuts.synced, info)
+			}
+			cuts.start()
+			readAgain(t, r)
+			checkImage(t, r, "lab", 2, files[2])
+			for _, cut := range cuts.stop() {
+				r := openRepository(t, cut.dir)
+				readAgain(t, r)
+				checkImage(t, r, "lab", 2, files[2])
+				checkClean(t, r, "lab")
+				checkStanding(t, r, "lab", Ready, "")
+				if t.Failed() {
+					t.Fatal("at: " + cut.step)
+				}
+			}
+		})
+	}
+}
+
+// TestCrashWhilePruning cuts a publication after which an old revision goes.
+func TestCrashWhilePruning(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, t.TempDir(), Options{Keep: 1})
+	cuts := newCutter(t, r)
+	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2), 3: imageFile(t, 3)}
+	publishFile(t, r, "lab", files[1])
+	publishFile(t, r, "lab", files[2])
+	s := stageFile(t, r, "lab", files[3])
+	cuts.start()
+	if _, err := s.Publish(t.Context(), digest(files[3]), nil); err != nil {
+		t.Fatal(err)
+	}
+	pruned := 0
+	for _, cut := range cuts.stop() {
+		r := openWith(t, cut.dir, Options{Keep: 1})
+		img, err := r.Image("lab")
+		if err != nil || img.Revision < 2 {
+			t.Fatalf("%s: revision %d, %v", cut.step, img.Revision, err)
+		}
+		checkImage(t, r, "lab", img.Revision, files[img.Revision])
+		checkClean(t, r, "lab")
+		f, err := r.OpenFile("lab", img.Revision-1)
+		if err != nil {
+			t.Fatalf("%s: the revision before: %v", cut.step, err)
+		}
+		f.Close()
+		revisions, err := r.Revisions("lab")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revisions[0].Revision == 2 {
+			pruned++
+		}
+		r.commit.Lock()
+		r.prune("lab")
+		r.commit.Unlock()
+		checkImage(t, r, "lab", img.Revision, files[img.Revision])
+		if t.Failed() {
+			t.Fatal("at: " + cut.step)
+		}
+	}
+	if pruned == 0 {
+		t.Error("the oldest revision was there in every copy")
+	}
 }
