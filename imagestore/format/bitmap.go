@@ -23,33 +23,55 @@ type bitmap struct {
 	count int64 // used blocks
 }
 
-// readBitmap reads a bitmap of blocks bits (least significant first) with the CRC that follows it.
-func readBitmap(r io.Reader, blocks int64) (*bitmap, error) {
-	m := &bitmap{size: blocks}
-	left := (blocks + 7) / 8
-	var crc uint32
+// readBits reads a bitmap of one bit per block, least significant first, and returns the CRC-32 of its bytes. Bits beyond
+// the last block are not counted.
+func readBits(r io.Reader, blocks int64) (m *bitmap, crc uint32, err error) {
+	m = &bitmap{size: blocks}
 	var raw [pageBytes]byte
-	for left > 0 {
+	for left := (blocks + 7) / 8; left > 0; left -= pageBytes {
 		n := min(left, pageBytes)
 		clear(raw[n:])
 		if err := readFull(r, raw[:n], "bitmap"); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		crc = crc32.Update(crc, crc32.IEEETable, raw[:n])
 		m.add(&raw)
-		left -= n
 	}
-	var sum [4]byte
-	if err := readFull(r, sum[:], "bitmap checksum"); err != nil {
-		return nil, err
-	}
-	if got, want := ^crc, binary.LittleEndian.Uint32(sum[:]); got != want {
-		return nil, damaged("bitmap: checksum is %08x, image says %08x", got, want)
-	}
-	if m.scan(blocks, int64(len(m.pages))*pageBits, true) != int64(len(m.pages))*pageBits {
-		return nil, damaged("bitmap: marks blocks beyond the last, %d", blocks-1)
+	m.count -= m.spare()
+	return m, crc, nil
+}
+
+// readFlags reads a bitmap of one byte per block: 1 stands for used, anything else for free.
+func readFlags(r io.Reader, blocks int64) (*bitmap, error) {
+	m := &bitmap{size: blocks}
+	var flags [pageBits]byte
+	for left := blocks; left > 0; left -= pageBits {
+		n := min(left, pageBits)
+		if err := readFull(r, flags[:n], "bitmap"); err != nil {
+			return nil, err
+		}
+		var raw [pageBytes]byte
+		for i, flag := range flags[:n] {
+			if flag == 1 {
+				raw[i/8] |= 1 << (i % 8)
+			}
+		}
+		m.add(&raw)
 	}
 	return m, nil
+}
+
+// allUsed is the bitmap of an image that has every block.
+func allUsed(blocks int64) *bitmap {
+	var page [pageWords]uint64
+	for i := range page {
+		page[i] = ^uint64(0)
+	}
+	m := &bitmap{size: blocks, count: blocks, pages: make([]*[pageWords]uint64, (blocks+pageBits-1)/pageBits)}
+	for i := range m.pages {
+		m.pages[i] = &page
+	}
+	return m
 }
 
 func (m *bitmap) add(raw *[pageBytes]byte) {
@@ -66,20 +88,59 @@ func (m *bitmap) add(raw *[pageBytes]byte) {
 	m.pages = append(m.pages, &kept)
 }
 
-// find returns the first block from from on that is used (or is not), or the number of blocks when there is none.
-func (m *bitmap) find(from int64, used bool) int64 { return m.scan(from, m.size, used) }
+// spare counts the bits that are set behind the last block, which is less than a byte of them.
+func (m *bitmap) spare() (n int64) {
+	for i := m.size; i%8 != 0; i++ {
+		n += int64(m.pages[i/pageBits][i%pageBits/64] >> (i % 64) & 1)
+	}
+	return n
+}
 
-// scan is find up to end.
-func (m *bitmap) scan(from, end int64, used bool) int64 {
-	for from < end {
+// find returns the first block from from on that is used (or is not), or the number of blocks when there is none.
+func (m *bitmap) find(from int64, used bool) int64 {
+	for from < m.size {
 		word := m.pages[from/pageBits][from%pageBits/64]
 		if !used {
 			word = ^word
 		}
 		if word >>= uint(from % 64); word != 0 {
-			return min(from+int64(bits.TrailingZeros64(word)), end)
+			return min(from+int64(bits.TrailingZeros64(word)), m.size)
 		}
 		from = (from/64 + 1) * 64
 	}
-	return end
+	return m.size
 }
+
+// A walk goes through the used blocks of a bitmap in ascending order.
+type walk struct {
+	used      *bitmap
+	blockSize int64
+
+	block    int64 // where the search for the next used block starts
+	pos, end int64 // bytes of the partition that come next
+	buf      []byte
+}
+
+// next returns room for the next run of used bytes, which is to be filled; none after the last. The room is valid until the
+// next call.
+func (w *walk) next() (off int64, room []byte) {
+	if w.pos == w.end {
+		first := w.used.find(w.block, true)
+		if first == w.used.size {
+			return 0, nil
+		}
+		w.block = w.used.find(first, false)
+		w.pos, w.end = first*w.blockSize, w.block*w.blockSize
+	}
+	// Whole blocks, of which one may be larger than MaxRun.
+	n := min(w.end-w.pos, MaxRun)
+	if int64(cap(w.buf)) < n {
+		w.buf = make([]byte, max(n, min(MaxRun, int64(2*cap(w.buf)))))
+	}
+	off = w.pos
+	w.pos += n
+	return off, w.buf[:n]
+}
+
+// bytes is the size of all used blocks.
+func (w *walk) bytes() int64 { return w.used.count * w.blockSize }

@@ -2,47 +2,73 @@ package format
 
 import (
 	"fmt"
-	"math"
+	"strconv"
 	"strings"
 )
 
-// Compat is the line as OpenGnsys' ogGetImageInfo prints it for the image, with its rounded size: that is what its
-// own scripts compare with the size of a partition. Use String for anything else.
-//
-// OpenGnsys reads sizes that tools print for people. Of partclone's, such as "72.1 GB" in decimal units, GB count as
-// 1000000 KiB and all others as 1024; ntfsclone's bytes are divided by 1000; partimage's figure is taken for GiB whatever its unit is.
-// Partclone calls EXT2 to EXT4 all EXTFS, and of raw images nothing is said but the tool.
+// Compat is the line TOOL:COMPRESSOR:FILESYSTEM:KB as OpenGnsys' own ogGetImageInfo prints it, with the sizes that it reads
+// from what the tools print for people: rounded, and in units that it takes for others. It is for comparing with lists of
+// an old server, not for deciding what fits where. OpenGnsys knows no compressor but LZOP and GZIP.
 func (i Info) Compat() string {
-	tool, filesystem, size := i.Tool, i.Filesystem, ""
 	switch i.Tool {
 	case Partclone:
-		if strings.HasPrefix(filesystem, "EXT") && filesystem != "EXFAT" {
-			filesystem = "EXTFS"
-		}
-		value, unit := scaled(i.RequiredBytes, 1000, 10)
-		factor := 1024.0
-		if unit == 'G' {
-			factor = 1e6
-		}
-		size = fmt.Sprintf("%.0f", value*factor)
+		return i.compatLine(strings.ToUpper(strings.ReplaceAll(partcloneFilesystem(i), " ", "")), i.compatPartclone())
 	case Ntfsclone:
-		size = fmt.Sprint(i.RequiredBytes / 1000)
+		return i.compatLine(i.Filesystem, i.RequiredBytes/1000)
 	case Partimage:
-		value, _ := scaled(i.RequiredBytes, 1024, 100)
-		size = fmt.Sprintf("%.0f", value*1024*1024)
-	case Raw:
-		tool, filesystem = "partclone.dd", ""
+		filesystem := i.Filesystem
+		if family(filesystem) == "EXT" {
+			filesystem += "FS"
+		}
+		return i.compatLine(filesystem, int64(partimageFigure(i.RequiredBytes)*1024*1024))
 	}
-	return fmt.Sprintf("%s:%s:%s:%s", tool, i.Compressor, filesystem, size)
+	return "partclone.dd:" + i.Compressor + "::" // OpenGnsys has a look at the first sector, no more
 }
 
-// scaled writes n in the largest unit of which there is at least one, rounded to 1/digits.
-func scaled(n int64, step, digits float64) (value float64, unit byte) {
-	const units = "BKMGTPE"
-	value = float64(n)
-	at := 0
-	for ; value >= step && at < len(units)-1; at++ {
-		value /= step
+func (i Info) compatLine(filesystem string, size int64) string {
+	return fmt.Sprintf("%s:%s:%s:%d", i.Tool, i.Compressor, filesystem, size)
+}
+
+// compatPartclone multiplies the figure of partclone.info: by a million when any of the three sizes that it prints is in GB
+// (of 10^9 bytes, so that the result is in units of 1000 bytes), else by 1024, whatever its unit.
+func (i Info) compatPartclone() int64 {
+	size := i.Blocks * int64(i.BlockSize)
+	figure, unit := partcloneFigure(size)
+	factor := 1024.0
+	_, used := partcloneFigure(i.UsedBytes)
+	_, free := partcloneFigure(size - i.UsedBytes)
+	if unit == "GB" || used == "GB" || free == "GB" {
+		factor = 1e6
 	}
-	return math.Round(value*digits) / digits, units[at]
+	return int64(figure * factor)
+}
+
+// partcloneFigure is a size as partclone prints it, in powers of 1000 to one decimal. Partclone divides in single precision.
+func partcloneFigure(size int64) (figure float64, unit string) {
+	units := []struct {
+		name  string
+		bytes int64
+	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}}
+	for _, u := range units {
+		if size >= u.bytes {
+			return asPrinted(float64(float32(size)/float32(u.bytes)), 1), u.name
+		}
+	}
+	return float64(size), "Byte"
+}
+
+// partimageFigure is a size as partimage prints it, in powers of 1024 to two decimals, without its unit.
+func partimageFigure(size int64) float64 {
+	for shift := 40; shift > 0; shift -= 10 {
+		if size >= 1<<shift {
+			return asPrinted(float64(size)/float64(int64(1)<<shift), 2)
+		}
+	}
+	return float64(size)
+}
+
+// asPrinted rounds to so many decimals.
+func asPrinted(figure float64, decimals int) float64 {
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(figure, 'f', decimals, 64), 64)
+	return rounded
 }

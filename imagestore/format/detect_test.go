@@ -37,20 +37,22 @@ func TestDetect(t *testing.T) {
 		{"compressed nothing", packFrames(t, nil, 3), ErrNotImage, ""},
 		{"compressed twice", packFrames(t, packFrames(t, []byte("x"), 3), 3), ErrUnsupported, "twice"},
 		{"compressed by two tools", packFrames(t, []byte("\x1F\x8B\x08 and so on"), 3), ErrUnsupported, "twice"},
-		{"lzop", []byte("\x89LZO\x00\r\n\x1A\n\x10\x40"), ErrUnsupported, "lzop"},
-		{"gzip", []byte("\x1F\x8B\x08\x00\x00\x00\x00\x00"), ErrUnsupported, "gzip"},
-		{"lz4", []byte("\x04\x22\x4D\x18\x64\x40"), ErrUnsupported, "lz4"},
-		{"xz", []byte("\xFD7zXZ\x00\x00\x04"), ErrUnsupported, "xz"},
-		{"bzip2", []byte("BZh91AY&SY"), ErrUnsupported, "bzip2"},
-		{"ntfsclone", fileWith(100, 0, "\x00ntfsclone-image\x0A\x01"), ErrUnsupported, "ntfsclone"},
-		{"partimage", fileWith(600, 0, "PaRtImAgE-VoLuMe"), ErrUnsupported, "partimage"},
-		{"compressed partimage", packFrames(t, fileWith(600, 0, "PaRtImAgE-VoLuMe"), 3), ErrUnsupported, "partimage"},
-		{"partclone version 1", fileWith(5000, 0, "partclone-imageEXT4\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x000001"), ErrUnsupported, `"0001"`},
+		{"lzip", []byte("LZIP\x01\x0C"), ErrUnsupported, "lzip"},
+		{"lrzip", []byte("LRZI\x00\x06"), ErrUnsupported, "lrzip"},
+		{"lzop cut in its header", []byte("\x89LZO\x00\r\n\x1A\n\x10\x40"), ErrCorrupt, "truncated"},
+		{"gzip cut in its header", []byte("\x1F\x8B\x08\x00\x00\x00\x00\x00"), ErrCorrupt, "truncated"},
+		{"ntfsclone header", fileWith(100, 0, "\x00ntfsclone-image\x0A\x01"), ErrCorrupt, "ntfsclone header: cluster size 0"},
+		{"partimage volume header", fileWith(600, 0, "PaRtImAgE-VoLuMe"), ErrUnsupported, `version ""`},
+		{"second partimage volume", fileWith(600, 0, "PaRtImAgE-VoLuMe"+strings.Repeat("\x00", 80)+"\x01"), ErrUnsupported, "must be joined"},
+		{"compressed partimage volume header", packFrames(t, fileWith(600, 0, "PaRtImAgE-VoLuMe"), 3), ErrUnsupported, "partimage"},
+		{"partclone version 3", fileWith(5000, 0, "partclone-imageEXT4\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x000003"), ErrUnsupported, `"0003"`},
 		{"qcow2", fileWith(100, 0, "QFI\xFB"), ErrUnsupported, "qcow2"},
 		{"Windows image", fileWith(100, 0, "MSWIM\x00\x00\x00"), ErrUnsupported, "WIM"},
-		{"ext4 filesystem", fileWith(9000, 0x438, "\x53\xEF"), ErrUnsupported, "ext4"},
-		{"btrfs filesystem", fileWith(100_000, 0x10040, "_BHRfS_M"), ErrUnsupported, "btrfs"},
-		{"NTFS filesystem", fileWith(9000, 3, "NTFS    "), ErrUnsupported, "NTFS"},
+		{"only the mark of ext4", fileWith(9000, 0x438, "\x53\xEF"), ErrNotImage, ""},
+		{"only the mark of btrfs", fileWith(100_000, 0x10040, "_BHRfS_M"), ErrNotImage, ""},
+		{"only the mark of NTFS", fileWith(9000, 3, "NTFS    "), ErrNotImage, ""},
+		{"only the mark of XFS", fileWith(9000, 0, "XFSB"), ErrNotImage, ""},
+		{"swap area", fileWith(9000, 0xFF6, "SWAPSPACE2"), ErrUnsupported, "swap"},
 		{"boot sector", fileWith(512, 510, "\x55\xAA"), ErrUnsupported, "boot sector"},
 		{"boot sector cut", fileWith(511, 510, "\x55"), ErrNotImage, ""},
 	}
@@ -63,34 +65,6 @@ func TestDetect(t *testing.T) {
 			t.Errorf("%s: got error %v, want %v", test.name, err, test.want)
 		} else if !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: got %q, want it to say %q", test.name, err, test.says)
-		}
-	}
-}
-
-func TestExtGeneration(t *testing.T) {
-	t.Parallel()
-	sb := func(compatible, incompatible, readOnly byte) []byte {
-		b := make([]byte, 1024)
-		b[0x38], b[0x39] = 0x53, 0xEF
-		b[0x5C], b[0x60], b[0x64] = compatible, incompatible, readOnly
-		return b
-	}
-	tests := []struct {
-		name string
-		sb   []byte
-		want string
-	}{
-		{"plain", sb(0x38, 0x02, 0x03), "EXT2"},
-		{"with a journal", sb(0x3C, 0x02, 0x03), "EXT3"},
-		{"with a journal to replay", sb(0x3C, 0x06, 0x03), "EXT3"},
-		{"with extents", sb(0x3C, 0x42, 0x03), "EXT4"},
-		{"with extents, without a journal", sb(0x38, 0x42, 0x03), "EXT4"},
-		{"with huge files only", sb(0x3C, 0x02, 0x0B), "EXT4"},
-		{"no superblock", make([]byte, 1024), "EXTFS"},
-	}
-	for _, test := range tests {
-		if got := extGeneration(test.sb); got != test.want {
-			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 		}
 	}
 }

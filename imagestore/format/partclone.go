@@ -7,10 +7,13 @@ import (
 	"io"
 	"math"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// Partclone's format 0002: a header, a bitmap of used blocks, the used blocks in ascending order with a checksum
-// after every so many of them. All numbers are little-endian. Offsets in docs/formats.md.
+// Partclone's images: a header, a bitmap of used blocks, the used blocks in ascending order with a checksum
+// after every so many of them. All numbers are little-endian. Offsets in docs/formats.md. This file has format 0002 and what
+// it shares with 0001.
 const (
 	partcloneHeaderLen = 110
 
@@ -28,8 +31,16 @@ const (
 	checksumXXH128 = 0x31
 )
 
-// A partcloneHeader is the header of a partclone image, format 0002, after validation.
+// Bitmap modes of partclone: bits per block.
+const (
+	bitmapNone  = 0 // no bitmap, every block is in the image
+	bitmapBits  = 1
+	bitmapBytes = 8
+)
+
+// A partcloneHeader is the header of a partclone image after validation.
 type partcloneHeader struct {
+	version     string // of the program that wrote it
 	filesystem  string
 	deviceSize  int64 // bytes
 	blocks      int64 // of the filesystem; the bitmap has as many bits
@@ -38,15 +49,13 @@ type partcloneHeader struct {
 	checksum    int   // mode
 	stripBlocks int64 // used blocks under one checksum; 0 without checksums
 	reseed      bool  // each checksum covers its strip only, not all before it as well
+	bitmap      byte  // mode
 }
 
 // parsePartclone reads a header of partcloneHeaderLen bytes and believes none of it.
 func parsePartclone(b []byte) (partcloneHeader, error) {
 	var h partcloneHeader
 	le := binary.LittleEndian
-	if v := string(b[30:34]); v != "0002" {
-		return h, unsupported("partclone image of version %q", v)
-	}
 	switch le.Uint16(b[34:]) {
 	case 0xC0DE:
 	case 0xDEC0:
@@ -63,23 +72,29 @@ func parsePartclone(b []byte) (partcloneHeader, error) {
 	if v := le.Uint16(b[92:]); v != 2 {
 		return h, damaged("partclone header: image version %d, want 2", v)
 	}
-	if m := b[105]; m != 1 {
-		return h, unsupported("partclone image with bitmap mode %d", m)
+	if h.bitmap = b[105]; h.bitmap != bitmapNone && h.bitmap != bitmapBits && h.bitmap != bitmapBytes {
+		return h, unsupported("partclone image with bitmap mode %d", h.bitmap)
 	}
 	if b[104] > 1 {
 		return h, damaged("partclone header: reseed flag is %d", b[104])
 	}
 	h.reseed = b[104] == 1
-	if err := h.setGeometry(le.Uint64(b[52:]), le.Uint64(b[60:]), le.Uint64(b[76:]), le.Uint32(b[84:])); err != nil {
+	if err := h.setGeometry(le.Uint64(b[52:]), le.Uint64(b[60:]), le.Uint32(b[84:])); err != nil {
 		return h, err
 	}
+	used := le.Uint64(b[76:])
+	if used > uint64(h.blocks) {
+		return h, damaged("partclone header: %d blocks used of %d", used, h.blocks)
+	}
+	h.used = int64(used)
 	if err := h.setChecksum(int(le.Uint16(b[96:])), int(le.Uint16(b[98:])), int64(le.Uint32(b[100:]))); err != nil {
 		return h, err
 	}
+	h.version = text(b[16:30])
 	return h, h.setFilesystem(b[36:52])
 }
 
-func (h *partcloneHeader) setGeometry(device, blocks, used uint64, blockSize uint32) error {
+func (h *partcloneHeader) setGeometry(device, blocks uint64, blockSize uint32) error {
 	switch {
 	case blockSize < 512 || blockSize > maxBlockSize || blockSize&(blockSize-1) != 0:
 		return damaged("partclone header: block size %d is not a power of two from 512 to %d", blockSize, maxBlockSize)
@@ -89,12 +104,10 @@ func (h *partcloneHeader) setGeometry(device, blocks, used uint64, blockSize uin
 		return damaged("partclone header: device of %d bytes", device)
 	case blocks > device/uint64(blockSize):
 		return damaged("partclone header: %d blocks of %d bytes do not fit a device of %d bytes", blocks, blockSize, device)
-	case used > blocks:
-		return damaged("partclone header: %d blocks used of %d", used, blocks)
 	case blocks > maxBitmapBlocks:
 		return unsupported("partclone image of %d blocks, more than the %d that are supported", blocks, int64(maxBitmapBlocks))
 	}
-	h.deviceSize, h.blocks, h.used, h.blockSize = int64(device), int64(blocks), int64(used), int64(blockSize)
+	h.deviceSize, h.blocks, h.blockSize = int64(device), int64(blocks), int64(blockSize)
 	return nil
 }
 
@@ -138,30 +151,23 @@ func (h *partcloneHeader) requiredBytes() int64 {
 	// For NTFS the header has the size of the partition, however much the filesystem was shrunk. What NTFS
 	// needs is its clusters and, after them, one sector for the copy of the boot sector, which partclone
 	// leaves out. In whole clusters, but never more than the partition that it comes from.
-	data := h.blocks * h.blockSize
-	need := data + max(512, h.blockSize)
-	if h.deviceSize > data {
-		need = min(need, h.deviceSize)
-	}
-	return need
+	return min(h.blocks*h.blockSize+h.blockSize, h.deviceSize)
 }
 
-// A partcloneReader reads a partclone image.
+// A partcloneReader reads the blocks of a partclone image.
 type partcloneReader struct {
 	in     io.Reader
 	header partcloneHeader
-	used   *bitmap
+	walk   walk
 
-	block     int64 // where the search for the next used block starts
-	pos, end  int64 // bytes of the partition that come next
 	left      int64 // used bytes that have not come yet
 	sum       checksum
+	pad       int   // bytes after each checksum that say nothing
 	stripLeft int64 // used bytes up to the next checksum
-	buf       []byte
 }
 
-// openPartclone reads the header and the bitmap.
-func openPartclone(in io.Reader) (*partcloneReader, error) {
+// openPartclone2 reads the header and the bitmap of format 0002.
+func openPartclone2(in io.Reader) (*partcloneReader, error) {
 	var head [partcloneHeaderLen]byte
 	if err := readFull(in, head[:], "partclone header"); err != nil {
 		return nil, err
@@ -170,7 +176,7 @@ func openPartclone(in io.Reader) (*partcloneReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	used, err := readBitmap(in, h.blocks)
+	used, err := readPartcloneBitmap(in, h)
 	if err != nil {
 		return nil, err
 	}
@@ -181,18 +187,51 @@ func openPartclone(in io.Reader) (*partcloneReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &partcloneReader{in: in, header: h, used: used, left: h.used * h.blockSize, sum: sum}
+	return newPartcloneReader(in, h, used, sum), nil
+}
+
+func newPartcloneReader(in io.Reader, h partcloneHeader, used *bitmap, sum checksum) *partcloneReader {
+	p := &partcloneReader{in: in, header: h, walk: walk{used: used, blockSize: h.blockSize}, sum: sum}
+	p.left = p.walk.bytes()
 	p.stripLeft = p.stripBytes()
-	return p, nil
+	return p
+}
+
+// readPartcloneBitmap reads the bitmap of format 0002 in any of its modes.
+func readPartcloneBitmap(in io.Reader, h partcloneHeader) (*bitmap, error) {
+	switch h.bitmap {
+	case bitmapNone:
+		return allUsed(h.blocks), nil
+	case bitmapBytes:
+		return readByteBitmap(in, h.blocks)
+	}
+	used, crc, err := readBits(in, h.blocks)
+	if err != nil {
+		return nil, err
+	}
+	var sum [4]byte
+	if err := readFull(in, sum[:], "bitmap checksum"); err != nil {
+		return nil, err
+	}
+	if got, want := ^crc, binary.LittleEndian.Uint32(sum[:]); got != want {
+		return nil, damaged("bitmap: checksum is %08x, image says %08x", got, want)
+	}
+	if used.spare() > 0 {
+		return nil, damaged("bitmap: marks blocks beyond the last, %d", h.blocks-1)
+	}
+	return used, nil
 }
 
 func (p *partcloneReader) describe() (info Info, final bool) {
 	return Info{
 		Tool:          Partclone,
+		ToolVersion:   p.header.version,
 		Filesystem:    p.header.filesystem,
 		RequiredBytes: p.header.requiredBytes(),
-		UsedBytes:     p.header.used * p.header.blockSize,
+		UsedBytes:     p.walk.bytes(),
 		BlockSize:     int(p.header.blockSize),
+		Blocks:        p.header.blocks,
+		Checksum:      p.sum.name(),
 	}, true
 }
 
@@ -205,24 +244,13 @@ func (p *partcloneReader) stripBytes() int64 {
 }
 
 func (p *partcloneReader) next() (off int64, data []byte, err error) {
-	if p.pos == p.end {
-		first := p.used.find(p.block, true)
-		if first == p.header.blocks {
-			return 0, nil, p.finish()
-		}
-		p.block = p.used.find(first, false)
-		p.pos, p.end = first*p.header.blockSize, p.block*p.header.blockSize
+	off, data = p.walk.next()
+	if data == nil {
+		return 0, nil, expectEnd(p.in)
 	}
-	n := min(p.end-p.pos, MaxRun)
-	if int64(cap(p.buf)) < n {
-		p.buf = make([]byte, max(n, min(MaxRun, int64(2*cap(p.buf)))))
-	}
-	data = p.buf[:n]
 	if err := p.read(data); err != nil {
 		return 0, nil, err
 	}
-	off = p.pos
-	p.pos += n
 	return off, data, nil
 }
 
@@ -249,30 +277,30 @@ func (p *partcloneReader) read(data []byte) error {
 
 // checkStrip reads a checksum and compares it with that of the data before it.
 func (p *partcloneReader) checkStrip() error {
-	if p.header.checksum == checksumNone {
+	n := p.sum.size()
+	if n == 0 {
 		return nil
 	}
-	var got, want [16]byte
-	n := p.sum.size()
+	var got, want, pad [16]byte
 	if err := readFull(p.in, want[:n], "checksum"); err != nil {
 		return err
 	}
 	p.sum.put(got[:n])
 	if got != want {
-		used := p.header.used*p.header.blockSize - p.left
+		used := p.walk.bytes() - p.left
 		return damaged("checksum of the data that ends %d bytes into the used blocks is %x, image says %x", used, got[:n], want[:n])
 	}
 	if p.header.reseed {
 		p.sum.reset()
 	}
 	p.stripLeft = p.stripBytes()
-	return nil
+	return readFull(p.in, pad[:p.pad], "checksum")
 }
 
-// finish makes sure that nothing follows the last block, which also lets the decompressor check its own end.
-func (p *partcloneReader) finish() error {
+// expectEnd answers io.EOF when nothing follows the last block, for which the decompressor also checks its own end.
+func expectEnd(r io.Reader) error {
 	var b [1]byte
-	n, err := io.ReadFull(p.in, b[:])
+	n, err := io.ReadFull(r, b[:])
 	if n > 0 {
 		return damaged("data follows the last block")
 	}
@@ -286,4 +314,15 @@ func readFull(r io.Reader, p []byte, what string) error {
 		return damaged("%s: the file is truncated", what)
 	}
 	return err
+}
+
+// text returns the printable text of a field that ends at its first zero byte, or at its end.
+func text(field []byte) string {
+	field, _, _ = bytes.Cut(field, []byte{0})
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, string(field)))
 }

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,16 +39,13 @@ type run struct {
 // It answers an error wrapping ErrNotImage, ErrUnsupported or ErrCorrupt, or the error of r.
 func NewReader(r io.Reader) (*Reader, error) {
 	size := sizeOf(r)
-	src := &source{r: r}
-	in := bufio.NewReaderSize(src, 64<<10)
-	compressor, err := sniffCompressor(in)
+	stream, compressor, err := openStream(r)
 	if err != nil {
 		return nil, err
 	}
 	if compressor != None {
 		size = unknownSize
 	}
-	stream := newPipeline(in, src, compressor)
 	image, err := openImage(bufio.NewReaderSize(stream, 80<<10), size)
 	if err != nil {
 		stream.Close()
@@ -87,26 +85,6 @@ func sizeOf(r io.Reader) int64 {
 	return end - here
 }
 
-// sniffCompressor tells how the file is compressed, by its first bytes.
-func sniffCompressor(in *bufio.Reader) (string, error) {
-	head, err := in.Peek(16)
-	switch {
-	case err != nil && err != io.EOF:
-		return "", fmt.Errorf("reading the image: %w", err)
-	case len(head) == 0:
-		return "", fmt.Errorf("%w: it is empty", ErrNotImage)
-	}
-	for _, c := range compressors() {
-		if c.is(head) {
-			return c.name, nil
-		}
-	}
-	if name := lookup(foreignCompressors(), head); name != "" {
-		return "", unsupported("the file is compressed with %s", name)
-	}
-	return None, nil
-}
-
 // openImage tells what tool made the image and reads up to its data. The size is that of the plain stream.
 func openImage(in *bufio.Reader, size int64) (decoder, error) {
 	head, err := in.Peek(sniffLen)
@@ -117,7 +95,7 @@ func openImage(in *bufio.Reader, size int64) (decoder, error) {
 		return nil, err
 	}
 	for _, t := range tools() {
-		if t.is(head) {
+		if bytes.HasPrefix(head, []byte(t.magic)) {
 			return t.open(in, size)
 		}
 	}
@@ -127,7 +105,14 @@ func openImage(in *bufio.Reader, size int64) (decoder, error) {
 	if name := lookup(foreignImages(), head); name != "" {
 		return nil, unsupported("the file is %s", name)
 	}
-	if isCompressed(head) || lookup(foreignCompressors(), head) != "" {
+	// Filesystems come last: an image may hold anything at their marks.
+	if content, ok := findContent(head); ok {
+		return openRaw(in, content, size)
+	}
+	if name := lookup(foreignContents(), head); name != "" {
+		return nil, unsupported("the file is %s", name)
+	}
+	if isCompressed(head) {
 		return nil, unsupported("the file is compressed twice")
 	}
 	return nil, ErrNotImage

@@ -1,0 +1,97 @@
+package format
+
+import (
+	"io"
+)
+
+// maxRawBytes is the largest partition or disk that is supported, 16 TiB.
+const maxRawBytes = 16 << 40
+
+// sectorSize is the unit of raw images.
+const sectorSize = 512
+
+// A content is what a partition or disk holds, as its first bytes tell.
+type content struct {
+	filesystem string // as Info.Filesystem says it
+	bytes      int64  // that it takes by its own account; 0 when it gives none
+	label      string
+	uuid       string
+}
+
+// findContent recognises a partition or a disk by its first bytes. A GPT goes before filesystems, because its header has
+// a checksum; an MBR comes after them, because the boot sectors of filesystems look like one.
+func findContent(head []byte) (content, bool) {
+	if c, ok := parseGPT(head); ok {
+		return c, true
+	}
+	for _, s := range superblocks() {
+		if b := at(head, 0, s.offset, s.length); b != nil {
+			if c, ok := s.parse(b); ok {
+				return c, true
+			}
+		}
+	}
+	return parseMBR(head)
+}
+
+// A rawReader reads the bytes of a partition or disk, all of which are used.
+type rawReader struct {
+	in      io.Reader
+	content content
+	size    int64 // of the stream, or unknownSize
+	pos     int64
+	buf     []byte
+}
+
+// openRaw begins at the first byte.
+func openRaw(in io.Reader, c content, size int64) (decoder, error) {
+	switch {
+	case c.bytes > maxRawBytes || size > maxRawBytes:
+		return nil, unsupported("raw image of %d bytes, more than the %d that are supported", max(c.bytes, size), int64(maxRawBytes))
+	case size != unknownSize && size < c.bytes:
+		return nil, rawTruncated(c, size)
+	}
+	return &rawReader{in: in, content: c, size: size}, nil
+}
+
+func rawTruncated(c content, size int64) error {
+	return damaged("the %s takes %d bytes and the file has %d: it is truncated", c.filesystem, c.bytes, size)
+}
+
+func (r *rawReader) describe() (info Info, final bool) {
+	size := max(r.size, r.pos, r.content.bytes)
+	return Info{
+		Tool:          Raw,
+		Filesystem:    r.content.filesystem,
+		RequiredBytes: size,
+		UsedBytes:     size,
+		BlockSize:     sectorSize,
+		Checksum:      None,
+		Label:         r.content.label,
+		UUID:          r.content.uuid,
+	}, r.size != unknownSize
+}
+
+func (r *rawReader) next() (off int64, data []byte, err error) {
+	if r.buf == nil {
+		r.buf = make([]byte, MaxRun)
+	}
+	n, err := io.ReadFull(r.in, r.buf)
+	off, data = r.pos, r.buf[:n]
+	r.pos += int64(n)
+	switch {
+	case err != nil && err != io.EOF && err != io.ErrUnexpectedEOF:
+		return 0, nil, err
+	case r.pos > maxRawBytes:
+		return 0, nil, unsupported("raw image of more than %d bytes", int64(maxRawBytes))
+	case r.size != unknownSize && (r.pos > r.size || err != nil && r.pos < r.size):
+		return 0, nil, damaged("the file had %d bytes and changed while it was read", r.size)
+	case n > 0:
+		return off, data, nil
+	case r.pos < r.content.bytes:
+		return 0, nil, rawTruncated(r.content, r.pos)
+	case r.pos%sectorSize != 0:
+		return 0, nil, damaged("it has %d bytes, which are no whole sectors: it is truncated", r.pos)
+	}
+	return 0, nil, io.EOF
+}
