@@ -37,7 +37,7 @@ func (l *Library) Convert(ctx context.Context, repository, name string, revision
 // convert is Convert of a revision that is held.
 func (r *Repository) convert(ctx context.Context, img Image, to Conversion, progress stages) (Image, error) {
 	name := cmp.Or(to.Name, img.Name)
-	if err := r.mayBecome(img, name); err != nil {
+	if err := r.CheckConversion(img, to); err != nil {
 		return Image{}, err
 	}
 	index, err := r.index(img)
@@ -64,22 +64,26 @@ func (r *Repository) convert(ctx context.Context, img Image, to Conversion, prog
 		if err != nil {
 			return err
 		}
-		return errors.Join(lossless(index, after), r.mayBecome(img, name), keepDate(next))
+		return errors.Join(lossless(index, after), r.CheckConversion(img, to), keepDate(next))
 	}
 	return staging.Publish(ctx, hex.EncodeToString(digest.Sum(nil)), progress.after(img.FileBytes).publishing(img.FileBytes))
 }
 
-// mayBecome refuses to make of anything but the current revision the next one: that would put an old state of the image in the
-// place of a newer one.
-func (r *Repository) mayBecome(img Image, name string) error {
-	if name != img.Name {
-		return nil
-	}
+// CheckConversion refuses to make of anything but the current revision the next one, which would put an old state of the image in the
+// place of a newer one, and to make of an image the next revision of another.
+func (r *Repository) CheckConversion(img Image, to Conversion) error {
+	name := cmp.Or(to.Name, img.Name)
 	current, err := r.Image(name)
-	if err == nil && current.Revision != img.Revision {
-		err = fmt.Errorf("%w: revision %d, and this is revision %d: give what comes of it a name of its own", ErrExists, current.Revision, img.Revision)
+	switch {
+	case name != img.Name && err == nil:
+		return fmt.Errorf("%w: %s: choose a name that is free", ErrExists, name)
+	case name == img.Name && err == nil && current.Revision != img.Revision:
+		return fmt.Errorf("%w: revision %d is the current one, and this is revision %d: give what comes of it a name of its own",
+			ErrExists, current.Revision, img.Revision)
+	case name == img.Name:
+		return err
 	}
-	return err
+	return nil
 }
 
 // repack writes the file of a revision, packed by another compressor.

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrRepositoryExists is answered for a repository that would be in the way of another.
-var ErrRepositoryExists = errors.New("there is another repository")
+var ErrRepositoryExists = errors.New("there is a repository already")
 
 // rerun is the pause before a repository whose Run failed is run again.
 const rerun = time.Minute
@@ -65,19 +65,26 @@ func (r *Repository) supervise(ctx context.Context) {
 	}
 }
 
-// Add adds a repository, the last one from then on. It answers ErrRepositoryExists when there is one of its name, or
-// one whose folder lies in it or around it.
-func (l *Library) Add(r *Repository) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, other := range l.repositories {
+// CheckNew answers ErrRepositoryExists when there is a repository of that name, or one whose folder lies in dir or around it.
+func (l *Library) CheckNew(name, dir string) error {
+	for _, other := range l.Repositories() {
 		switch {
-		case other.opt.Name == r.opt.Name:
-			return fmt.Errorf("%w: repository %q, in %s: choose another name", ErrRepositoryExists, r.opt.Name, other.dir)
-		case inside(other.dir, r.dir), inside(r.dir, other.dir):
-			return fmt.Errorf("%w: the folder of %q, %s, and %s lie one in the other: choose another folder", ErrRepositoryExists, other.opt.Name, other.dir, r.dir)
+		case other.Name() == name:
+			return fmt.Errorf("%w: %q, in %s: choose another name", ErrRepositoryExists, name, other.dir)
+		case inside(other.dir, dir), inside(dir, other.dir):
+			return fmt.Errorf("%w: %q, in %s, which must not lie in %s or around it: choose another folder", ErrRepositoryExists, other.Name(), other.dir, dir)
 		}
 	}
+	return nil
+}
+
+// Add adds a repository, the last one from then on, if CheckNew allows it.
+func (l *Library) Add(r *Repository) error {
+	if err := l.CheckNew(r.Name(), r.dir); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.repositories = append(l.repositories, r)
 	if l.supervise != nil {
 		l.supervise(r)

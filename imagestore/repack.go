@@ -17,9 +17,14 @@ type Conversion struct {
 	Name       string // of the new image; empty: a new revision of the same
 }
 
-// Validate checks the compressor and its level.
+// Validate checks the compressor, its level and the name.
 func (c Conversion) Validate() error {
-	w, err := newWriter(io.Discard, c.Compressor, c.Level)
+	if c.Name != "" {
+		if err := CheckName(c.Name); err != nil {
+			return err
+		}
+	}
+	w, err := format.NewWriter(io.Discard, c.Compressor, c.Level)
 	if err != nil {
 		return err
 	}
@@ -30,7 +35,7 @@ func (c Conversion) Validate() error {
 // is byte for byte, and so do the bytes of a whole disk, for which partclone has no form; what other tools have written becomes a
 // partclone stream.
 func repack(ctx context.Context, w io.Writer, file io.Reader, info format.Info, index *format.Index, to Conversion) error {
-	out, err := newWriter(w, to.Compressor, to.Level)
+	out, err := format.NewWriter(w, to.Compressor, to.Level)
 	if err != nil {
 		return err
 	}
@@ -48,7 +53,7 @@ func repack(ctx context.Context, w io.Writer, file io.Reader, info format.Info, 
 
 // copyPlain writes what is below the compressor of file.
 func copyPlain(out io.Writer, file io.Reader) error {
-	plain, _, err := decompress(file)
+	plain, _, err := format.Decompress(file)
 	if err != nil {
 		return err
 	}

@@ -78,12 +78,11 @@ func (s *Service) importPaths(ctx context.Context, actor string, r ImportRequest
 	if len(r.Paths) == 0 {
 		return Task{}, refuse("nothing to take in: name files or a directory")
 	}
-	owned := r.Upload != ""
-	plan, err := incorporation.Examine(ctx, r.Paths, incorporation.Options{Name: r.Name, Owned: owned})
+	plan, err := incorporation.Examine(ctx, r.Paths, incorporation.Options{Name: r.Name, Owned: r.Upload != ""})
 	if err != nil {
 		return Task{}, refuse("%w", err)
 	}
-	if !owned { // an upload is moved, and takes its room already
+	if r.Upload == "" { // an upload is moved, and takes its room already
 		if err := fits(repository, plan); err != nil {
 			return Task{}, err
 		}

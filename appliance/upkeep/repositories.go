@@ -104,6 +104,9 @@ func (s *Service) open(r catalog.Repository, existing bool) (err error) {
 			delete(s.faults, r.Name)
 		}
 	}()
+	if err := s.cfg.Library.CheckNew(r.Name, r.Dir); err != nil {
+		return err // before anything is begun in that folder
+	}
 	repository, err := imagestore.Open(r.Dir, s.options(r, existing))
 	if err != nil {
 		return err
@@ -128,14 +131,14 @@ func (s *Service) options(r catalog.Repository, existing bool) imagestore.Option
 func (s *Service) AddRepository(r catalog.Repository) error {
 	s.shelves.Lock()
 	defer s.shelves.Unlock()
-	if _, err := s.known(r.Name); err == nil {
+	if _, err := s.cfg.Catalog.Repository(r.Name); err == nil {
 		return fmt.Errorf("repository %s: %w: choose another name, or change that one", r.Name, catalog.ErrExists)
 	}
 	// The catalog checks what was typed before anything is made on the disk.
 	if err := s.cfg.Catalog.PutRepository(r); err != nil {
 		return err
 	}
-	added, err := s.known(r.Name)
+	added, err := s.cfg.Catalog.Repository(r.Name) // as it was cleaned
 	if err == nil {
 		err = s.open(added, false)
 	}
@@ -149,11 +152,6 @@ func (s *Service) AddRepository(r catalog.Repository) error {
 	return refuse("repository %s: %w", r.Name, err)
 }
 
-// known returns a repository as the catalog has it.
-func (s *Service) known(name string) (catalog.Repository, error) {
-	return s.cfg.Catalog.Repository(name)
-}
-
 // ChangeRepository changes all but the folder of a repository.
 func (s *Service) ChangeRepository(r catalog.Repository) error {
 	s.shelves.Lock()
@@ -161,7 +159,7 @@ func (s *Service) ChangeRepository(r catalog.Repository) error {
 	if r.Name == catalog.FirstRepository {
 		return errFirst
 	}
-	before, err := s.known(r.Name)
+	before, err := s.cfg.Catalog.Repository(r.Name)
 	if err != nil {
 		return err
 	}
@@ -174,7 +172,7 @@ func (s *Service) ChangeRepository(r catalog.Repository) error {
 	if err := s.cfg.Catalog.PutRepository(r); err != nil {
 		return err
 	}
-	changed, err := s.known(r.Name)
+	changed, err := s.cfg.Catalog.Repository(r.Name)
 	if err != nil {
 		return err
 	}
@@ -193,7 +191,7 @@ func (s *Service) RemoveRepository(name string) error {
 	if name == catalog.FirstRepository {
 		return errFirst
 	}
-	if _, err := s.known(name); err != nil {
+	if _, err := s.cfg.Catalog.Repository(name); err != nil {
 		return err
 	}
 	if _, err := s.cfg.Library.Repository(name); err == nil {

@@ -37,6 +37,9 @@ func (s *Service) Convert(actor string, ref ImageRef, to imagestore.Conversion) 
 	if err := to.Validate(); err != nil {
 		return Task{}, refuse("%w", err)
 	}
+	if err := repository.CheckConversion(img, to); err != nil {
+		return Task{}, err
+	}
 	title := fmt.Sprintf("Convert %s to %s", img.Name, to.Compressor)
 	if to.Name != "" && to.Name != img.Name {
 		title += " as " + to.Name

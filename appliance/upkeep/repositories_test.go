@@ -1,0 +1,153 @@
+package upkeep
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aula/appliance/catalog"
+	"aula/imagestore"
+)
+
+func (b *bed) status(name string) RepositoryStatus {
+	b.t.Helper()
+	all, err := b.Repositories()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, r := range all {
+		if r.Name == name {
+			return r
+		}
+	}
+	b.t.Fatalf("there is no repository %s among %d", name, len(all))
+	return RepositoryStatus{}
+}
+
+func TestRepositoriesAreAddedChangedAndRemoved(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.publish("main", "lab")
+	first := b.status("main")
+	if first.Images != 1 || first.Keep != 5 || first.TrashDays != 1 || first.ReserveMiB != 1 || first.Free <= 0 || first.Size < first.Free || first.Problem != "" {
+		t.Errorf("the first repository is %+v", first)
+	}
+	r := b.add("attic")
+	if s := b.status("attic"); s.Problem != "" || s.Images != 0 || s.Dir != r.Dir() {
+		t.Errorf("the new repository is %+v", s)
+	}
+	if err := b.ChangeRepository(catalog.Repository{Name: "attic", Keep: 9, TrashDays: 3, Address: "10.0.0.9"}); err != nil {
+		t.Error(err)
+	}
+	if o := r.Options(); o.Keep != 9 || o.Address != "10.0.0.9" || o.Trash.Hours() != 72 {
+		t.Errorf("options after the change: %+v", o)
+	}
+	if s := b.status("attic"); s.Keep != 9 || s.Dir != r.Dir() {
+		t.Errorf("status after the change: %+v", s)
+	}
+	b.publish("attic", "old")
+	release, err := r.Hold("old", 1, "restore on pc-07")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RemoveRepository("attic"); !errors.Is(err, imagestore.ErrBusy) {
+		t.Errorf("removing one in use: %v", err)
+	}
+	release()
+	if err := b.RemoveRepository("attic"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(r.Dir(), "old.img")); err != nil {
+		t.Errorf("the folder did not stay as it was: %v", err)
+	}
+	if err := b.RemoveRepository("attic"); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("removing it again: %v", err)
+	}
+	b.add("attic")
+	if s := b.status("attic"); s.Images != 1 {
+		t.Errorf("added again it has %d images", s.Images)
+	}
+}
+
+func TestRepositoryMistakesChangeNothing(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.add("attic")
+	file := filepath.Join(b.dir, "a-file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		err  error
+		want error
+		says string
+	}{
+		{"a name that is taken", b.AddRepository(catalog.Repository{Name: "attic", Dir: filepath.Join(b.dir, "x")}), catalog.ErrExists, "attic"},
+		{"the first one's name", b.AddRepository(catalog.Repository{Name: "main", Dir: filepath.Join(b.dir, "x")}), catalog.ErrInvalid, "main"},
+		{"a name with a space", b.AddRepository(catalog.Repository{Name: "my images", Dir: filepath.Join(b.dir, "x")}), catalog.ErrInvalid, "my_images"},
+		{"the folder of the first", b.AddRepository(catalog.Repository{Name: "x", Dir: filepath.Join(b.dir, "images")}), ErrRefused, ""},
+		{"a folder within the first", b.AddRepository(catalog.Repository{Name: "x", Dir: filepath.Join(b.dir, "images", "x")}), ErrRefused, "choose another folder"},
+		{"a file", b.AddRepository(catalog.Repository{Name: "x", Dir: file}), ErrRefused, "a-file"},
+		{"changing the first", b.ChangeRepository(catalog.Repository{Name: "main", Keep: 1}), ErrRefused, "configuration file"},
+		{"removing the first", b.RemoveRepository("main"), ErrRefused, "configuration file"},
+		{"changing one that is not there", b.ChangeRepository(catalog.Repository{Name: "x"}), catalog.ErrNotFound, "x"},
+		{"another folder", b.ChangeRepository(catalog.Repository{Name: "attic", Dir: filepath.Join(b.dir, "x")}), ErrRefused, "move the images"},
+	} {
+		if !errors.Is(c.err, c.want) || !strings.Contains(c.err.Error(), c.says) {
+			t.Errorf("%s: %v", c.name, c.err)
+		}
+	}
+	all, err := b.Repositories()
+	if err != nil || len(all) != 2 {
+		t.Errorf("%d repositories, %v", len(all), err)
+	}
+	if _, err := os.Stat(filepath.Join(b.dir, "images", "x", ".lock")); err == nil {
+		t.Error("a repository was begun within another")
+	}
+}
+
+// TestVolumeThatIsNotMounted starts the appliance while the folder of a repository is missing and later while it is an empty mount point.
+func TestVolumeThatIsNotMounted(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	r := b.add("attic")
+	b.publish("attic", "old")
+	b.stop()
+	if err := b.library.Drop("attic"); err != nil {
+		t.Fatal(err)
+	}
+	away := r.Dir() + ".away"
+	if err := os.Rename(r.Dir(), away); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"missing", "empty"} {
+		if what == "empty" {
+			if err := os.Mkdir(r.Dir(), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Service = b.service(slog.New(slog.DiscardHandler))
+		if s := b.status("attic"); s.Problem == "" {
+			t.Errorf("%s folder: %+v", what, s)
+		}
+		if left, _ := os.ReadDir(r.Dir()); len(left) > 0 {
+			t.Errorf("%s folder: a repository was begun in it: %v", what, left)
+		}
+	}
+	if err := os.Remove(r.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(away, r.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.openAll(); err != nil { // as Run does from time to time
+		t.Fatal(err)
+	}
+	if s := b.status("attic"); s.Problem != "" || s.Images != 1 {
+		t.Errorf("when the volume is back: %+v", s)
+	}
+}
