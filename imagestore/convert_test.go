@@ -102,7 +102,7 @@ func restoreByTools(t *testing.T, file, compressor string, size int64) string {
 		argv = []string{"cat", file}
 	}
 	unpack := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
-	restore := exec.CommandContext(t.Context(), "partclone.restore", "-s", "-", "-O", target, "-C", "-L", target+".log")
+	restore := exec.CommandContext(t.Context(), "partclone.restore", "-s", "-", "-O", target, "-C", "-f", "1", "-L", target+".log")
 	pipe, err := unpack.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func (s *Service) Convert(actor string, ref ImageRef, to imagestore.Conversion) 
 		return Task{}, refuse("%w", err)
 	}
 	if err := repository.CheckConversion(img, to); err != nil {
-		return Task{}, err
+		return Task{}, refuse("%w", err)
 	}
 	title := fmt.Sprintf("Convert %s to %s", img.Name, to.Compressor)
 	if to.Name != "" && to.Name != img.Name {

@@ -28,6 +28,23 @@ func TestCopyAndMove(t *testing.T) {
 	}
 }
 
+func TestConvert(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.publish("main", "lab")
+	ended := b.succeeds(b.Convert("ana", ImageRef{Name: "lab"}, imagestore.Conversion{Compressor: "LZOP"}))
+	if ended.Title != "Convert lab to LZOP" || !strings.HasPrefix(ended.Results[0], "lab, revision 2 in repository main: PARTCLONE:LZOP:XFS:2800") {
+		t.Errorf("got %+v", ended)
+	}
+	ended = b.succeeds(b.Convert("ana", ImageRef{Name: "lab"}, imagestore.Conversion{Compressor: "GZIP", Name: "lab-gz"}))
+	if ended.Title != "Convert lab to GZIP as lab-gz" || ended.Done != ended.Total {
+		t.Errorf("got %+v", ended)
+	}
+	if img, err := b.library.Image("main", "lab-gz"); err != nil || img.Info.Compressor != "GZIP" {
+		t.Errorf("got %+v, %v", img, err)
+	}
+}
+
 func TestMistakesAreToldAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -55,6 +72,7 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 		{"verify what is not there", refused(b.Verify("ana", ImageRef{Name: "lab", Revision: 4})), imagestore.ErrNotFound, "4"},
 		{"convert by an unknown compressor", refused(b.Convert("ana", ImageRef{Name: "lab"}, imagestore.Conversion{Compressor: "RAR"})), ErrRefused, "RAR"},
 		{"convert by a level that is none", refused(b.Convert("ana", ImageRef{Name: "lab"}, imagestore.Conversion{Compressor: "ZSTD", Level: 99})), ErrRefused, "99"},
+		{"convert to another image's name", refused(b.Convert("ana", ImageRef{Name: "lab"}, imagestore.Conversion{Compressor: "ZSTD", Name: "busy"})), ErrRefused, "busy"},
 		{"convert to a bad name", refused(b.Convert("ana", ImageRef{Name: "lab"}, imagestore.Conversion{Compressor: "ZSTD", Name: "../lab"})), imagestore.ErrBadName, "lab"},
 	} {
 		if !errors.Is(c.err, c.want) || !strings.Contains(c.err.Error(), c.says) {
