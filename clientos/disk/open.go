@@ -14,8 +14,12 @@ import (
 
 // Open opens a partition of d, for writing too when write is true, and claims it: while the file is open nothing can mount
 // it, and a partition that is mounted or otherwise claimed is refused with an *Error of kind InUse. The kernel is first
-// made to see the partition where the table says that it is. The caller closes the file.
+// made to see the partition where the table says that it is. Number 0 is the whole disk, which is refused when any part
+// of it is mounted or claimed. The caller closes the file.
 func (d Disk) Open(ctx context.Context, number int, write bool) (*os.File, error) {
+	if number == 0 {
+		return d.openWhole(write)
+	}
 	p, ok := d.Partition(number)
 	if !ok || p.Extended() {
 		return nil, &Error{
@@ -70,8 +74,8 @@ func claim(path string, size int64, write bool) (*os.File, error) {
 	}
 	if got, err := f.Seek(0, 2); err != nil || got != size {
 		f.Close()
-		return nil, &Error{Kind: Differs, Problem: fmt.Sprintf("%s has %d bytes, but its table says %d", path, got, size),
-			Advice: "restart the computer so that the partition table is read again", Err: err}
+		return nil, &Error{Kind: Differs, Problem: fmt.Sprintf("%s has %d bytes, where %d are expected", path, got, size),
+			Advice: "restart the computer so that its disks and their partition tables are read again", Err: err}
 	}
 	return f, nil
 }
