@@ -119,12 +119,14 @@ func fuzzOnce(t *testing.T, file []byte) (Info, error) {
 		if err != nil {
 			return info, err
 		}
+		info = r.Info()
 		if len(run) == 0 || len(run) > MaxRun || off < last || off+int64(len(run)) > info.RequiredBytes {
 			t.Fatalf("run of %d bytes at byte %d, after byte %d of %d", len(run), off, last, info.RequiredBytes)
 		}
 		last = off + int64(len(run))
 		used += int64(len(run))
 	}
+	info = r.Info()
 	if used != info.UsedBytes {
 		t.Fatalf("%d used bytes came, info says %d", used, info.UsedBytes)
 	}

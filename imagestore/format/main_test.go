@@ -3,6 +3,7 @@ package format
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -32,6 +33,7 @@ func restore(file io.Reader) (Info, []byte, error) {
 		if err != nil {
 			return info, disk, err
 		}
+		info = r.Info()
 		if len(run) == 0 || len(run) > MaxRun || off < last || off+int64(len(run)) > info.RequiredBytes {
 			return info, disk, fmt.Errorf("run of %d bytes at byte %d, after byte %d of %d", len(run), off, last, info.RequiredBytes)
 		}
@@ -41,6 +43,10 @@ func restore(file io.Reader) (Info, []byte, error) {
 		}
 		copy(disk[off:], run)
 		used += int64(len(run))
+	}
+	info = r.Info()
+	if !r.Final() {
+		return info, disk, errors.New("sizes are not final at the end")
 	}
 	if used != info.UsedBytes {
 		return info, disk, fmt.Errorf("restored %d used bytes, info says %d", used, info.UsedBytes)

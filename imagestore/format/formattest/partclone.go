@@ -1,6 +1,6 @@
 // Package formattest makes images for tests without the tools that make real ones: what Debian's partclone cannot
-// write (newer checksums), and headers that lie. It follows the description of the format in docs/formats.md and
-// shares no code with the reader.
+// write (newer checksums, its first format), small images in the formats of ntfsclone and partimage, and headers that lie. It
+// follows the descriptions in docs/formats.md and shares no code with the readers.
 package formattest
 
 import (
@@ -34,8 +34,19 @@ type Partclone struct {
 	Checksum    int
 	StripBlocks int  // used blocks under one checksum; 0 for 1 MiB of them when there are checksums
 	Running     bool // checksums cover all from the start, as with partclone -K
+	Bitmap      int  // BitmapBits, BitmapBytes or BitmapNone
 	Content     []byte
 }
+
+// Forms of the bitmap of a Partclone; what each says in the header is bitmapMode's.
+const (
+	BitmapBits  = iota // as partclone writes it
+	BitmapBytes        // a byte for each block
+	BitmapNone         // none, for which all blocks must be used
+)
+
+// bitmapMode is what the header says.
+func (p Partclone) bitmapMode() byte { return []byte{1, 8, 0}[p.Bitmap] }
 
 // Block is what the image must restore to at a block.
 func (p Partclone) Block(i int) []byte {
@@ -131,7 +142,7 @@ func (p Partclone) Header() []byte {
 	if !p.Running {
 		h[104] = 1
 	}
-	h[105] = 1
+	h[105] = p.bitmapMode()
 	return Seal(h)
 }
 
@@ -142,6 +153,12 @@ func Seal(header []byte) []byte {
 }
 
 func (p Partclone) bitmap() []byte {
+	switch p.Bitmap {
+	case BitmapBytes:
+		return p.flags()
+	case BitmapNone:
+		return nil
+	}
 	b := make([]byte, (p.Blocks+7)/8)
 	for i := range p.Blocks {
 		if p.used(i) {
