@@ -3,42 +3,56 @@ package lzop
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 const (
 	hashBits = 14
 
-	// How far back the three kinds of matches reach, and how long the shortest may be.
+	// How far back the three kinds of matches reach, and the length of the shortest that is looked for.
 	nearest, near, farthest = 2 << 10, 16 << 10, 48<<10 - 1
 	minMatch                = 4
 )
 
 // compress appends plain in LZO1X: greedily, each time with the last place where the same 4 bytes have been seen, as LZO1X-1 does.
 func (e *Encoder) compress(dst, plain []byte) []byte {
-	clear(e.table[:])
+	// Places are kept in 16 bits, as nothing farther is of use. That a place was never set, or long ago, does not matter: its bytes are looked at.
+	clear(e.places[:])
 	var (
 		start    = len(dst)
+		op       = start
 		literals int // where those begin that are not written yet
-		at       = 1 // the table's zeros are no place
+		at       = 1
 	)
+	dst = slices.Grow(dst, worstSize(len(plain)))
+	dst = dst[:cap(dst)]
 	for at+8 <= len(plain) {
-		word := binary.LittleEndian.Uint64(plain[at:])
-		slot := &e.table[uint32(word)*0x9e3779b1>>(32-hashBits)]
-		from := int(*slot)
-		*slot = uint32(at)
-		if from == 0 || at-from > farthest || binary.LittleEndian.Uint32(plain[from:]) != uint32(word) {
+		word := binary.LittleEndian.Uint32(plain[at:])
+		place := &e.places[word*0x9e3779b1>>(32-hashBits)]
+		distance := int(uint16(at) - *place)
+		*place = uint16(at)
+		from := at - distance
+		if uint(distance-1) >= farthest || binary.LittleEndian.Uint32(plain[from:]) != word {
 			at += 1 + (at-literals)>>5 // through what does not shrink in longer and longer steps
 			continue
 		}
+		if literals < at {
+			op = putLiterals(dst, op, op == start, plain[literals:], at-literals)
+		}
 		n := minMatch + common(plain[from+minMatch:], plain[at+minMatch:])
-		dst = appendLiterals(dst, start, plain[literals:at])
-		dst = appendMatch(dst, at-from, n)
+		op = putMatch(dst, op, distance, n)
 		at += n
 		literals = at
 	}
-	dst = appendLiterals(dst, start, plain[literals:])
-	return append(dst, 0x11, 0, 0)
+	if literals < len(plain) {
+		op = putLiterals(dst, op, op == start, plain[literals:], len(plain)-literals)
+	}
+	return append(dst[:op], 0x11, 0, 0)
 }
+
+// worstSize bounds what n bytes are packed into: literals cost one byte for 255, and few of them at most as
+// much as the match before them saves. The rest is for the end, and for literals that are copied in whole words.
+func worstSize(n int) int { return n + n/16 + 64 }
 
 // common counts the bytes that a and b, which is the shorter, begin with alike.
 func common(a, b []byte) int {
@@ -54,47 +68,61 @@ func common(a, b []byte) int {
 	return n
 }
 
-// appendLiterals appends bytes as they are; start is where the block has begun in dst.
-func appendLiterals(dst []byte, start int, p []byte) []byte {
-	switch n := len(p); {
-	case n == 0:
-		return dst
-	case len(dst) == start && n <= 238:
-		dst = append(dst, byte(17+n))
+// putLiterals writes the instruction for the first n bytes of p, and them, to dst at op, and returns where it ends. The instructions are in the
+// comment of decompress.
+func putLiterals(dst []byte, op int, first bool, p []byte, n int) int {
+	switch {
+	case first && n <= 238:
+		dst[op] = byte(17 + n)
+		op++
 	case n <= 3: // the match before has room for the number
-		dst[len(dst)-2] |= byte(n)
+		dst[op-2] |= byte(n)
 	case n <= 18:
-		dst = append(dst, byte(n-3))
+		dst[op] = byte(n - 3)
+		op++
 	default:
-		dst = appendLength(append(dst, 0), n-18)
+		dst[op] = 0
+		op = putLength(dst, op+1, n-18)
 	}
-	return append(dst, p...)
+	if n <= 16 && len(p) >= 16 {
+		*(*[16]byte)(dst[op:]) = *(*[16]byte)(p)
+	} else {
+		copy(dst[op:], p[:n])
+	}
+	return op + n
 }
 
-// appendMatch appends the instruction to copy n bytes from distance back.
-func appendMatch(dst []byte, distance, n int) []byte {
-	if n <= 8 && distance <= nearest {
-		distance--
-		return append(dst, byte((n-1)<<5|distance&7<<2), byte(distance>>3))
+// putMatch writes the instruction to copy n bytes from distance back.
+func putMatch(dst []byte, op, distance, n int) int {
+	distance--
+	if n <= 8 && distance < nearest {
+		dst[op] = byte((n-1)<<5 | distance&7<<2)
+		dst[op+1] = byte(distance >> 3)
+		return op + 2
 	}
 	b, most := 0x20, 33
-	distance--
 	if distance >= near {
 		distance -= near - 1
 		b, most = 0x10|distance>>11&8, 9
 	}
 	if n <= most {
-		dst = append(dst, byte(b+n-2))
+		dst[op] = byte(b + n - 2)
+		op++
 	} else {
-		dst = appendLength(append(dst, byte(b)), n-most)
+		dst[op] = byte(b)
+		op = putLength(dst, op+1, n-most)
 	}
-	return append(dst, byte(distance<<2), byte(distance>>6))
+	dst[op] = byte(distance << 2)
+	dst[op+1] = byte(distance >> 6)
+	return op + 2
 }
 
-// appendLength appends what a length goes on with; see decompress.
-func appendLength(dst []byte, n int) []byte {
+// putLength writes what a length goes on with.
+func putLength(dst []byte, op, n int) int {
 	for ; n > 255; n -= 255 {
-		dst = append(dst, 0)
+		dst[op] = 0
+		op++
 	}
-	return append(dst, byte(n))
+	dst[op] = byte(n)
+	return op + 1
 }

@@ -11,9 +11,6 @@ const (
 
 	// maxRatio bounds how many plain bytes one packed byte can make: each further zero of a length stands for 255.
 	maxRatio = 255
-
-	// longCopy is the length from which on the setting up of a memmove pays.
-	longCopy = 32
 )
 
 var (
@@ -56,6 +53,28 @@ func decompress(dst, src []byte) error {
 	}
 	for ip < end {
 		b := int(src[ip])
+		if b < 16 && literals == 0 {
+			n := 3 + b
+			ip++
+			if b == 0 {
+				n, ip = length(18, src, ip, end)
+			}
+			if n > end-ip {
+				return errPacked
+			}
+			if n > size-op {
+				return errPlain
+			}
+			if n <= 32 {
+				*(*[32]byte)(dst[op:]) = *(*[32]byte)(src[ip:])
+			} else {
+				copy(dst[op:op+n], src[ip:])
+			}
+			op += n
+			ip += n
+			literals = 4
+			b = int(src[ip])
+		}
 		var distance, n, following int
 		switch {
 		case b >= 64:
@@ -63,24 +82,6 @@ func decompress(dst, src []byte) error {
 			n = 1 + b>>5
 			following = b & 3
 			ip += 2
-			// Few instructions are others, so these have their own copy.
-			if distance > op {
-				return errBack
-			}
-			if n > size-op {
-				return errPlain
-			}
-			word := binary.LittleEndian.Uint64(dst[op-distance:])
-			if distance < 8 {
-				word = repeat(word, distance)
-			}
-			binary.LittleEndian.PutUint64(dst[op:], word)
-			op += n
-			binary.LittleEndian.PutUint32(dst[op:], binary.LittleEndian.Uint32(src[ip:]))
-			op += following
-			ip += following
-			literals = following
-			continue
 		case b >= 32:
 			n = 2 + b&31
 			ip++
@@ -104,27 +105,6 @@ func decompress(dst, src []byte) error {
 			if distance == 16<<10 {
 				return atEnd(ip, end, op, size)
 			}
-		case literals == 0:
-			n = 3 + b
-			ip++
-			if n == 3 {
-				n, ip = length(18, src, ip, end)
-			}
-			if n > end-ip {
-				return errPacked
-			}
-			if n > size-op {
-				return errPlain
-			}
-			if n <= 16 {
-				*(*[16]byte)(dst[op:]) = *(*[16]byte)(src[ip:])
-			} else {
-				copy(dst[op:op+n], src[ip:])
-			}
-			op += n
-			ip += n
-			literals = 4
-			continue
 		case literals < 4:
 			distance = 1 + b>>2 + int(src[ip+1])<<2
 			n = 2
@@ -136,16 +116,16 @@ func decompress(dst, src []byte) error {
 			following = b & 3
 			ip += 2
 		}
-		if distance > op {
-			return errBack
+		if distance > op || n > size-op {
+			return badCopy(ip > end, distance > op)
 		}
-		if n > size-op {
-			return errPlain
-		}
-		if n > longCopy {
-			copyFar(dst[:op+n], op, distance)
+		if from := op - distance; distance >= 16 && n <= 32 {
+			*(*[16]byte)(dst[op:]) = *(*[16]byte)(dst[from:])
+			if n > 16 {
+				*(*[16]byte)(dst[op+16:]) = *(*[16]byte)(dst[from+16:])
+			}
 		} else {
-			copyNear(dst, op, distance, n)
+			copyBack(dst, op, distance, n)
 		}
 		op += n
 		*(*[4]byte)(dst[op:]) = *(*[4]byte)(src[ip:])
@@ -171,6 +151,17 @@ func atEnd(ip, end, op, size int) error {
 	return nil
 }
 
+// badCopy tells what is wrong with an instruction to copy.
+func badCopy(cut, back bool) error {
+	switch {
+	case cut:
+		return errPacked
+	case back:
+		return errBack
+	}
+	return errPlain
+}
+
 // length reads on a length that has n without what follows at ip. Beyond the end it stops, which the caller will notice.
 func length(n int, src []byte, ip, end int) (int, int) {
 	for ip < end && src[ip] == 0 {
@@ -180,27 +171,24 @@ func length(n int, src []byte, ip, end int) (int, int) {
 	return n + int(src[ip]), ip + 1
 }
 
-// copyNear copies n bytes from distance back, and touches some more; n is at most longCopy.
-func copyNear(dst []byte, op, distance, n int) {
-	from := op - distance
-	stop := op + n
+// copyBack copies n bytes from distance back, and what overlaps itself again and again. It touches up to 32 bytes more.
+func copyBack(dst []byte, op, distance, n int) {
+	from, end := op-distance, op+n
 	if distance < 8 {
-		binary.LittleEndian.PutUint64(dst[op:], repeat(binary.LittleEndian.Uint64(dst[from:]), distance))
+		p := &periods[distance]
+		word := binary.LittleEndian.Uint64(dst[from:]) & p.mask * p.factor
+		binary.LittleEndian.PutUint64(dst[op:], word)
 		op += 8
-		from = op - int(periods[distance&7].distance)
+		from = op - p.distance
 	}
-	for op < stop {
-		*(*[8]byte)(dst[op:]) = *(*[8]byte)(dst[from:])
-		op += 8
-		from += 8
+	if n <= 32 {
+		for ; op < end; op, from = op+8, from+8 {
+			*(*[8]byte)(dst[op:]) = *(*[8]byte)(dst[from:])
+		}
+		return
 	}
-}
-
-// copyFar fills dst from op on with what is distance back. What overlaps itself is repeated, in steps that double.
-func copyFar(dst []byte, op, distance int) {
-	from := op - distance
-	for op < len(dst) {
-		op += copy(dst[op:], dst[from:op])
+	for op < end {
+		op += copy(dst[op:end], dst[from:op])
 	}
 }
 
@@ -208,7 +196,7 @@ func copyFar(dst []byte, op, distance int) {
 // The distance is the smallest multiple of the number of bytes that is no less than 8.
 var periods = [8]struct {
 	mask, factor uint64
-	distance     uint8
+	distance     int
 }{
 	1: {0xff, 0x0101010101010101, 8},
 	2: {0xffff, 0x0001000100010001, 8},
@@ -217,9 +205,4 @@ var periods = [8]struct {
 	5: {0xffffffffff, 0x0000010000000001, 10},
 	6: {0xffffffffffff, 0x0001000000000001, 12},
 	7: {0xffffffffffffff, 0x0100000000000001, 14},
-}
-
-func repeat(word uint64, distance int) uint64 {
-	p := &periods[distance&7]
-	return word & p.mask * p.factor
 }

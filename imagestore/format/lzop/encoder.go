@@ -5,7 +5,7 @@ import "encoding/binary"
 // An Encoder makes the pieces of an lzop file, as lzop does by default: LZO1X-1 with the Adler-32 of the plain bytes. The zero Encoder is ready
 // for use, by one goroutine at a time; several may make the blocks of one file.
 type Encoder struct {
-	table [1 << hashBits]uint32
+	places [1 << hashBits]uint16 // of the bytes that have this hash; see compress
 }
 
 // AppendHeader appends what a file begins with.

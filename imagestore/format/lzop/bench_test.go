@@ -1,0 +1,154 @@
+package lzop
+
+import (
+	"bufio"
+	"bytes"
+	"hash/adler32"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// installed is what is installed on this machine, up to 64 MiB of it: programs, texts and tables, as an image of a PC has them.
+func installed(b *testing.B) []byte {
+	b.Helper()
+	const total, most = 64 << 20, 1 << 20
+	plain := make([]byte, 0, total+most)
+	err := filepath.WalkDir("/usr", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		n, err := io.ReadFull(f, plain[len(plain):len(plain)+most])
+		if plain = plain[:len(plain)+n]; len(plain) >= total {
+			return fs.SkipAll
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return plain
+}
+
+// decodeAll unpacks a file as one core does it.
+func decodeAll(b *testing.B, file []byte) {
+	b.Helper()
+	var block Block
+	var plain []byte
+	r, err := NewReader(bufio.NewReaderSize(bytes.NewReader(file), 64<<10))
+	for err == nil {
+		if err = r.Next(&block); err == nil {
+			plain, err = block.Decode(plain)
+		}
+	}
+	if err != io.EOF {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkDecode tells MB/s of plain bytes on one core.
+func BenchmarkDecode(b *testing.B) {
+	needTool(b)
+	plain := installed(b)
+	for _, level := range []string{"-1", "-3", "-9"} {
+		file := tool(b, plain, level)
+		b.Run("lzop"+level, func(b *testing.B) {
+			b.SetBytes(int64(len(plain)))
+			for b.Loop() {
+				decodeAll(b, file)
+			}
+		})
+	}
+}
+
+// BenchmarkEncode tells MB/s of plain bytes on one core, and how the size of the result compares with that of lzop.
+func BenchmarkEncode(b *testing.B) {
+	needTool(b)
+	plain := installed(b)
+	b.SetBytes(int64(len(plain)))
+	var e Encoder
+	var out []byte
+	for b.Loop() {
+		out = out[:0]
+		for p := range slices.Chunk(plain, BlockSize) {
+			out = e.AppendBlock(out, p)
+		}
+	}
+	b.ReportMetric(float64(len(out))/float64(len(plain)), "packed/plain")
+	b.ReportMetric(float64(len(out))/float64(len(tool(b, plain))), "packed/lzop")
+}
+
+// BenchmarkAgainstTool unpacks and packs the same bytes in turns with the lzop tool. Below 1 we take less CPU time.
+func BenchmarkAgainstTool(b *testing.B) {
+	needTool(b)
+	plain := installed(b)
+	file := tool(b, plain)
+	path := filepath.Join(b.TempDir(), "plain")
+	if err := os.WriteFile(path+".lzo", file, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(path, plain, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("decode", func(b *testing.B) {
+		race(b, func() { decodeAll(b, file) }, "lzop", "-dc", path+".lzo")
+	})
+	b.Run("encode", func(b *testing.B) {
+		race(b, func() { pack(plain) }, "lzop", "-c", path)
+	})
+}
+
+// race reports how many times the CPU time of command, whose output goes nowhere, ours takes.
+func race(b *testing.B, ours func(), command ...string) {
+	b.Helper()
+	var own, other time.Duration
+	for b.Loop() {
+		before := cpuTime(b)
+		ours()
+		own += cpuTime(b) - before
+		cmd := exec.CommandContext(b.Context(), command[0], command[1:]...)
+		if err := cmd.Run(); err != nil {
+			b.Fatal(err)
+		}
+		other += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	b.ReportMetric(float64(own)/float64(other), "cpu/lzop")
+	b.ReportMetric(0, "ns/op")
+}
+
+// cpuTime is what this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkAdler compares our Adler-32 with that of the standard library.
+func BenchmarkAdler(b *testing.B) {
+	p := mixed(1, BlockSize)
+	for name, sum := range map[string]func([]byte) uint32{"own": adlerOf, "standard": adler32.Checksum} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(BlockSize)
+			for b.Loop() {
+				sum(p)
+			}
+		})
+	}
+}
