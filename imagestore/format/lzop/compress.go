@@ -1,7 +1,6 @@
 package lzop
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"slices"
 )
@@ -16,53 +15,58 @@ const (
 
 // compress appends plain in LZO1X: greedily, each time with the last place where the same 4 bytes have been seen, as LZO1X-1 does.
 func (e *Encoder) compress(dst, plain []byte) []byte {
-	// Places are kept in 16 bits, as nothing farther is of use. That a place was never set, or long ago, does not matter: its bytes are looked at.
 	clear(e.places[:])
 	var (
 		start    = len(dst)
 		op       = start
 		literals int // where those begin that are not written yet
-		at       = 1
 	)
 	dst = slices.Grow(dst, worstSize(len(plain)))
 	dst = dst[:cap(dst)]
-	for at+8 <= len(plain) {
-		word := binary.LittleEndian.Uint32(plain[at:])
-		place := &e.places[word*0x9e3779b1>>(32-hashBits)]
-		distance := int(uint16(at) - *place)
-		*place = uint16(at)
-		from := at - distance
-		if uint(distance-1) >= farthest || binary.LittleEndian.Uint32(plain[from:]) != word {
-			at += 1 + (at-literals)>>5 // through what does not shrink in longer and longer steps
-			continue
-		}
+	for {
+		at, distance := e.find(plain, literals)
 		if literals < at {
 			op = putLiterals(dst, op, op == start, plain[literals:], at-literals)
 		}
-		n := minMatch + common(plain[from+minMatch:], plain[at+minMatch:])
+		if distance == 0 {
+			return append(dst[:op], 0x11, 0, 0)
+		}
+		n := minMatch + common(plain, at-distance+minMatch, at+minMatch)
 		op = putMatch(dst, op, distance, n)
-		at += n
-		literals = at
+		literals = at + n
 	}
-	if literals < len(plain) {
-		op = putLiterals(dst, op, op == start, plain[literals:], len(plain)-literals)
+}
+
+// find looks from start on for 4 bytes that have been seen before, and returns where they are and how far back; at the end of plain,
+// no distance. Through what does not shrink it goes in longer and longer steps.
+//
+// Places are kept in 16 bits, as nothing farther is of use. That one was never set, or long ago, does not matter: its bytes are looked at.
+func (e *Encoder) find(plain []byte, start int) (at, distance int) {
+	for at = max(start, 1); at+8 <= len(plain); at += 1 + (at-start)>>5 {
+		word := load32(plain, at)
+		place := &e.places[word*0x9e3779b1>>(32-hashBits)]
+		distance = int(uint16(at) - *place)
+		*place = uint16(at)
+		if load32(plain, at-distance) == word && uint(distance-1) < farthest {
+			return at, distance
+		}
 	}
-	return append(dst[:op], 0x11, 0, 0)
+	return len(plain), 0
 }
 
 // worstSize bounds what n bytes are packed into: literals cost one byte for 255, and few of them at most as
 // much as the match before them saves. The rest is for the end, and for literals that are copied in whole words.
 func worstSize(n int) int { return n + n/16 + 64 }
 
-// common counts the bytes that a and b, which is the shorter, begin with alike.
-func common(a, b []byte) int {
+// common counts the bytes that are alike from a and from the later b on.
+func common(p []byte, a, b int) int {
 	n := 0
-	for ; n+8 <= len(b); n += 8 {
-		if d := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); d != 0 {
+	for ; b+n+8 <= len(p); n += 8 {
+		if d := load64(p, a+n) ^ load64(p, b+n); d != 0 {
 			return n + bits.TrailingZeros64(d)>>3
 		}
 	}
-	for n < len(b) && a[n] == b[n] {
+	for b+n < len(p) && p[a+n] == p[b+n] {
 		n++
 	}
 	return n
@@ -85,7 +89,7 @@ func putLiterals(dst []byte, op int, first bool, p []byte, n int) int {
 		op = putLength(dst, op+1, n-18)
 	}
 	if n <= 16 && len(p) >= 16 {
-		*(*[16]byte)(dst[op:]) = *(*[16]byte)(p)
+		copy16(dst, op, p, 0)
 	} else {
 		copy(dst[op:], p[:n])
 	}

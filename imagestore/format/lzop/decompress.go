@@ -1,9 +1,6 @@
 package lzop
 
-import (
-	"encoding/binary"
-	"errors"
-)
+import "errors"
 
 const (
 	// slack is how many bytes behind its input and its output decompress may touch, so that short copies are made in whole words.
@@ -66,7 +63,8 @@ func decompress(dst, src []byte) error {
 				return errPlain
 			}
 			if n <= 32 {
-				*(*[32]byte)(dst[op:]) = *(*[32]byte)(src[ip:])
+				copy16(dst, op, src, ip)
+				copy16(dst, op+16, src, ip+16)
 			} else {
 				copy(dst[op:op+n], src[ip:])
 			}
@@ -88,7 +86,7 @@ func decompress(dst, src []byte) error {
 			if n == 2 {
 				n, ip = length(33, src, ip, end)
 			}
-			d := int(binary.LittleEndian.Uint16(src[ip:]))
+			d := load16(src, ip)
 			distance = 1 + d>>2
 			following = d & 3
 			ip += 2
@@ -98,7 +96,7 @@ func decompress(dst, src []byte) error {
 			if n == 2 {
 				n, ip = length(9, src, ip, end)
 			}
-			d := int(binary.LittleEndian.Uint16(src[ip:]))
+			d := load16(src, ip)
 			distance = 16<<10 + b>>3&1<<14 + d>>2
 			following = d & 3
 			ip += 2
@@ -120,15 +118,15 @@ func decompress(dst, src []byte) error {
 			return badCopy(ip > end, distance > op)
 		}
 		if from := op - distance; distance >= 16 && n <= 32 {
-			*(*[16]byte)(dst[op:]) = *(*[16]byte)(dst[from:])
+			copy16(dst, op, dst, from)
 			if n > 16 {
-				*(*[16]byte)(dst[op+16:]) = *(*[16]byte)(dst[from+16:])
+				copy16(dst, op+16, dst, from+16)
 			}
 		} else {
 			copyBack(dst, op, distance, n)
 		}
 		op += n
-		*(*[4]byte)(dst[op:]) = *(*[4]byte)(src[ip:])
+		copy4(dst, op, src, ip)
 		op += following
 		ip += following
 		literals = following
@@ -176,14 +174,13 @@ func copyBack(dst []byte, op, distance, n int) {
 	from, end := op-distance, op+n
 	if distance < 8 {
 		p := &periods[distance]
-		word := binary.LittleEndian.Uint64(dst[from:]) & p.mask * p.factor
-		binary.LittleEndian.PutUint64(dst[op:], word)
+		store64(dst, op, load64(dst, from)&p.mask*p.factor)
 		op += 8
 		from = op - p.distance
 	}
 	if n <= 32 {
 		for ; op < end; op, from = op+8, from+8 {
-			*(*[8]byte)(dst[op:]) = *(*[8]byte)(dst[from:])
+			copy8(dst, op, dst, from)
 		}
 		return
 	}
