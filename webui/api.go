@@ -29,6 +29,11 @@ func (s *Server) routeAPI(e *echo.Echo) huma.API {
 	s.routeRooms(a)
 	s.routeComputers(a)
 	s.routeImages(a)
+	s.routeImageFiles(a)
+	s.routeTrash(a)
+	s.routeTasks(a)
+	s.routeRepositories(a)
+	s.routeUploads(a)
 	s.routeOperations(a)
 	s.routeUsers(a)
 	e.GET("/api/openapi.json", func(c echo.Context) error {

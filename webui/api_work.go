@@ -9,46 +9,6 @@ import (
 	"aula/webui/api"
 )
 
-func (s *Server) routeImages(a huma.API) {
-	type describe struct {
-		Name string `path:"name" maxLength:"128"`
-		Body api.ImageText
-	}
-	route(s, a, "GET", "/images", "images", "List images", 200, func(context.Context, *none) ([]api.Image, error) {
-		images, err := s.images()
-		out := make([]api.Image, len(images))
-		for i, img := range images {
-			out[i] = apiImage(img)
-		}
-		return out, err
-	})
-	route(s, a, "GET", "/images/{name}", "images", "One image", 200, func(_ context.Context, in *byName) (api.Image, error) {
-		img, err := s.image(in.Name)
-		return apiImage(img), err
-	})
-	route(s, a, "PUT", "/images/{name}", "images", "Set what people say of an image", 200,
-		func(ctx context.Context, in *describe) (api.Image, error) {
-			if err := s.describeImage(ctx, in.Name, in.Body.DisplayName, in.Body.Comments); err != nil {
-				return api.Image{}, err
-			}
-			img, err := s.image(in.Name)
-			return apiImage(img), err
-		})
-	routeEmpty(s, a, "DELETE", "/images/{name}", "images", "Remove an image with all its revisions", func(ctx context.Context, in *byName) error {
-		return s.removeImage(ctx, in.Name)
-	})
-}
-
-func apiImage(img describedImage) api.Image {
-	return api.Image{
-		Name: img.Name, DisplayName: img.Said.DisplayName, Comments: img.Said.Comments, Revision: img.Revision,
-		Tool: img.Info.Tool, Compressor: img.Info.Compressor, Filesystem: img.Info.Filesystem,
-		RequiredBytes: img.Info.RequiredBytes, UsedBytes: img.Info.UsedBytes, FileBytes: img.FileBytes,
-		MD5: img.MD5, Blake3: img.Blake3, Created: img.Created,
-		Computer: img.Source.Computer, Disk: img.Source.Disk, Partition: img.Source.Partition, HasLayout: img.HasLayout,
-	}
-}
-
 func (s *Server) routeOperations(a huma.API) {
 	type list struct {
 		Limit int `query:"limit" minimum:"1" maximum:"1000" default:"50"`

@@ -18,8 +18,10 @@ import (
 	"github.com/zeebo/blake3"
 
 	"aula/appliance/catalog"
+	"aula/appliance/incorporation"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
+	"aula/appliance/upkeep"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/imagestore"
@@ -42,8 +44,9 @@ type bed struct {
 	t      *testing.T
 	clock  *clock
 	cat    *catalog.Catalog
-	images *imagestore.Repository
+	images *imagestore.Repository // the first one
 	ops    *operation.Manager
+	upkeep *upkeep.Service
 	pcs    *fakePCs
 	server *Server
 	log    *bytes.Buffer
@@ -133,18 +136,36 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.cat.Close() })
-	if b.images, err = imagestore.Open(filepath.Join(t.TempDir(), "images"), imagestore.Options{Name: "main", Log: log, Now: b.clock.Now}); err != nil {
+	changed := func(string) { b.server.ImagesChanged() }
+	options := imagestore.Options{Keep: 2, Trash: 30 * 24 * time.Hour, Settle: time.Hour, Log: log, Now: b.clock.Now, Changed: changed}
+	first := options
+	first.Name, first.Announce = "main", "http://10.77.0.1:6969/announce"
+	if b.images, err = imagestore.Open(filepath.Join(t.TempDir(), "images"), first); err != nil {
+		t.Fatal(err)
+	}
+	library := imagestore.NewLibrary(b.images)
+	t.Cleanup(func() { library.Close() })
+	uploads, err := incorporation.OpenUploads(filepath.Join(b.images.Dir(), ".uploads"), b.images.Free, b.clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.upkeep, err = upkeep.New(upkeep.Config{
+		Library: library, Catalog: b.cat, Uploads: uploads, Options: options, Log: log, Now: b.clock.Now,
+		Changed: func(id string) { b.server.TaskChanged(id) },
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	b.ops, err = operation.New(operation.Config{
-		Agents: b.pcs, Store: b.cat, Computers: b.cat, Images: imagestore.NewLibrary(b.images), Log: log, Now: b.clock.Now,
+		Agents: b.pcs, Store: b.cat, Computers: b.cat, Images: library, Log: log, Now: b.clock.Now,
 		Changed: func(id string) { b.server.OperationChanged(id) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.server, err = New(Config{
-		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: imagestore.NewLibrary(b.images), Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
+		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: library, Upkeep: b.upkeep, Uploads: uploads,
+		Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -153,6 +174,7 @@ func newBed(t *testing.T) *bed {
 	t.Cleanup(b.cat.Watch(b.server.CatalogChanged))
 	b.run(b.server.Run)
 	b.run(b.ops.Run)
+	b.run(b.upkeep.Run)
 	return b
 }
 

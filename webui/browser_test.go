@@ -102,7 +102,7 @@ func TestTheMainJobInTheBrowser(t *testing.T) {
 	c.click(".tile input[value='" + target.ID + "']")
 	c.click("button[formaction='/restore']")
 	c.at("/restore")
-	c.run("choose the image", chromedp.SetValue(chromedp.CSS("select[name=image]"), "win11"))
+	c.run("choose the image", chromedp.SetValue(chromedp.CSS("select[name=image]"), "main/win11"))
 	c.click("form.card button.primary")
 	c.at("/restore/check")
 	c.sees(".checks", target.Inventory.Disks[0].Serial)

@@ -12,7 +12,7 @@ import (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// maxBody bounds what a request may carry: forms and JSON only, image bytes do not come this way.
+// maxBody bounds what a request may carry that is no piece of an upload: forms and JSON.
 const maxBody = 1 << 20
 
 // secure sets the headers of every answer, errors included, and bounds the request. There is no
@@ -28,7 +28,9 @@ func secure(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		h.Set("Cache-Control", "no-store")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if !isPiece(r) {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -36,14 +36,14 @@ type live struct {
 
 // dirt is what changed since the last batch.
 type dirt struct {
-	computers, operations map[string]bool
-	catalog, images       bool
+	computers, operations, tasks map[string]bool
+	catalog, images              bool
 }
 
 // An observation is what the dirt looks like to pages.
 type observation struct {
 	items   []item
-	changed []string // parts of pages that must be fetched again: "catalog", "images", "operations"
+	changed []string // parts of pages that must be fetched again: "catalog", "images", "operations", "tasks"
 }
 
 // An item is a piece of a page in its new state. Pages that subscribed to one of its topics get it.
@@ -81,7 +81,9 @@ func newLive(observe func(dirt) observation) *live {
 	}
 }
 
-func newDirt() dirt { return dirt{computers: map[string]bool{}, operations: map[string]bool{}} }
+func newDirt() dirt {
+	return dirt{computers: map[string]bool{}, operations: map[string]bool{}, tasks: map[string]bool{}}
+}
 
 // note adds dirt.
 func (l *live) note(add func(*dirt)) {

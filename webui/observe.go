@@ -3,6 +3,7 @@ package webui
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
@@ -12,6 +13,8 @@ import (
 const (
 	everyPage = "" // the frame around every page
 	allRooms  = "rooms"
+	allImages = "images"
+	allTasks  = "tasks"
 )
 
 func roomTopic(id string) string      { return "room:" + id }
@@ -43,7 +46,10 @@ func (s *Server) observe(d dirt) observation {
 		s.observePending(&o)
 	}
 	if d.images {
-		o.changed = append(o.changed, "images")
+		s.observeImages(&o)
+	}
+	for id := range d.tasks {
+		s.observeTask(&o, id)
 	}
 	for id := range d.operations {
 		op, err := s.cfg.Operations.Operation(id)
@@ -65,6 +71,49 @@ func (s *Server) observe(d dirt) observation {
 		}
 	}
 	return o
+}
+
+// observeImages tells pages of images to fetch themselves again when one stands otherwise than before, and how far those that arrive
+// or are processed have got.
+func (s *Server) observeImages(o *observation) {
+	images, err := s.images("")
+	if err != nil {
+		s.log.Warn("live: images not read", "error", err)
+		return
+	}
+	var all strings.Builder
+	moving := false
+	for _, img := range images {
+		v := s.viewImage(img)
+		fmt.Fprintln(&all, v.Key, v.shape())
+		if !v.Moving {
+			continue
+		}
+		moving = true
+		if s.shapes.changed(v.Key+" numbers", v.numbers()) {
+			o.add(patch{Key: v.Key, Percent: &v.Percent, Fields: v.fields()}, allImages)
+		}
+	}
+	s.moving.Store(moving)
+	if s.shapes.changed("images", all.String()) {
+		o.changed = append(o.changed, "images")
+	}
+}
+
+// observeTask tells the lists and the task's page.
+func (s *Server) observeTask(o *observation, id string) {
+	t, err := s.cfg.Upkeep.Task(id)
+	if err != nil {
+		return // forgotten already
+	}
+	v := viewTask(t, s.now())
+	if s.shapes.changed(v.Key, v.shape()) {
+		o.changed = append(o.changed, "tasks")
+		o.add(s.html(v.Key, "task-head", v), allTasks)
+	} else if s.shapes.changed(v.Key+" numbers", v.numbers()) {
+		o.add(patch{Key: v.Key, Percent: &v.Percent, Fields: v.fields()}, allTasks)
+		o.add(patch{Key: "row-" + v.Key, Percent: &v.Percent, Fields: v.fields()}, allTasks)
+	}
 }
 
 // noteWork keeps the standings of the live stream up to date without looking at all operations for each report.

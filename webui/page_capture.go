@@ -13,8 +13,10 @@ import (
 
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
+	"aula/appliance/upkeep"
 	"aula/clientos/disk"
 	"aula/imagestore"
+	"aula/imagestore/format"
 )
 
 type capturePage struct {
@@ -22,10 +24,17 @@ type capturePage struct {
 	PC      *catalog.Computer // nil until one is chosen
 	Rooms   []pickRoom        // to choose from
 	Disks   []captureDisk
-	Chosen  string // "1/2"
-	Image   string
+	Request operation.CaptureRequest
 	Says    nameSays
 	Problem string
+
+	Repositories []upkeep.RepositoryStatus
+	Compressors  []choice
+}
+
+// More tells whether the choices that few need are shown open.
+func (p capturePage) More() bool {
+	return p.Request.Repository != "" || p.Request.Compressor != "" && p.Request.Compressor != format.Zstd
 }
 
 // Capturable says whether the PC has a partition to make an image of.
@@ -95,32 +104,41 @@ func (s *Server) pickRooms() ([]pickRoom, error) {
 func (s *Server) showCapture(c echo.Context) error {
 	pcs := c.QueryParams()["pc"]
 	if len(pcs) > 1 {
-		return s.capturePage(c, http.StatusOK, "", "", "", "An image is made of one PC. Choose which.")
+		return s.capturePage(c, http.StatusOK, operation.CaptureRequest{}, "An image is made of one PC. Choose which.")
 	}
-	return s.capturePage(c, http.StatusOK, c.QueryParam("pc"), "", "", "")
+	return s.capturePage(c, http.StatusOK, operation.CaptureRequest{ComputerID: c.QueryParam("pc"), Image: c.QueryParam("image")}, "")
 }
 
-func (s *Server) capturePage(c echo.Context, status int, pc, chosen, image, problem string) error {
-	v := capturePage{page: s.page(c, "rooms", "Create image"), Chosen: chosen, Image: image, Problem: problem}
+func (s *Server) capturePage(c echo.Context, status int, r operation.CaptureRequest, problem string) error {
+	v := capturePage{page: s.page(c, "rooms", "Create image"), Request: r, Problem: problem, Compressors: compressors()[:3]}
 	var err error
-	if pc == "" {
+	if v.Repositories, err = s.usable(); err != nil {
+		return err
+	}
+	if r.ComputerID == "" {
 		if v.Rooms, err = s.pickRooms(); err != nil {
 			return err
 		}
 		return s.render(c, status, "capture", v)
 	}
-	found, err := s.cfg.Catalog.Computer(pc)
+	found, err := s.cfg.Catalog.Computer(r.ComputerID)
 	if err != nil {
 		return err
 	}
 	v.PC = &found
 	for _, d := range found.Inventory.Disks {
-		v.Disks = append(v.Disks, captureChoices(d, chosen))
+		v.Disks = append(v.Disks, captureChoices(d, fmt.Sprintf("%d/%d", r.Disk, r.Partition)))
 	}
-	if image != "" {
-		v.Says = s.sayName(image)
+	if r.Image != "" {
+		v.Says = s.sayName(r.Repository, r.Image)
 	}
 	return s.render(c, status, "capture", v)
+}
+
+// usable are the repositories that can be written to now.
+func (s *Server) usable() ([]upkeep.RepositoryStatus, error) {
+	all, err := s.cfg.Upkeep.Repositories()
+	return slices.DeleteFunc(all, func(r upkeep.RepositoryStatus) bool { return r.Problem != "" }), err
 }
 
 // captureChoices are a disk's partitions. The largest that can be captured is proposed.
@@ -144,33 +162,42 @@ func captureChoices(d disk.Disk, chosen string) captureDisk {
 
 // checkImageName answers, while somebody types, whether a name will do and what it will mean.
 func (s *Server) checkImageName(c echo.Context) error {
-	text, err := s.pages.fragment("name-says", s.sayName(c.QueryParam("image")))
+	text, err := s.pages.fragment("name-says", s.sayName(c.QueryParam("repository"), c.QueryParam("image")))
 	if err != nil {
 		return err
 	}
 	return c.HTML(http.StatusOK, text)
 }
 
-func (s *Server) sayName(name string) nameSays {
+func (s *Server) sayName(repository, name string) nameSays {
 	if name == "" {
 		return nameSays{}
 	}
 	if err := imagestore.CheckName(name); err != nil {
 		return nameSays{sentence(err.Error()), true}
 	}
-	img, err := s.cfg.Images.Image("", name)
+	if repository == "" {
+		repository = s.firstRepository()
+	}
+	img, err := s.image(repository, name)
 	switch {
-	case err == nil:
-		return nameSays{fmt.Sprintf("%s exists. This capture becomes its revision %d; revision %d stays as it is.", name, img.Revision+1, img.Revision), false}
 	case errors.Is(err, imagestore.ErrNotFound):
 		return nameSays{"A new image.", false}
+	case err != nil:
+		return nameSays{}
+	case img.HasFile():
+		return nameSays{fmt.Sprintf("%s exists. This capture becomes its revision %d; revision %d stays as it is.", name, img.Revision+1, img.Revision), false}
+	case img.Standing.State == imagestore.Missing:
+		return nameSays{fmt.Sprintf("%s is registered and has no file yet. This capture becomes it.", name), false}
 	}
-	return nameSays{}
+	return nameSays{fmt.Sprintf("A file of that name is %s. Wait for its end, or choose another name.", img.Standing.State), true}
 }
 
 // captureOf reads the form.
 func captureOf(v url.Values) operation.CaptureRequest {
-	r := operation.CaptureRequest{ComputerID: v.Get("pc"), Image: strings.TrimSpace(v.Get("image"))}
+	r := operation.CaptureRequest{
+		ComputerID: v.Get("pc"), Image: strings.TrimSpace(v.Get("image")), Repository: v.Get("repository"), Compressor: v.Get("compressor"),
+	}
 	d, p, _ := strings.Cut(v.Get("part"), "/")
 	r.Disk, _ = strconv.Atoi(d)
 	r.Partition, _ = strconv.Atoi(p)
@@ -198,5 +225,5 @@ func (s *Server) startCapture(c echo.Context) error {
 	if status := statusOf(err); status == http.StatusInternalServerError || status == http.StatusNotFound {
 		return err
 	}
-	return s.capturePage(c, statusOf(err), request.ComputerID, form.Get("part"), request.Image, textOf(err))
+	return s.capturePage(c, statusOf(err), request, textOf(err))
 }

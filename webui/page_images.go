@@ -4,100 +4,289 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"aula/appliance/upkeep"
+	"aula/imagestore"
 )
 
 type imagesPage struct {
 	page
-	Images []imageView
-	Free   string
+	Sets         []imageSet
+	Repositories []volume
+	Several      bool // there is more than one repository
+	Trashed      int
 }
 
-type imagePage struct {
-	page
-	Image   imageView
-	Work    []head
-	Problem string
+// An imageSet is the images of one disk, under their common name, or one image alone.
+type imageSet struct {
+	Name       string // empty for an image alone
+	Repository string
+	Images     []imageView
 }
 
+// Says is "3 partitions of a disk".
+func (s imageSet) Says() string {
+	return count(len(s.Images), "partition of a disk", "partitions of a disk")
+}
+
+// Whole is the value of the restore form that stands for all of the set.
+func (s imageSet) Whole() string { return wholeValue(s.Repository, s.Name) }
+
+// Ready tells whether all of the set can be restored.
+func (s imageSet) Ready() bool {
+	return !slices.ContainsFunc(s.Images, func(v imageView) bool { return !v.Restorable() })
+}
+
+// A volume is a repository as lists of images show it.
+type volume struct {
+	Name, Free, Problem string
+}
+
+// An imageView is one image as pages show it.
 type imageView struct {
 	describedImage
+	mark
+	Key     string // data-live
 	ID      string // canonical name
 	Path    string
 	Display string
-	From    string // PC, disk and partition
+	From    string // PC, disk and partition, or what it was imported from
+	Percent int    // of arriving or processing, -1 when not known
+	Amount  string // "1.2 GB of 8.1 GB"
+	Moving  bool   // arriving or processing
+	Strange bool   // the name is not canonical: there is no page of it
 }
 
-func viewImage(img describedImage) imageView {
-	v := imageView{describedImage: img, ID: img.Name, Path: "/images/" + url.PathEscape(img.Name), Display: img.Said.DisplayName}
+// imageMarks are the states of images.
+var imageMarks = map[imagestore.State]mark{
+	imagestore.Missing:    {toneIdle, "off", "Missing"},
+	imagestore.Arriving:   {toneWork, "down", "Arriving"},
+	imagestore.Processing: {toneWork, "search", "Processing"},
+	imagestore.Ready:      {toneGood, "check", "Ready"},
+	imagestore.Locked:     {toneGood, "lock", "Locked"},
+	imagestore.Damaged:    {toneBad, "cross", "Damaged"},
+}
+
+func (s *Server) viewImage(img describedImage) imageView {
+	v := imageView{
+		describedImage: img, mark: imageMarks[img.Standing.State], Key: "image-" + img.Repository + "-" + img.Name,
+		ID: img.Name, Path: s.imagePath(img.Repository, img.Name, ""), Display: img.Said.DisplayName,
+		Percent: percent(img.Standing.Done, img.Standing.Total), From: fromOf(img.Source),
+		Strange: imagestore.CheckName(img.Name) != nil,
+	}
+	v.Moving = img.Standing.State == imagestore.Arriving || img.Standing.State == imagestore.Processing
+	v.Amount = amount(img.Standing.Done, img.Standing.Total)
 	if v.Display == "" {
 		v.Display = v.ID
-	}
-	if img.Source.Computer != "" {
-		v.From = img.Source.Computer
-		if img.Source.Disk > 0 {
-			v.From += fmt.Sprintf(", disk %d, partition %d", img.Source.Disk, img.Source.Partition)
-		}
 	}
 	return v
 }
 
+// fromOf says where an image was made.
+func fromOf(source imagestore.Source) string {
+	var parts []string
+	for _, p := range []string{source.Computer, source.System} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if source.Disk > 0 {
+		parts = append(parts, fmt.Sprintf("disk %d", source.Disk))
+	}
+	if source.Partition > 0 {
+		parts = append(parts, fmt.Sprintf("partition %d", source.Partition))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// amount is "1.2 GB of 8.1 GB".
+func amount(done, total int64) string {
+	switch {
+	case total > 0:
+		return size(done) + " of " + size(total)
+	case done > 0:
+		return size(done)
+	}
+	return ""
+}
+
+func (v imageView) shape() string {
+	return fmt.Sprint(v.mark, v.Revision, v.Standing.Problem, v.Standing.Holders, v.Standing.Warnings, v.Percent < 0, v.Said)
+}
+
+func (v imageView) numbers() string { return fmt.Sprint(v.Percent, v.Amount) }
+
+// PercentText is "42 %", or nothing.
+func (v imageView) PercentText() string { return percentText(v.Percent) }
+
+func (v imageView) fields() map[string]string {
+	return map[string]string{"percent": v.PercentText(), "amount": v.Amount}
+}
+
+// Restorable tells whether the image can be put on a PC.
+func (v imageView) Restorable() bool { return v.HasFile() && v.Standing.State != imagestore.Damaged }
+
+// Value is what the restore form calls the image.
+func (v imageView) Value() string { return v.Repository + "/" + v.ID }
+
+// WholeDisk tells whether the image is that of a whole disk.
+func (v imageView) WholeDisk() bool { return v.HasFile() && isDiskImage(v.Image) }
+
+// InUse names what is using the image.
+func (v imageView) InUse() string { return strings.Join(v.Standing.Holders, ", ") }
+
+// imagePath is the page of an image, or of something to do with it. Its repository is named only where it is not the first.
+func (s *Server) imagePath(repository, name, what string) string {
+	path := "/images/" + url.PathEscape(name)
+	if what != "" {
+		path += "/" + what
+	}
+	if repository != s.firstRepository() {
+		path += "?repository=" + url.QueryEscape(repository)
+	}
+	return path
+}
+
 func (s *Server) showImages(c echo.Context) error {
 	v := imagesPage{page: s.page(c, "images", "Images")}
-	images, err := s.images()
+	v.Topics = []string{allImages}
+	images, err := s.images("")
 	if err != nil {
 		return err
 	}
-	for _, img := range images {
-		v.Images = append(v.Images, viewImage(img))
+	v.Sets = s.group(images)
+	if v.Repositories, err = s.volumes(); err != nil {
+		return err
 	}
-	if free, err := s.cfg.Images.Free(""); err == nil {
-		v.Free = size(free)
+	v.Several = len(v.Repositories) > 1
+	trash, err := s.trash("")
+	if err != nil {
+		return err
 	}
+	v.Trashed = len(trash)
 	return s.render(c, http.StatusOK, "images", v)
 }
 
-func (s *Server) showImage(c echo.Context) error { return s.imagePage(c, http.StatusOK, "") }
+// group puts the images of one disk together, where the first of them stands.
+func (s *Server) group(images []describedImage) []imageSet {
+	var sets []imageSet
+	for _, img := range images {
+		v := s.viewImage(img)
+		set := img.Source.Set
+		i := slices.IndexFunc(sets, func(g imageSet) bool { return set != "" && g.Name == set && g.Repository == img.Repository })
+		if i < 0 {
+			sets = append(sets, imageSet{Name: set, Repository: img.Repository})
+			i = len(sets) - 1
+		}
+		sets[i].Images = append(sets[i].Images, v)
+	}
+	for _, set := range sets {
+		slices.SortStableFunc(set.Images, func(a, b imageView) int {
+			return byPlace(a.Source, b.Source)
+		})
+	}
+	return sets
+}
 
-func (s *Server) imagePage(c echo.Context, status int, problem string) error {
-	v := imagePage{page: s.page(c, "images", ""), Problem: problem}
-	img, err := s.image(c.Param("name"))
+// volumes are the repositories, the first one first.
+func (s *Server) volumes() ([]volume, error) {
+	all, err := s.cfg.Upkeep.Repositories()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]volume, len(all))
+	for i, r := range all {
+		list[i] = volume{Name: r.Name, Problem: r.Problem, Free: size(r.Free)}
+	}
+	return list, nil
+}
+
+// A registerForm is what somebody says of an image.
+type registerForm struct {
+	Name, Display, Profile, Partition, Type, Repository, Comments string
+}
+
+func readRegisterForm(v url.Values) registerForm {
+	return registerForm{
+		Name: strings.TrimSpace(v.Get("image")), Display: v.Get("display"), Profile: v.Get("profile"), Partition: strings.TrimSpace(v.Get("partition")),
+		Type: v.Get("type"), Repository: v.Get("repository"), Comments: v.Get("comments"),
+	}
+}
+
+type registerPage struct {
+	page
+	registerForm
+	Says         nameSays
+	Types        []string
+	Repositories []upkeep.RepositoryStatus
+	Problem      string
+}
+
+func (s *Server) showRegister(c echo.Context) error {
+	return s.registerPage(c, http.StatusOK, readRegisterForm(c.QueryParams()), "")
+}
+
+func (s *Server) registerPage(c echo.Context, status int, f registerForm, problem string) error {
+	v := registerPage{page: s.page(c, "images", "Add image"), registerForm: f, Types: partitionTypes(), Problem: problem}
+	var err error
+	if v.Repositories, err = s.cfg.Upkeep.Repositories(); err != nil {
+		return err
+	}
+	if f.Name != "" {
+		v.Says = s.sayRegistered(f.Name)
+	}
+	return s.render(c, status, "register", v)
+}
+
+// checkRegistered answers, while somebody types, whether a name will do for an image that is registered.
+func (s *Server) checkRegistered(c echo.Context) error {
+	text, err := s.pages.fragment("name-says", s.sayRegistered(c.QueryParam("image")))
 	if err != nil {
 		return err
 	}
-	v.Image = viewImage(img)
-	v.Title, v.Path = v.Image.Display, v.Image.Path
-	for _, op := range s.cfg.Operations.Operations(recentOperations) {
-		if op.Image == v.Image.ID && len(v.Work) < shownOperations {
-			v.Work = append(v.Work, operationHead(op, s.now()))
-		}
-	}
-	return s.render(c, status, "image", v)
+	return c.HTML(http.StatusOK, text)
 }
 
-func (s *Server) editImage(c echo.Context) error {
-	name := c.Param("name")
-	err := s.describeImage(c.Request().Context(), name, c.FormValue("display"), c.FormValue("comments"))
-	return s.afterImage(c, err, "/images/"+url.PathEscape(name)+"?did=saved")
+func (s *Server) sayRegistered(name string) nameSays {
+	if name == "" {
+		return nameSays{}
+	}
+	if err := imagestore.CheckName(name); err != nil {
+		return nameSays{sentence(err.Error()), true}
+	}
+	img, err := s.image("", name)
+	switch {
+	case err != nil:
+		return nameSays{"A new image: its file may come later.", false}
+	case img.Said.Name != "":
+		return nameSays{fmt.Sprintf("%s is registered already. Open it to change what is said of it.", name), true}
+	}
+	return nameSays{fmt.Sprintf("The file %s.img is there already: this describes it.", name), false}
 }
 
-// dropImage removes an image when its name was typed to confirm it.
-func (s *Server) dropImage(c echo.Context) error {
-	name := c.Param("name")
-	err := error(invalid("type the image's name, %s, to remove it", name))
-	if c.FormValue("confirm") == name {
-		err = s.removeImage(c.Request().Context(), name)
-	}
-	return s.afterImage(c, err, "/images?did=removed")
-}
-
-func (s *Server) afterImage(c echo.Context, err error, next string) error {
-	if err == nil {
-		return s.goTo(c, next)
-	}
-	if status := statusOf(err); status == http.StatusInternalServerError || status == http.StatusNotFound {
+func (s *Server) register(c echo.Context) error {
+	form, err := c.FormParams()
+	if err != nil {
 		return err
 	}
-	return s.imagePage(c, statusOf(err), textOf(err))
+	f := readRegisterForm(form)
+	text, err := f.text()
+	if err == nil {
+		err = s.registerImage(c.Request().Context(), f.Name, text)
+	}
+	if err == nil {
+		img, err := s.image("", f.Name)
+		if err != nil {
+			return err
+		}
+		return s.goTo(c, s.viewImage(img).did("registered"))
+	}
+	if statusOf(err) == http.StatusInternalServerError {
+		return err
+	}
+	return s.registerPage(c, statusOf(err), f, textOf(err))
 }

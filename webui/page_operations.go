@@ -15,6 +15,7 @@ import (
 type operationsPage struct {
 	page
 	Operations []head
+	Tasks      []taskView
 }
 
 type operationPage struct {
@@ -25,14 +26,22 @@ type operationPage struct {
 	Problem string
 }
 
-// listedOperations bounds the list of operations.
-const listedOperations = 100
+// Bounds of the lists.
+const (
+	listedOperations = 100
+	listedTasks      = 20
+)
 
 func (s *Server) showOperations(c echo.Context) error {
 	v := operationsPage{page: s.page(c, "work", "Operations")}
-	v.Topics = []string{allRooms}
+	v.Topics = []string{allRooms, allTasks}
 	for _, op := range s.cfg.Operations.Operations(listedOperations) {
 		v.Operations = append(v.Operations, operationHead(op, s.now()))
+	}
+	for _, t := range s.cfg.Upkeep.Tasks() {
+		if len(v.Tasks) < listedTasks {
+			v.Tasks = append(v.Tasks, viewTask(t, s.now()))
+		}
 	}
 	return s.render(c, http.StatusOK, "operations", v)
 }

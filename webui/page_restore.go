@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -16,18 +17,25 @@ import (
 
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
+	"aula/imagestore"
 )
 
 type restorePage struct {
 	page
-	PCs     []catalog.Computer // chosen
-	Rooms   []pickRoom         // to choose from when none is
-	Images  []imageView
-	Image   string
-	Targets []targetGroup
-	Target  string // "disk/partition"; a partition of 0 is the one of the image
-	Layout  bool
-	Problem string
+	restoreForm
+	Chosen    []catalog.Computer
+	Rooms     []pickRoom // to choose from when no PC is chosen
+	Images    []imageGroup
+	Revisions []listedRevision // of the chosen image
+	Whole     bool             // what is chosen is a whole disk
+	Targets   []targetGroup
+	Problem   string
+}
+
+// An imageGroup are the images to choose from in one repository.
+type imageGroup struct {
+	Repository string
+	Choices    []choice
 }
 
 // A targetGroup is a disk number and what the chosen PCs have there.
@@ -38,21 +46,44 @@ type targetGroup struct {
 
 type targetChoice struct{ Value, Label string }
 
+// Disk is the number of its disk.
+func (t targetChoice) Disk() string {
+	d, _, _ := strings.Cut(t.Value, "/")
+	return d
+}
+
 // A restoreForm is what the restore pages hand on to each other.
 type restoreForm struct {
-	PCs    []string
-	Image  string
-	Target string
-	Layout bool
+	PCs      []string
+	Image    string // NAME, REPOSITORY/NAME, or REPOSITORY/SET/disk for all images of a set
+	Revision string // empty for the current one
+	Target   string // "disk/partition"; a partition of 0 is the one of the image
+	Layout   bool
 }
 
 func readRestoreForm(v url.Values) restoreForm {
-	return restoreForm{PCs: v["pc"], Image: v.Get("image"), Target: v.Get("target"), Layout: v.Get("layout") != ""}
+	return restoreForm{PCs: v["pc"], Image: v.Get("image"), Revision: v.Get("revision"), Target: v.Get("target"), Layout: v.Get("layout") != ""}
+}
+
+// wholeValue is what the form calls all images of a set.
+func wholeValue(repository, set string) string { return repository + "/" + set + "/disk" }
+
+// source takes Image apart.
+func (f restoreForm) source() (repository, name string, set bool) {
+	rest, set := strings.CutSuffix(f.Image, "/disk")
+	repository, name, both := strings.Cut(rest, "/")
+	if !both {
+		return "", rest, set
+	}
+	return repository, name, set
 }
 
 // Query writes the form as the query of a link; its values are escaped.
 func (f restoreForm) Query() template.URL {
 	v := url.Values{"pc": f.PCs, "image": {f.Image}, "target": {f.Target}}
+	if f.Revision != "" {
+		v.Set("revision", f.Revision)
+	}
 	if f.Layout {
 		v.Set("layout", "1")
 	}
@@ -64,28 +95,93 @@ func (s *Server) showRestore(c echo.Context) error {
 }
 
 func (s *Server) restorePage(c echo.Context, status int, f restoreForm, problem string) error {
-	v := restorePage{page: s.page(c, "rooms", "Restore image"), Image: f.Image, Target: f.Target, Layout: f.Layout, Problem: problem}
-	images, err := s.images()
+	v := restorePage{page: s.page(c, "rooms", "Restore image"), restoreForm: f, Problem: problem}
+	images, err := s.images("")
 	if err != nil {
 		return err
 	}
-	for _, img := range images {
-		v.Images = append(v.Images, viewImage(img))
+	v.Images = s.imageChoices(images)
+	if err := s.fillChosen(&v); err != nil {
+		return err
 	}
 	for _, id := range f.PCs {
 		pc, err := s.cfg.Catalog.Computer(id)
 		if err != nil {
 			return err
 		}
-		v.PCs = append(v.PCs, pc)
+		v.Chosen = append(v.Chosen, pc)
 	}
-	if len(v.PCs) == 0 {
+	if len(v.Chosen) == 0 {
 		if v.Rooms, err = s.pickRooms(); err != nil {
 			return err
 		}
 	}
-	v.Targets = targetChoices(v.PCs)
+	v.Targets = targetChoices(v.Chosen)
 	return s.render(c, status, "restore", v)
+}
+
+// imageChoices are what can be restored, by repository.
+func (s *Server) imageChoices(images []describedImage) []imageGroup {
+	var groups []imageGroup
+	into := func(repository string) *imageGroup {
+		for i := range groups {
+			if groups[i].Repository == repository {
+				return &groups[i]
+			}
+		}
+		groups = append(groups, imageGroup{Repository: repository})
+		return &groups[len(groups)-1]
+	}
+	for _, set := range s.group(images) {
+		g := into(set.Repository)
+		if set.Name != "" && set.Ready() {
+			var used int64
+			for _, v := range set.Images {
+				used += v.Info.UsedBytes
+			}
+			g.Choices = append(g.Choices, choice{set.Whole(), fmt.Sprintf("%s · whole disk: all %s, %s used", set.Name, count(len(set.Images), "partition", "partitions"), size(used))})
+		}
+		for _, v := range set.Images {
+			if v.Restorable() {
+				g.Choices = append(g.Choices, choice{v.Value(), v.label()})
+			}
+		}
+	}
+	return slices.DeleteFunc(groups, func(g imageGroup) bool { return len(g.Choices) == 0 })
+}
+
+// label is an image in a list to choose from.
+func (v imageView) label() string {
+	content := v.Info.Filesystem
+	if v.WholeDisk() {
+		content = "whole disk"
+	}
+	text := fmt.Sprintf("%s · %s, %s used, revision %d", v.Display, content, size(v.Info.UsedBytes), v.Revision)
+	if v.HasLayout {
+		text += ", with layout"
+	}
+	return text
+}
+
+// fillChosen looks at the image that is chosen already. One that is not there (any more) is not chosen.
+func (s *Server) fillChosen(v *restorePage) error {
+	repository, name, set := v.source()
+	if name == "" {
+		return nil
+	}
+	if set {
+		v.Whole = true
+		return nil
+	}
+	revisions, err := s.revisions(repository, name)
+	if errors.Is(err, imagestore.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.Revisions, v.Image, v.Whole = revisions, revisions[0].Repository+"/"+name, isDiskImage(revisions[0].Image)
+	return nil
 }
 
 // targetChoices are the disks and partitions of the chosen PCs, with how many of them have each. Numbers below 1, which no PC has
@@ -141,40 +237,92 @@ func targetChoices(pcs []catalog.Computer) []targetGroup {
 	return groups
 }
 
+// A planned is a restore as the form asks for it.
+type planned struct {
+	Request operation.RestoreRequest
+	Title   string // of what is restored, for people
+	Images  []imagestore.Image
+}
+
 // request makes of the form what is asked of the operations.
-func (s *Server) restoreRequest(f restoreForm) (operation.RestoreRequest, describedImage, error) {
-	var none operation.RestoreRequest
-	if len(f.PCs) == 0 {
-		return none, describedImage{}, invalid("choose at least one PC")
+func (s *Server) restoreRequest(f restoreForm) (planned, error) {
+	switch {
+	case len(f.PCs) == 0:
+		return planned{}, invalid("choose at least one PC")
+	case f.Image == "":
+		return planned{}, invalid("choose an image")
 	}
-	if f.Image == "" {
-		return none, describedImage{}, invalid("choose an image")
+	repository, name, set := f.source()
+	p := planned{Request: operation.RestoreRequest{ComputerIDs: f.PCs, Repository: repository, Image: name}}
+	d, part, _ := strings.Cut(f.Target, "/")
+	p.Request.Disk, _ = strconv.Atoi(d)
+	if p.Request.Partition, _ = strconv.Atoi(part); p.Request.Disk < 1 {
+		p.Request.Disk, p.Request.Partition = 0, 0
 	}
-	img, err := s.image(f.Image)
+	var err error
+	if set {
+		err = s.planSet(&p)
+	} else {
+		err = s.planImage(&p, f)
+	}
+	return p, err
+}
+
+// planSet completes a plan to restore all images of a set.
+func (s *Server) planSet(p *planned) (err error) {
+	if p.Images, err = s.cfg.Images.Set(p.Request.Repository, p.Request.Image); err != nil {
+		return err
+	}
+	p.Title = fmt.Sprintf("%s, %s", p.Request.Image, count(len(p.Images), "partition", "partitions"))
+	p.Request.Whole, p.Request.Partition = true, 0
+	p.Request.Disk = cmp.Or(p.Request.Disk, p.Images[0].Source.Disk, 1)
+	return nil
+}
+
+// planImage completes a plan to restore one image.
+func (s *Server) planImage(p *planned, f restoreForm) error {
+	r, img, err := s.home(p.Request.Repository, p.Request.Image)
 	if err != nil {
-		return none, img, err
+		return err
 	}
-	r := operation.RestoreRequest{ComputerIDs: f.PCs, Image: f.Image, Layout: f.Layout, Disk: img.Source.Disk, Partition: img.Source.Partition}
-	if d, p, ok := strings.Cut(f.Target, "/"); ok {
-		r.Disk, _ = strconv.Atoi(d)
-		if n, _ := strconv.Atoi(p); n > 0 {
-			r.Partition = n
+	if f.Revision != "" {
+		n, err := strconv.Atoi(f.Revision)
+		if err != nil || n < 1 {
+			return invalid("the revision is a number such as 1, and %.40q is none", f.Revision)
 		}
+		if img.Image, err = r.Revision(img.Name, n); err != nil {
+			return err
+		}
+		p.Request.Revision = n
 	}
-	if r.Disk < 1 || r.Partition < 1 {
-		return none, img, invalid("choose the disk and partition: this image does not say where it comes from")
+	v := s.viewImage(img)
+	p.Images, p.Title = []imagestore.Image{img.Image}, fmt.Sprintf("%s revision %d", v.Display, img.Revision)
+	if v.WholeDisk() {
+		p.Request.Whole, p.Request.Partition = true, 0
+		p.Request.Disk = cmp.Or(p.Request.Disk, img.Source.Disk, 1)
+		return nil
 	}
-	if f.Layout && !img.HasLayout {
-		return none, img, invalid("image %s has no disk layout beside it; untick the layout and restore to a partition that exists", f.Image)
+	p.Request.Layout = f.Layout
+	p.Request.Disk = cmp.Or(p.Request.Disk, img.Source.Disk)
+	if p.Request.Partition == 0 {
+		p.Request.Partition = img.Installed()
 	}
-	return r, img, nil
+	if p.Request.Disk == 0 && img.Said.Partition > 0 {
+		p.Request.Disk = 1
+	}
+	switch {
+	case p.Request.Disk < 1 || p.Request.Partition < 1:
+		return invalid("choose the disk and partition: this image does not say where it comes from")
+	case f.Layout && !img.HasLayout:
+		return invalid("image %s has no disk layout beside it; untick the layout and restore to a partition that exists", img.Name)
+	}
+	return nil
 }
 
 type checkPage struct {
 	page
 	restoreForm
-	Request operation.RestoreRequest
-	Image   imageView
+	Plan    planned
 	Checks  []operation.Preflight
 	Pass    int
 	Fail    int
@@ -203,12 +351,11 @@ func (s *Server) backToRestore(c echo.Context, f restoreForm, err error) error {
 
 func (s *Server) checkPage(c echo.Context, f restoreForm) (checkPage, error) {
 	v := checkPage{page: s.page(c, "rooms", "Check before restoring"), restoreForm: f}
-	request, img, err := s.restoreRequest(f)
-	if err != nil {
+	var err error
+	if v.Plan, err = s.restoreRequest(f); err != nil {
 		return v, err
 	}
-	v.Request, v.Image = request, viewImage(img)
-	if v.Checks, err = s.cfg.Operations.PreflightRestore(c.Request().Context(), request); err != nil {
+	if v.Checks, err = s.cfg.Operations.PreflightRestore(c.Request().Context(), v.Plan.Request); err != nil {
 		return v, err
 	}
 	for _, p := range v.Checks {
@@ -218,18 +365,17 @@ func (s *Server) checkPage(c echo.Context, f restoreForm) (checkPage, error) {
 			v.Fail++
 		}
 	}
-	v.Seen = digestOf(request, img.Revision, v.Checks)
+	v.Seen = digestOf(v.Plan, v.Checks)
 	v.Room, err = s.roomOf(f.PCs)
 	return v, err
 }
 
 // digestOf fixes what the operator was shown, so that a restore begins only if it would still do just that.
-func digestOf(r operation.RestoreRequest, revision int, checks []operation.Preflight) string {
+func digestOf(p planned, checks []operation.Preflight) string {
 	data, err := json.Marshal(struct {
-		R operation.RestoreRequest
-		V int
+		P planned
 		C []operation.Preflight
-	}{r, revision, checks})
+	}{p, checks})
 	if err != nil {
 		return ""
 	}
@@ -279,7 +425,7 @@ func (s *Server) startRestore(c echo.Context) error {
 	default:
 		ctx := c.Request().Context()
 		var op operation.Operation
-		if op, err = s.cfg.Operations.Restore(ctx, callerOf(ctx).name(), v.Request); err == nil {
+		if op, err = s.cfg.Operations.Restore(ctx, callerOf(ctx).name(), v.Plan.Request); err == nil {
 			return s.goTo(c, "/operations/"+op.ID)
 		}
 		if statusOf(err) == http.StatusInternalServerError {

@@ -87,6 +87,7 @@ func pageFuncs() template.FuncMap {
 		"speed":     speed,
 		"choose":    func(tree []branch, room string) any { return roomOptions{tree, room} },
 		"pick":      func(rooms []pickRoom, kind string) any { return pickList{rooms, kind} },
+		"pickFrom":  func(all any, chosen string) any { return options{all, chosen} },
 	}
 }
 
@@ -122,7 +123,12 @@ var didWords = map[string]string{
 	"saved":    "Saved.",
 	"added":    "Added.",
 	"removed":  "Removed.",
-	"password": "Password changed. Other logins of this user have ended.",
+
+	"registered": "Registered. Its file may come by any way: a capture, an upload, or a file put into the folder.",
+	"back":       "Brought back from the trash.",
+	"deleted":    "Deleted for ever.",
+	"discarded":  "Upload discarded.",
+	"password":   "Password changed. Other logins of this user have ended.",
 }
 
 func (s *Server) pendingCount() (int, error) {
@@ -154,10 +160,14 @@ type errorPage struct {
 	Text string
 }
 
-// roomOptions and pickList are what their fragments need.
+// roomOptions, options and pickList are what their fragments need.
 type (
 	roomOptions struct {
 		Tree   []branch
+		Chosen string
+	}
+	options struct {
+		All    any
 		Chosen string
 	}
 	pickList struct {

@@ -94,11 +94,11 @@ func (b *bed) start(kind string, form url.Values) string {
 		b.names = append(b.names, op.ID, "ID-capture")
 		return "/operations/" + op.ID
 	}
-	request, _, err := b.server.restoreRequest(readRestoreForm(form))
+	plan, err := b.server.restoreRequest(readRestoreForm(form))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	op, err := b.ops.Restore(ctx, "admin", request)
+	op, err := b.ops.Restore(ctx, "admin", plan.Request)
 	if err != nil {
 		b.t.Fatal(err)
 	}

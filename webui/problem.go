@@ -10,7 +10,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"aula/appliance/catalog"
+	"aula/appliance/incorporation"
 	"aula/appliance/operation"
+	"aula/appliance/upkeep"
 	"aula/imagestore"
 )
 
@@ -21,11 +23,11 @@ var (
 )
 
 // An inputError is what is wrong with what somebody typed.
-type inputError struct{ text string }
+type inputError struct{ error }
 
-func (e *inputError) Error() string { return e.text }
+func (e *inputError) Unwrap() error { return e.error }
 
-func invalid(format string, args ...any) error { return &inputError{fmt.Sprintf(format, args...)} }
+func invalid(format string, args ...any) error { return &inputError{fmt.Errorf(format, args...)} }
 
 // statusOf is the one mapping from the house's errors to HTTP.
 func statusOf(err error) int {
@@ -41,12 +43,14 @@ func statusOf(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, errTooMany):
 		return http.StatusTooManyRequests
-	case errors.Is(err, catalog.ErrNotFound), errors.Is(err, imagestore.ErrNotFound), errors.Is(err, operation.ErrNotFound):
+	case errors.Is(err, catalog.ErrNotFound), errors.Is(err, imagestore.ErrNotFound), errors.Is(err, imagestore.ErrNoRepository),
+		errors.Is(err, operation.ErrNotFound), errors.Is(err, upkeep.ErrNoTask), errors.Is(err, incorporation.ErrNoUpload):
 		return http.StatusNotFound
 	case errors.As(err, &input), errors.Is(err, catalog.ErrInvalid), errors.Is(err, imagestore.ErrBadName):
 		return http.StatusUnprocessableEntity
 	case errors.Is(err, catalog.ErrExists), errors.Is(err, catalog.ErrInUse), errors.Is(err, imagestore.ErrBusy),
-		errors.Is(err, operation.ErrRefused):
+		errors.Is(err, imagestore.ErrLocked), errors.Is(err, operation.ErrRefused), errors.Is(err, upkeep.ErrRefused),
+		errors.Is(err, incorporation.ErrOffset):
 		return http.StatusConflict
 	case errors.Is(err, imagestore.ErrNoSpace):
 		return http.StatusInsufficientStorage

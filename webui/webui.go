@@ -12,8 +12,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -21,8 +23,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"aula/appliance/catalog"
+	"aula/appliance/incorporation"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
+	"aula/appliance/upkeep"
 	"aula/imagestore"
 )
 
@@ -32,6 +36,8 @@ type Config struct {
 	Roster     Roster
 	Operations *operation.Manager
 	Images     *imagestore.Library
+	Upkeep     Upkeep
+	Uploads    Uploads
 	Version    string // of the appliance, shown in the footer and by the API
 	// SetupCode must be given by whoever makes the first user; printed where only the machine's owner reads it. Without
 	// one the set-up page refuses everybody, and the first user can only be made through Local.
@@ -50,6 +56,32 @@ type Roster interface {
 	Refresh(computerID string)
 }
 
+// An Upkeep does the long work on repositories; *upkeep.Service is one.
+type Upkeep interface {
+	Import(ctx context.Context, actor string, r upkeep.ImportRequest) (upkeep.Task, error)
+	Convert(actor string, ref upkeep.ImageRef, to imagestore.Conversion) (upkeep.Task, error)
+	Copy(actor string, ref upkeep.ImageRef, to string) (upkeep.Task, error)
+	Move(actor string, ref upkeep.ImageRef, to string) (upkeep.Task, error)
+	Verify(actor string, ref upkeep.ImageRef) (upkeep.Task, error)
+	Tasks() []upkeep.Task
+	Task(id string) (upkeep.Task, error)
+	Cancel(id string) error
+	Repositories() ([]upkeep.RepositoryStatus, error)
+	AddRepository(r catalog.Repository) error
+	ChangeRepository(r catalog.Repository) error
+	RemoveRepository(name string) error
+}
+
+// Uploads are the files that browsers are sending; *incorporation.Uploads is one.
+type Uploads interface {
+	Begin(files []incorporation.File, by string) (incorporation.Upload, error)
+	Append(id string, file int, offset int64, r io.Reader) (have int64, err error)
+	Upload(id string) (incorporation.Upload, error)
+	All() ([]incorporation.Upload, error)
+	Paths(id string) ([]string, error)
+	Discard(id string) error
+}
+
 // A Server is the HTTP face.
 type Server struct {
 	cfg      Config
@@ -63,8 +95,9 @@ type Server struct {
 	pages    *pages
 	assets   *assets
 	live     *live
-	shapes   shapes     // of live.run's goroutine
-	work     *standings // of live.run's goroutine; nil to begin anew
+	shapes   shapes      // of live.run's goroutine
+	work     *standings  // of live.run's goroutine; nil to begin anew
+	moving   atomic.Bool // images are arriving or being processed
 }
 
 // New makes a Server. It refuses an incomplete configuration.
@@ -126,11 +159,16 @@ func (s *Server) OperationChanged(id string) { s.live.note(func(d *dirt) { d.ope
 // CatalogChanged tells open pages that centres, classrooms or computers changed. It does not block.
 func (s *Server) CatalogChanged() { s.live.note(func(d *dirt) { d.catalog = true }) }
 
-// ImagesChanged tells open pages that the repository changed. It does not block.
+// ImagesChanged tells open pages that an image of a repository stands otherwise than before. It does not block.
 func (s *Server) ImagesChanged() { s.live.note(func(d *dirt) { d.images = true }) }
 
-// expireEvery is how often logins that are over are forgotten.
-const expireEvery = 10 * time.Minute
+// TaskChanged tells open pages that long work on repositories moved. It does not block.
+func (s *Server) TaskChanged(id string) { s.live.note(func(d *dirt) { d.tasks[id] = true }) }
+
+const (
+	expireEvery = 10 * time.Minute // how often logins that are over are forgotten
+	lookEvery   = time.Second      // how often it is looked how far arriving images have got: repositories tell changes of state only
+)
 
 // Run feeds the live stream and forgets expired logins until ctx ends; then open streams end too.
 func (s *Server) Run(ctx context.Context) error {
@@ -146,6 +184,19 @@ func (s *Server) Run(ctx context.Context) error {
 				every.Stop()
 				return nil
 			case <-every.C:
+			}
+		}
+	})
+	group.Go(func() error {
+		for every := time.NewTicker(lookEvery); ; {
+			select {
+			case <-ctx.Done():
+				every.Stop()
+				return nil
+			case <-every.C:
+				if s.moving.Load() {
+					s.ImagesChanged()
+				}
 			}
 		}
 	})

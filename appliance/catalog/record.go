@@ -15,6 +15,7 @@ const (
 	Operations RecordKind = "operations" // appliance/operation
 	Enrolments RecordKind = "enrolments" // appliance/roster: agents' keys
 	Sessions   RecordKind = "sessions"   // webui: console sessions, by hash of their token
+	Removed    RecordKind = "removed"    // webui: what people said of images that are in the trash, by name
 )
 
 // maxRecordID bounds the identifier of a record, in bytes.

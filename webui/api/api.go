@@ -138,6 +138,7 @@ type Restore struct {
 	Revision    int      `json:"revision,omitempty" minimum:"0" doc:"The current one when left out"`
 	Layout      bool     `json:"layout,omitempty" doc:"First apply the layout of the image's disk: erases the whole disk"`
 	Whole       bool     `json:"whole,omitempty" doc:"Write the whole disk: image is one of a disk, or the name of a set of images of one disk"`
+	SetDisk     int      `json:"setDisk,omitempty" minimum:"0" doc:"Disk that the images of a set come from, when it has those of several"`
 }
 
 // Preflight is what a restore would do to one PC, or why it would not.
