@@ -63,7 +63,7 @@ func checkFiles(files []File) error {
 
 // odd tells whether a name cannot be that of a file or folder of an upload.
 func odd(name string) bool {
-	return name == "" || name[0] == '.' || len(name) > 255 || strings.ContainsAny(name, `/\\`) || !printable(name)
+	return name == "" || name[0] == '.' || len(name) > 255 || strings.ContainsAny(name, `/\`) || !printable(name)
 }
 
 // create makes the files of an upload, empty, and then its manifest.
