@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"aula/clientos/disk"
@@ -25,6 +28,9 @@ func (c *imageImportCommand) Run(ctx context.Context) error {
 		var err error
 		if paths[i], err = filepath.Abs(path); err != nil {
 			return err
+		}
+		if _, err := os.Stat(paths[i]); errors.Is(err, fs.ErrNotExist) {
+			return fileError(path, err)
 		}
 	}
 	server, err := c.client()

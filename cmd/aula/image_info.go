@@ -73,8 +73,13 @@ func fileInfo(path string) (format.Info, error) {
 		return format.Info{}, err
 	}
 	defer f.Close()
+	if stat, err := f.Stat(); err != nil || stat.IsDir() {
+		return format.Info{}, errors.Join(err, errFolder)
+	}
 	return format.Inspect(f)
 }
+
+var errFolder = errors.New("it is a folder: 'aula image import' takes folders")
 
 // isPath tells whether a word cannot be an image's name.
 func isPath(word string) bool { return strings.ContainsRune(word, '/') }
@@ -84,6 +89,8 @@ func fileError(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return exitError{fmt.Errorf("there is no file %s", path), exitNoFile}
+	case errors.Is(err, errFolder):
+		return exitError{fmt.Errorf("%s: %w", path, err), exitNoFile}
 	case errors.Is(err, format.ErrNotImage), errors.Is(err, format.ErrUnsupported), errors.Is(err, format.ErrCorrupt):
 		return exitError{fmt.Errorf("%s: %w", path, err), exitNoImage}
 	}
