@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	hashBits = 14
+	hashBits = 13 // a table that leaves half of a usual first cache; 14 pack 1 % better and take a fifth longer
 
 	// How far back the three kinds of matches reach, and the length of the shortest that is looked for.
 	nearest, near, farthest = 2 << 10, 16 << 10, 48<<10 - 1
