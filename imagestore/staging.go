@@ -344,6 +344,6 @@ func (s *Staging) Abort() error {
 func (s *Staging) end() {
 	s.ended = true
 	s.file.Close()
-	s.release()
 	s.activity.end()
+	s.release()
 }

@@ -86,7 +86,9 @@ func (r *Repository) sightings() ([]sighting, error) {
 		return nil, err
 	}
 	seen, ours := r.ownFiles()
+	there := make(map[string]bool, len(entries))
 	for _, e := range entries {
+		there[e.Name()] = true
 		name, ok := droppedName(e.Name())
 		if !ok || e.IsDir() {
 			continue
@@ -110,7 +112,7 @@ func (r *Repository) sightings() ([]sighting, error) {
 		}
 		seen = append(seen, s)
 	}
-	r.relinkAll()
+	r.relinkAll(there)
 	return seen, nil
 }
 
@@ -170,15 +172,15 @@ func (r *Repository) leftOver(file string) {
 
 // relinkAll brings back the files NAME.img and so on that somebody has removed: the revisions are safe in .revisions, and an image
 // is removed by Remove. It waits a while for somebody who removes NAME.img in order to copy another there: a copy over the link
-// would change the revision. commit is held.
-func (r *Repository) relinkAll() {
+// would change the revision. there are the names in the folder. commit is held.
+func (r *Repository) relinkAll(there map[string]bool) {
 	images, err := r.Images()
 	if err != nil {
 		return
 	}
 	now, settle := r.now(), r.Options().Settle
 	for _, img := range images {
-		if r.folder.exists(img.Name + imageSuffix) {
+		if there[img.Name+imageSuffix] {
 			delete(r.absent, img.Name)
 		} else if since, ok := r.absent[img.Name]; !ok || now.Sub(since) < settle {
 			if !ok {
@@ -186,8 +188,21 @@ func (r *Repository) relinkAll() {
 			}
 			continue
 		}
+		if img.allThere(there) {
+			continue
+		}
 		if err := r.link(img.Name); err != nil && !errors.Is(err, errForeign) {
 			r.log.Warn("links of an image are not repaired", "image", img.Name, "err", err)
 		}
 	}
+}
+
+// allThere tells whether all files of an image are among names.
+func (i Image) allThere(names map[string]bool) bool {
+	for _, suffix := range append(sidecarSuffixes(), imageSuffix) {
+		if !names[i.Name+suffix] && (suffix != layoutSuffix || i.HasLayout) {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,368 @@
+package imagestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// flip changes one bit of a revision's file as a bad disk does: size and times stay.
+func flip(t testing.TB, r *Repository, name string, revision int) {
+	t.Helper()
+	path := filepath.Join(r.Dir(), revisionFile(name, revision, imageSuffix))
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(path, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, info.Size()/2); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b, info.Size()/2); err != nil {
+		t.Fatal(err)
+	}
+	os.Chtimes(path, time.Time{}, info.ModTime())
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	dir, clock := t.TempDir(), newClock()
+	opt := Options{Now: clock.now, Trash: time.Hour}
+	r := openWith(t, dir, opt)
+	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2)}
+	publishFile(t, r, "lab", files[1])
+	publishFile(t, r, "lab", files[2])
+	published := clock.Time
+	clock.Time = clock.Add(time.Hour)
+	var done, total int64
+	if err := r.Verify(t.Context(), "lab", 2, func(d, n int64) { done, total = d, n }); err != nil {
+		t.Fatal(err)
+	}
+	if done != int64(len(files[2])) || total != done {
+		t.Errorf("progress ended at %d of %d", done, total)
+	}
+	check := func(revision int, want time.Time) {
+		t.Helper()
+		if got, err := r.VerifiedAt("lab", revision); err != nil || !got.Equal(want) {
+			t.Errorf("revision %d was verified at %v, %v, want %v", revision, got, err, want)
+		}
+	}
+	verified := clock.Time
+	for range 2 {
+		check(1, published)
+		check(2, verified)
+		r.Close()
+		r = openWith(t, dir, opt)
+	}
+	if _, err := r.VerifiedAt("lab", 3); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a revision that is not there: %v", err)
+	}
+	if err := r.Verify(t.Context(), "lab", 3, nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("verifying what is not there: %v", err)
+	}
+
+	flip(t, r, "lab", 2)
+	clock.Time = clock.Add(time.Hour)
+	if err := r.Verify(t.Context(), "lab", 2, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a bit differs: %v", err)
+	}
+	for range 2 {
+		check(2, verified)
+		checkStanding(t, r, "lab", Damaged, "capture the image again")
+		if _, err := r.OpenFile("lab", 2); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "restore an older revision") {
+			t.Errorf("opening it: %v", err)
+		}
+		if _, err := r.Hold("lab", 2, "restore on pc-07"); !errors.Is(err, ErrDamaged) {
+			t.Errorf("holding it: %v", err)
+		}
+		if f, err := r.OpenFile("lab", 1); err != nil {
+			t.Errorf("the revision before: %v", err)
+		} else {
+			f.Close()
+		}
+		r.Close()
+		r = openWith(t, dir, opt)
+	}
+	flip(t, r, "lab", 2)
+	if err := r.Verify(t.Context(), "lab", 2, nil); err != nil {
+		t.Errorf("it is as it was: %v", err)
+	}
+	checkStanding(t, r, "lab", Ready, "")
+	checkImage(t, r, "lab", 2, files[2])
+
+	t.Run("cancelled", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.Verify(ctx, "lab", 2, nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrDamaged) {
+			t.Errorf("got %v", err)
+		}
+		checkStanding(t, r, "lab", Ready, "")
+	})
+	t.Run("file is shorter", func(t *testing.T) {
+		os.Truncate(filepath.Join(dir, revisionFile("lab", 1, imageSuffix)), 100)
+		if err := r.Verify(t.Context(), "lab", 1, nil); !errors.Is(err, ErrDamaged) {
+			t.Errorf("got %v", err)
+		}
+		checkStanding(t, r, "lab", Ready, "") // revision 2 is good
+		if s, _ := r.Standing("lab"); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "revision 1") {
+			t.Errorf("warnings = %q", s.Warnings)
+		}
+	})
+	t.Run("replaced by a new capture", func(t *testing.T) {
+		flip(t, r, "lab", 2)
+		if err := r.Verify(t.Context(), "lab", 2, nil); !errors.Is(err, ErrDamaged) {
+			t.Errorf("got %v", err)
+		}
+		publishFile(t, r, "lab", files[1])
+		checkStanding(t, r, "lab", Ready, "")
+	})
+	t.Run("damaged in the trash and back", func(t *testing.T) {
+		if err := r.Remove("lab"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Undelete(onlyTrashed(t, r).ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.OpenFile("lab", 2); !errors.Is(err, ErrDamaged) {
+			t.Errorf("opening it: %v", err)
+		}
+	})
+}
+
+// TestVerifySidecars makes sidecars anew that are not what they should be.
+func TestVerifySidecars(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	file := imageFile(t, 1)
+	publishFile(t, r, "lab", file)
+	for _, suffix := range []string{fullSumSuffix, infoSuffix, torrentSuffix, chunksSuffix} {
+		rewrite(t, filepath.Join(r.Dir(), "lab"+suffix), []byte("something else"))
+		if err := r.Verify(t.Context(), "lab", 1, nil); err != nil {
+			t.Errorf("%s: %v", suffix, err)
+		}
+		checkImage(t, r, "lab", 1, file)
+		checkClean(t, r, "lab")
+	}
+}
+
+// TestBusy refuses to remove what is being worked on, and says what and for whom.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	publishFile(t, r, "lab", imageFile(t, 1))
+	refused := func(who string) {
+		t.Helper()
+		if err := r.Remove("lab"); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), who) {
+			t.Errorf("removing it: %v, want %q", err, who)
+		}
+		if s, _ := r.Standing("lab"); !slices.Contains(s.Holders, who) {
+			t.Errorf("standing = %+v, want it held by %q", s, who)
+		}
+	}
+	s := stageFile(t, r, "lab", imageFile(t, 2))
+	refused("capture of pc-07")
+	checkStanding(t, r, "lab", Arriving, "")
+	s.Abort()
+	s, err := r.Stage("lab", Source{System: "FOG"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("import from FOG")
+	s.Abort()
+	checkStanding(t, r, "lab", Ready, "")
+	err = r.Verify(t.Context(), "lab", 1, func(int64, int64) { refused("verification"); checkStanding(t, r, "lab", Locked, "") })
+	if err != nil {
+		t.Error(err)
+	}
+	s = stageFile(t, r, "lab", imageFile(t, 2))
+	_, err = s.Publish(t.Context(), digest(imageFile(t, 2)), func(int64, int64) {
+		refused("capture of pc-07")
+		checkStanding(t, r, "lab", Processing, "")
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	drop(t, r, "new.img", imageFile(t, 3))
+	r.opt.Changed = func(name string) {
+		if s, _ := r.Standing("new"); s.Total > 0 && !slices.Equal(s.Holders, []string{fromFolder}) {
+			t.Errorf("standing = %+v", s)
+		}
+	}
+	readAgain(t, r)
+	if err := r.Remove("lab"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOldFolder brings a folder as issue 2 has made it up to date.
+func TestOldFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := openRepository(t, dir)
+	file := imageFile(t, 1)
+	img := publishFile(t, r, "lab", file)
+	r.Close()
+	home := filepath.Join(dir, revisionsDir, "lab", "1")
+	for _, at := range []string{dir, home} {
+		os.Remove(filepath.Join(at, "lab.img.full.sum"))
+		os.Remove(filepath.Join(at, "lab.img.torrent"))
+	}
+	swap(t, home, fmt.Sprintf(`"modified": %q`, img.Modified.Format(time.RFC3339Nano)), `"x": 1`)
+	rewrite(t, home+"/lab.img.sum", []byte(img.MD5+"\n"))
+	r = openRepository(t, dir)
+	if f, err := r.OpenFile("lab", 1); err != nil {
+		t.Errorf("it cannot be used before it is up to date: %v", err)
+	} else {
+		f.Close()
+	}
+	readAgain(t, r)
+	for range 2 {
+		checkImage(t, r, "lab", 1, file)
+		checkClean(t, r, "lab")
+		if got, err := r.Image("lab"); err != nil || !got.Modified.Equal(img.Modified) || !got.Created.Equal(img.Created) {
+			t.Errorf("record = %+v, %v", got, err)
+		}
+		r.Close()
+		r = openRepository(t, dir)
+		if r.workOne(t.Context()) {
+			t.Error("it is brought up to date twice")
+		}
+	}
+}
+
+func TestAnnounce(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, t.TempDir(), Options{Announce: "http://192.0.2.9:6969/announce"})
+	file := imageFile(t, 1)
+	publishFile(t, r, "lab", file)
+	opt := r.Options()
+	opt.Announce, opt.Address = tracker, "192.0.2.1:8080"
+	r.SetOptions(opt)
+	r.announce()
+	checkImage(t, r, "lab", 1, file)
+	if r.Address() != "192.0.2.1:8080" || r.Name() != "main" {
+		t.Errorf("repository %q at %q", r.Name(), r.Address())
+	}
+}
+
+func TestNight(t *testing.T) {
+	t.Parallel()
+	madrid, err := time.LoadLocation("Europe/Madrid")
+	if err != nil {
+		t.Skip("SKIPPED: no time zones here")
+	}
+	for _, test := range []struct{ now, from string }{
+		{"2026-03-01 00:30", "2026-03-01 02:00"},
+		{"2026-03-01 02:00", "2026-03-01 02:00"},
+		{"2026-03-01 05:59", "2026-03-01 02:00"},
+		{"2026-03-01 06:00", "2026-03-02 02:00"},
+		{"2026-03-01 23:59", "2026-03-02 02:00"},
+		{"2026-12-31 12:00", "2027-01-01 02:00"},
+		{"2026-03-29 01:30", "2026-03-29 03:00"}, // 02:00 is not on the clock that night
+		{"2026-10-25 01:30", "2026-10-25 02:00"}, // and twice that night
+	} {
+		now, err := time.ParseInLocation("2006-01-02 15:04", test.now, madrid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := nightOf(now)
+		if got := n.from.Format("2006-01-02 15:04"); got != test.from || n.until.Hour() != 6 || !n.until.After(now) {
+			t.Errorf("at %s: night from %s until %v, want from %s", test.now, got, n.until, test.from)
+		}
+	}
+}
+
+// TestDueTonight simulates 60 nights: every image is read once in 30, and no night reads much more than its share.
+func TestDueTonight(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	var all []verified
+	var total, largest int64
+	for i := range 100 {
+		bytes := int64(1+i%7) << 30
+		all = append(all, verified{key{fmt.Sprintf("image%d", i), 1}, bytes, start.AddDate(0, 0, -i)})
+		total, largest = total+bytes, max(largest, bytes)
+	}
+	for day := range 60 {
+		n := nightOf(start.AddDate(0, 0, day))
+		var read int64
+		for clock := n.from; ; clock = clock.Add(time.Second) {
+			k, due := dueTonight(all, n)
+			if !due {
+				break
+			}
+			i := slices.IndexFunc(all, func(v verified) bool { return v.key == k })
+			all[i].at = clock
+			read += all[i].bytes
+		}
+		if read < total/scrubNights || read > total/scrubNights+largest {
+			t.Fatalf("night %d reads %d bytes of %d", day, read, total)
+		}
+	}
+	for _, v := range all {
+		if age := start.AddDate(0, 0, 60).Sub(v.at); age > 31*24*time.Hour {
+			t.Errorf("%s was read %v ago", v.name, age)
+		}
+	}
+	if k, due := dueTonight(nil, nightOf(start)); due {
+		t.Errorf("in an empty repository %v is due", k)
+	}
+}
+
+// TestScrub runs a repository for two nights, with a restart between.
+func TestScrub(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files := [][]byte{imageFile(t, 0), imageFile(t, 1), imageFile(t, 2)}
+	synctest.Test(t, func(t *testing.T) {
+		// night lets the repository run from one o'clock until three.
+		night := func() {
+			r := openWith(t, dir, Options{Settle: time.Minute})
+			time.Sleep(time.Until(nightOf(time.Now()).from) - time.Hour)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() { ended <- r.Run(ctx) }()
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			r.Close()
+		}
+		r := openWith(t, dir, Options{})
+		published := time.Now()
+		for i, file := range files {
+			publishFile(t, r, string(rune('a'+i)), file)
+			time.Sleep(time.Second)
+		}
+		flip(t, r, "b", 1)
+		r.Close()
+		night()
+		time.Sleep(12 * time.Hour)
+		night()
+		r = openWith(t, dir, Options{})
+		checkStanding(t, r, "a", Ready, "")
+		checkStanding(t, r, "b", Damaged, "capture the image again")
+		checkStanding(t, r, "c", Ready, "")
+		at, err := r.VerifiedAt("a", 1)
+		if err != nil || at.Before(published.Add(time.Hour)) || at.Local().Hour() < scrubFrom || at.Local().Hour() >= scrubUntil {
+			t.Errorf("a was verified at %v, %v", at, err)
+		}
+		r.Close()
+	})
+}
