@@ -78,19 +78,19 @@ func (r record) table() (disk.Layout, error) {
 			if l.DiskBytes == 0 && t.diskSectors < 1<<50 {
 				l.DiskBytes = int64(t.diskSectors) * int64(t.sectorSize)
 			}
-			if err = l.Check(); err == nil {
+			if err = usable(l); err == nil {
 				return l, nil
 			}
 		}
-		errs = append(errs, cause(err))
+		errs = append(errs, err)
 	}
 	if dump := dumpOfMBR(r.head); dump != "" {
 		l := disk.Layout{Version: 1, Table: "dos", SectorSize: 512, Dump: dump, DiskBytes: r.bytes}
-		err := l.Check()
+		err := usable(l)
 		if err == nil {
 			return l, nil
 		}
-		errs = append(errs, cause(err))
+		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
 		errs = append(errs, errors.New("there is no partition table"))
@@ -130,7 +130,16 @@ func (r record) fromDump(text string) (disk.Layout, error) {
 	if l.DiskBytes == 0 {
 		l.DiskBytes = r.gptBytes(h)
 	}
-	return l, cause(l.Check())
+	return l, usable(l)
+}
+
+// usable refuses a table that clientos/disk refuses, and one without partitions, such as a file that is no dump is taken for.
+func usable(l disk.Layout) error {
+	partitions, err := l.Partitions()
+	if err == nil && len(partitions) == 0 {
+		err = errors.New("there are no partitions in it")
+	}
+	return cause(err)
 }
 
 // gptBytes is the size of a disk with a GPT: its backup is in the last sectors.
