@@ -99,6 +99,9 @@ func (s *Service) importPaths(ctx context.Context, actor string, r ImportRequest
 		}
 		defer release()
 		images, err := plan.Run(ctx, repository, func(p incorporation.Progress) {
+			if len(p.Warnings) > 0 {
+				t.change(func(now *Task) { now.Warnings = append(now.Warnings, p.Warnings...) })
+			}
 			t.stage("%s: %s", p.Image, p.Stage)
 			t.progress(p.Done, p.Total)
 		})

@@ -37,11 +37,15 @@ func aula(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// smallImage is an image of 8 blocks of 4 KiB.
+func smallImage() []byte {
+	return formattest.Partclone{Filesystem: "XFS", BlockSize: 4096, Blocks: 8, Checksum: formattest.ChecksumCRC32}.Encode()
+}
+
 func TestImageInfoTellsWhatAFileIs(t *testing.T) {
 	dir := t.TempDir()
 	image := filepath.Join(dir, "win.img")
-	// 8 blocks of 4 KiB.
-	if err := os.WriteFile(image, formattest.Partclone{Filesystem: "XFS", BlockSize: 4096, Blocks: 8}.Encode(), 0o600); err != nil {
+	if err := os.WriteFile(image, smallImage(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	text := filepath.Join(dir, "notes.img")

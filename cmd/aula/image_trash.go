@@ -78,13 +78,19 @@ func trashed(ctx context.Context, server *client.Client, name string) ([]api.Tra
 
 // imageTrashCommand is `aula image trash`.
 type imageTrashCommand struct {
+	List    imageTrashListCommand    `cmd:"" default:"withargs" help:"List what is in the trash, which is what 'aula image trash' does with no further word."`
+	Discard imageTrashDiscardCommand `cmd:"" help:"Remove an image from the trash for good."`
+}
+
+// imageTrashListCommand is `aula image trash list`.
+type imageTrashListCommand struct {
 	server
 	repositoryFlag
 	jsonFlag
 }
 
 // Run lists the trash.
-func (c *imageTrashCommand) Run(ctx context.Context) error {
+func (c *imageTrashListCommand) Run(ctx context.Context) error {
 	server, err := c.in(c.server)
 	if err != nil {
 		return err
@@ -108,6 +114,43 @@ func (c *imageTrashCommand) Run(ctx context.Context) error {
 	return w.Flush()
 }
 
+// findTrashed returns what the trash has under an id.
+func findTrashed(ctx context.Context, server *client.Client, id string) (api.Trashed, error) {
+	all, err := server.Trash(ctx)
+	if err != nil {
+		return api.Trashed{}, err
+	}
+	i := slices.IndexFunc(all, func(t api.Trashed) bool { return t.ID == id })
+	if i < 0 {
+		return api.Trashed{}, exitError{errors.New("nothing in the trash has that id: 'aula image trash' lists what is there"), exitNoFile}
+	}
+	return all[i], nil
+}
+
+// imageTrashDiscardCommand is `aula image trash discard`.
+type imageTrashDiscardCommand struct {
+	server
+	repositoryFlag
+	ID string `arg:"" help:"Id of the removed image, as 'aula image trash' lists it." name:"id"`
+}
+
+// Run removes an image for good.
+func (c *imageTrashDiscardCommand) Run(ctx context.Context) error {
+	server, err := c.in(c.server)
+	if err != nil {
+		return err
+	}
+	found, err := findTrashed(ctx, server, c.ID)
+	if err != nil {
+		return err
+	}
+	if err := server.In(found.Repository).DiscardTrash(ctx, c.ID); err != nil {
+		return answerError(err)
+	}
+	fmt.Printf("%s is removed for good\n", found.Name)
+	return nil
+}
+
 // imageUndeleteCommand is `aula image undelete`.
 type imageUndeleteCommand struct {
 	server
@@ -121,17 +164,13 @@ func (c *imageUndeleteCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := server.Trash(ctx)
+	found, err := findTrashed(ctx, server, c.ID)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(t api.Trashed) bool { return t.ID == c.ID })
-	if i < 0 {
-		return exitError{errors.New("nothing in the trash has that id: 'aula image trash' lists what is there"), exitNoFile}
-	}
-	if err := server.In(all[i].Repository).Undelete(ctx, c.ID); err != nil {
+	if err := server.In(found.Repository).Undelete(ctx, c.ID); err != nil {
 		return answerError(err)
 	}
-	fmt.Printf("%s is back in repository %s\n", all[i].Name, all[i].Repository)
+	fmt.Printf("%s is back in repository %s\n", found.Name, found.Repository)
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"log/slog"
 	"net"
@@ -8,19 +9,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zeebo/blake3"
 
 	"aula/appliance"
 	"aula/appliance/catalog"
+	"aula/appliance/incorporation"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
+	"aula/appliance/upkeep"
 	"aula/imagestore"
-	"aula/imagestore/format/formattest"
 	"aula/webui"
 )
 
-// serveAPI answers the commands as `aula serve` with that data folder would, without a network for PCs. The repository has one
+// serveAPI answers the commands as `aula serve` with that data folder would, without a network for PCs. The first repository has one
 // image, called lab.
 func serveAPI(t *testing.T) (data string) {
 	t.Helper()
@@ -35,11 +38,19 @@ func serveAPI(t *testing.T) (data string) {
 	cat, err := catalog.Open(filepath.Join(data, "catalog.db"))
 	ok(err)
 	t.Cleanup(func() { cat.Close() })
-	repository, err := imagestore.Open(filepath.Join(data, "images"), imagestore.Options{Name: "main", Log: log})
+	repository, err := imagestore.Open(filepath.Join(data, "images"), imagestore.Options{
+		Name: "main", Keep: 5, Trash: 24 * time.Hour, Log: log,
+	})
 	ok(err)
-	t.Cleanup(func() { repository.Close() })
 	publish(t, repository, "lab")
 	images := imagestore.NewLibrary(repository)
+	t.Cleanup(func() { images.Close() })
+	uploads, err := incorporation.OpenUploads(filepath.Join(repository.Dir(), ".uploads"), repository.Free, time.Now)
+	ok(err)
+	work, err := upkeep.New(upkeep.Config{Library: images, Catalog: cat, Uploads: uploads, Options: imagestore.Options{Log: log}, Log: log})
+	ok(err)
+	runUntilTheEnd(t, work.Run)
+	runUntilTheEnd(t, images.Run)
 
 	var pcs struct{ *roster.Roster }
 	operations, err := operation.New(operation.Config{Agents: &pcs, Store: cat, Computers: cat, Images: images, Log: log})
@@ -48,7 +59,9 @@ func serveAPI(t *testing.T) (data string) {
 	ok(err)
 	pcs.Roster, err = roster.New(roster.Config{Catalog: cat, Images: images, Identity: identity, Work: operations, Log: log})
 	ok(err)
-	console, err := webui.New(webui.Config{Catalog: cat, Roster: pcs, Operations: operations, Images: images, Log: log})
+	console, err := webui.New(webui.Config{
+		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: work, Uploads: uploads, Log: log,
+	})
 	ok(err)
 
 	socket, err := net.Listen("unix", appliance.SocketPath(data))
@@ -63,13 +76,27 @@ func serveAPI(t *testing.T) (data string) {
 	return data
 }
 
+// runUntilTheEnd runs a service until the test has ended.
+func runUntilTheEnd(t *testing.T, run func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func publish(t *testing.T, images *imagestore.Repository, name string) {
 	t.Helper()
 	staging, err := images.Stage(name, imagestore.Source{Computer: "pc-01", Disk: 1, Partition: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := formattest.Partclone{Filesystem: "XFS", BlockSize: 4096, Blocks: 8}.Encode()
+	data := smallImage()
 	sum := blake3.Sum256(data)
 	if _, err := staging.Write(data); err != nil {
 		t.Fatal(err)
@@ -85,7 +112,7 @@ func TestCommandsAskTheRunningAppliance(t *testing.T) {
 		name, want string
 		args       []string
 	}{
-		{"list", "lab   1         XFS         ", []string{"image", "list"}},
+		{"list", "lab   1         ready  PARTCLONE:NONE:XFS:32", []string{"image", "list"}},
 		{"list as JSON", `"name": "lab"`, []string{"image", "list", "--json"}},
 		{"info by name", "PARTCLONE:NONE:XFS:32\n", []string{"image", "info", "lab"}},
 		{"info by name as JSON", `"requiredBytes": 32768`, []string{"image", "info", "lab", "--json"}},
