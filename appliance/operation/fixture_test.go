@@ -141,38 +141,76 @@ func (c *fakeComputers) SetNextBoot(id, target string) error {
 	return nil
 }
 
-// A repository with one image of 40 GB for a partition of 60 GB, and its layout.
+// A repository with an image of 40 GB for a partition of 60 GB, and its layout, and with more that a test puts into it.
 type fakeImages struct {
-	mu     sync.Mutex
-	image  imagestore.Image
-	layout []byte
-	free   int64
-	held   []string
+	mu        sync.Mutex
+	image     imagestore.Image
+	layout    []byte
+	more      []imagestore.Image // other images and older revisions, which come before newer ones
+	moreHave  []byte             // the layout beside each of them that has one
+	damaged   map[string]bool    // by name and revision: "lab-p1 2"
+	standings []imagestore.Standing
+	free      int64
+	held      []string
 }
 
-func (r *fakeImages) Image(_, name string) (imagestore.Image, error) {
-	if name != r.image.Name {
-		return imagestore.Image{}, fmt.Errorf("image %s: %w", name, imagestore.ErrNotFound)
+func (r *fakeImages) all() []imagestore.Image { return append(slices.Clone(r.more), r.image) }
+
+func (r *fakeImages) Image(repository, name string) (imagestore.Image, error) {
+	for _, img := range slices.Backward(r.all()) {
+		if img.Name == name && (repository == "" || img.Repository == repository) {
+			return img, nil
+		}
 	}
-	return r.image, nil
+	return imagestore.Image{}, fmt.Errorf("image %s: %w", name, imagestore.ErrNotFound)
 }
 
-func (r *fakeImages) Revision(_, name string, revision int) (imagestore.Image, error) {
-	return r.Image("", name)
-}
-
-func (r *fakeImages) Layout(_, name string, revision int) ([]byte, error) {
-	if r.layout == nil {
-		return nil, imagestore.ErrNotFound
+func (r *fakeImages) Revision(repository, name string, revision int) (imagestore.Image, error) {
+	for _, img := range r.all() {
+		if img.Name == name && img.Revision == revision && (repository == "" || img.Repository == repository) {
+			return img, nil
+		}
 	}
-	return r.layout, nil
+	return imagestore.Image{}, fmt.Errorf("revision %d of image %s: %w", revision, name, imagestore.ErrNotFound)
+}
+
+func (r *fakeImages) Set(repository, set string) ([]imagestore.Image, error) {
+	if repository != "" && repository != "main" {
+		return nil, fmt.Errorf("%w: %q", imagestore.ErrNoRepository, repository)
+	}
+	found := slices.DeleteFunc(r.all(), func(img imagestore.Image) bool { return img.Source.Set != set })
+	if len(found) == 0 {
+		return nil, fmt.Errorf("set %s: %w", set, imagestore.ErrNotFound)
+	}
+	return found, nil
+}
+
+func (r *fakeImages) Standings() []imagestore.Standing { return r.standings }
+
+func (r *fakeImages) Layout(repository, name string, revision int) ([]byte, error) {
+	img, err := r.Revision(repository, name, revision)
+	switch {
+	case err != nil:
+		return nil, err
+	case name == r.image.Name && r.layout != nil:
+		return r.layout, nil
+	case name != r.image.Name && img.HasLayout:
+		return r.moreHave, nil
+	}
+	return nil, imagestore.ErrNotFound
 }
 
 func (r *fakeImages) Free(string) (int64, error) { return r.free, nil }
 
-func (r *fakeImages) Hold(_, name string, revision int, holder string) (func(), error) {
+func (r *fakeImages) Hold(repository, name string, revision int, holder string) (func(), error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, err := r.Revision(repository, name, revision); err != nil {
+		return nil, err
+	}
+	if r.damaged[fmt.Sprintf("%s %d", name, revision)] {
+		return nil, fmt.Errorf("%w: revision %d of %s: byte 7 differs", imagestore.ErrDamaged, revision, name)
+	}
 	r.held = append(r.held, holder)
 	return sync.OnceFunc(func() {
 		r.mu.Lock()
@@ -204,7 +242,7 @@ func testPC(id, name string) catalog.Computer {
 
 func testImage() imagestore.Image {
 	return imagestore.Image{
-		Name: "windows11", Revision: 4, FileBytes: 18 * gb,
+		Repository: "main", Name: "windows11", Revision: 4, FileBytes: 18 * gb,
 		Info:   format.Info{Filesystem: "NTFS", UsedBytes: 40 * gb, RequiredBytes: 60 * gb},
 		Source: imagestore.Source{SectorSize: 512},
 	}
@@ -216,6 +254,38 @@ func testLayout() disk.Layout {
 		Version: 1, Table: "dos", SectorSize: 512, DiskBytes: 64 * gb,
 		Dump: fmt.Sprintf("label: dos\nlabel-id: 0x1234abcd\ndevice: /dev/sda\nunit: sectors\nsector-size: 512\n\n"+
 			"/dev/sda1 : start=2048, size=%d, type=7, bootable\n", 60*gb/512+1),
+	}
+}
+
+// testSet is the set "lab" of one disk: Windows in partition 1, Linux in partition 5, which is a logical one, swap in partition 6.
+func testSet() []imagestore.Image {
+	of := func(name, filesystem string, partition int, used, required int64) imagestore.Image {
+		return imagestore.Image{
+			Repository: "main", Name: name, Revision: 2, FileBytes: used / 2, HasLayout: true,
+			Info:   format.Info{Filesystem: filesystem, UsedBytes: used, RequiredBytes: required},
+			Source: imagestore.Source{Set: "lab", Disk: 1, Partition: partition, SectorSize: 512},
+		}
+	}
+	return []imagestore.Image{of("lab-p1", "NTFS", 1, 30*gb, 60*gb), of("lab-p5", "EXT4", 5, 7*gb, 20*gb)}
+}
+
+// setLayout is the layout of the disk of testSet.
+func setLayout() disk.Layout {
+	const windows, linux, swap = 60*gb/512 + 1, 20*gb/512 + 1, 4 * gb / 512
+	return disk.Layout{
+		Version: 1, Table: "dos", SectorSize: 512, DiskBytes: 100 * gb,
+		Dump: fmt.Sprintf("label: dos\nlabel-id: 0x1234abcd\ndevice: /dev/sda\nunit: sectors\nsector-size: 512\n\n"+
+			"/dev/sda1 : start=2048, size=%d, type=7, bootable\n/dev/sda2 : start=%d, size=%d, type=5\n"+
+			"/dev/sda5 : start=%d, size=%d, type=83\n/dev/sda6 : start=%d, size=%d, type=82\n",
+			windows, 4096+windows, linux+swap+8192, 6144+windows, linux, 10240+windows+linux-2048, swap),
+	}
+}
+
+// testDisk is the image of a disk of 64 GB.
+func testDisk() imagestore.Image {
+	return imagestore.Image{
+		Repository: "main", Name: "kiosk", Revision: 1, FileBytes: 9 * gb,
+		Info: format.Info{Tool: format.Raw, Filesystem: format.Disk, UsedBytes: 64 * gb, RequiredBytes: 64 * gb},
 	}
 }
 
@@ -238,6 +308,10 @@ func newBench(t *testing.T, edit ...func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := json.Marshal(setLayout())
+	if err != nil {
+		t.Fatal(err)
+	}
 	b := &bench{
 		t:      t,
 		agents: &fakeAgents{offline: map[string]bool{}, sent: map[string]protocol.Instruct{}},
@@ -245,8 +319,11 @@ func newBench(t *testing.T, edit ...func(*Config)) *bench {
 		computers: &fakeComputers{nextBoot: map[string]string{}, all: map[string]catalog.Computer{
 			"pc1": testPC("pc1", "pc-01"), "pc2": testPC("pc2", "pc-02"), "pc3": testPC("pc3", "pc-03"),
 		}},
-		images: &fakeImages{image: testImage(), layout: layout, free: 100 * gb},
-		clock:  t0,
+		images: &fakeImages{
+			image: testImage(), layout: layout, free: 100 * gb,
+			more: append(testSet(), testDisk()), moreHave: more, damaged: map[string]bool{},
+		},
+		clock: t0,
 	}
 	b.cfg = Config{
 		Agents: b.agents, Store: b.store, Computers: b.computers, Images: b.images,

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ type job struct {
 	op      Operation // its Targets are in seats
 	seats   []*seat
 	layout  []byte // JSON of the layout, once read
-	release func() // of the image, while the operation runs
+	release func() // of the images, while the operation runs
 }
 
 // A seat is one PC's place in a job.
@@ -46,17 +47,35 @@ func (s *seat) describe() string {
 		s.job.op.Created.Local().Format("15:04")))
 }
 
-// hold keeps the image of a restore in the repository while the job runs.
-func (m *Manager) hold(j *job) {
+// hold keeps the images of a restore in their repositories while the job runs. After an error those are held that could be.
+func (m *Manager) hold(j *job) error {
 	if j.op.Kind != RestoreImage || j.release != nil {
-		return
+		return nil
 	}
-	release, err := m.cfg.Images.Hold("", j.op.Image, j.op.Revision, holder(j.op))
-	if err != nil { // its PCs will say so, each for itself, when they ask for it
-		m.cfg.Log.Warn("image of an operation cannot be held", "operation", j.op.ID, "image", j.op.Image, "revision", j.op.Revision, "error", err)
-		return
+	var releases []func()
+	var errs []error
+	for _, p := range j.seats[0].Instruct.Parts { // the same for each PC
+		release, err := m.cfg.Images.Hold(p.Image.Repository, p.Image.Name, p.Image.Revision, holder(j.op))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		releases = append(releases, release)
 	}
-	j.release = release
+	j.release = func() {
+		for _, release := range releases {
+			release()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// letGo ends what hold began.
+func (j *job) letGo() {
+	if j.release != nil {
+		j.release()
+		j.release = nil
+	}
 }
 
 func holder(op Operation) string {
@@ -164,8 +183,5 @@ func (m *Manager) summarise(j *job) {
 		return
 	}
 	j.op.Ended, j.layout = last, nil
-	if j.release != nil {
-		j.release()
-		j.release = nil
-	}
+	j.letGo()
 }

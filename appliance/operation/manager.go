@@ -41,8 +41,12 @@ type Computers interface {
 type Images interface {
 	Image(repository, name string) (imagestore.Image, error)
 	Revision(repository, name string, revision int) (imagestore.Image, error)
+	// Hold refuses a damaged revision with an error wrapping imagestore.ErrDamaged.
 	Hold(repository, name string, revision int, holder string) (release func(), err error)
 	Layout(repository, name string, revision int) ([]byte, error)
+	// Set returns the images of a set, or imagestore.ErrNotFound.
+	Set(repository, set string) ([]imagestore.Image, error)
+	Standings() []imagestore.Standing
 	Free(repository string) (int64, error)
 }
 
@@ -52,8 +56,11 @@ type Config struct {
 	Store     Store
 	Computers Computers
 	Images    Images
-	Changed   func(id string) // called after each change of an operation; must not block; may be nil
-	Log       *slog.Logger
+	// Locate tells the name of a repository, the first one's for "", and the address of this machine at which PCs fetch its images, empty
+	// for the one that they know. When nil every name is as it should be and no repository has an address of its own.
+	Locate  func(repository string) (name, address string, err error)
+	Changed func(id string) // called after each change of an operation; must not block; may be nil
+	Log     *slog.Logger
 	// LostAfter is how long a silent PC stays LostContact before its target ends Incomplete, and is told to stop should it come
 	// back after all; 20 min when zero.
 	LostAfter time.Duration
@@ -73,6 +80,9 @@ func (c *Config) complete() error {
 	}
 	if c.LostAfter < 0 || c.Keep < 0 {
 		return errors.New("operation: LostAfter and Keep cannot be negative")
+	}
+	if c.Locate == nil {
+		c.Locate = func(repository string) (string, string, error) { return repository, "", nil }
 	}
 	if c.Changed == nil {
 		c.Changed = func(string) {}
@@ -150,7 +160,9 @@ func (m *Manager) load() error {
 		}
 		m.add(j)
 		if m.summarise(j); j.op.State == Running {
-			m.hold(j)
+			if err := m.hold(j); err != nil { // its PCs will say so, each for itself, when they ask for it
+				m.cfg.Log.Warn("images of an operation cannot be held", "operation", j.op.ID, "image", j.op.Image, "error", err)
+			}
 		}
 		for _, s := range j.seats {
 			if !ended(s.State) {

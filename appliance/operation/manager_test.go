@@ -216,7 +216,8 @@ func TestServerRestartsInTheMiddleOfARestore(t *testing.T) {
 	if got := b.images.holders(); !slices.Equal(got, []string{"restore on 3 computers"}) {
 		t.Errorf("image held by %q after the restart", got)
 	}
-	if !b.m.Reading("pc1", "windows11", 4) || b.m.Reading("pc1", "windows11", 3) || b.m.Reading("pc3", "windows11", 4) {
+	if !b.m.Reading("pc1", "main", "windows11", 4) || b.m.Reading("pc1", "main", "windows11", 3) ||
+		b.m.Reading("pc1", "attic", "windows11", 4) || b.m.Reading("pc3", "main", "windows11", 4) {
 		t.Error("the PCs that may read the image are not those that restore it")
 	}
 	b.m.Connected("pc1", &protocol.Report{ID: instructionID(op.ID, "pc1"), Seq: 50, State: protocol.Running, Stage: protocol.StageVerifying})
@@ -526,7 +527,7 @@ func TestRecordsAreTheSameAfterReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(again) != string(data) || got.Instruct.Image == nil {
+	if string(again) != string(data) || len(got.Instruct.Parts) != 1 {
 		t.Errorf("got %s, want %s, with the plan's instruction", again, data)
 	}
 	if !json.Valid(data) || strings.Contains(string(data), "ubuntu") {

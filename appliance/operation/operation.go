@@ -39,16 +39,19 @@ const (
 
 // An Operation is one thing asked for, and how it stands on each PC.
 type Operation struct {
-	ID       string    `json:"id"` // sorts by time of creation
-	Kind     string    `json:"kind"`
-	Actor    string    `json:"actor"` // user who asked
-	Created  time.Time `json:"created"`
-	Ended    time.Time `json:"ended,omitzero"`
-	State    string    `json:"state"` // Running until all targets ended, then Done (all), Failed (any), Cancelled, Incomplete
-	Image    string    `json:"image,omitempty"`
-	Revision int       `json:"revision,omitempty"` // of a restore: which; of a capture: what it became
-	Layout   bool      `json:"layout,omitempty"`   // restore: the disk's layout is applied first
-	Targets  []Target  `json:"targets"`
+	ID      string    `json:"id"` // sorts by time of creation
+	Kind    string    `json:"kind"`
+	Actor   string    `json:"actor"` // user who asked
+	Created time.Time `json:"created"`
+	Ended   time.Time `json:"ended,omitzero"`
+	State   string    `json:"state"` // Running until all targets ended, then Done (all), Failed (any), Cancelled, Incomplete
+	// Repository is the one that has, or gets, the image; empty in records from before there were several.
+	Repository string   `json:"repository,omitempty"`
+	Image      string   `json:"image,omitempty"`    // its name; of a restore of a whole disk perhaps that of a set
+	Revision   int      `json:"revision,omitempty"` // of a restore: which, 0 of a set; of a capture: what it became
+	Layout     bool     `json:"layout,omitempty"`   // restore: the disk's layout is applied first
+	Whole      bool     `json:"whole,omitempty"`    // restore: of the whole disk
+	Targets    []Target `json:"targets"`
 }
 
 // A Target is one PC's part in an Operation.
@@ -85,18 +88,20 @@ type CaptureRequest struct {
 	Level      int    `json:"level,omitempty"`      // of the compressor, 0 for its default
 }
 
-// A RestoreRequest asks for an image on the same partition of each PC.
+// A RestoreRequest asks for an image on the same partition of each PC, or on the whole of the same disk.
 type RestoreRequest struct {
 	ComputerIDs []string `json:"computerIDs"`
 	Disk        int      `json:"disk"`
 	Partition   int      `json:"partition"`            // not with Whole
 	Repository  string   `json:"repository,omitempty"` // empty: the first one that has the image
 	Image       string   `json:"image"`
-	Revision    int      `json:"revision,omitempty"` // 0: the current one
+	Revision    int      `json:"revision,omitempty"` // 0: the current one, of a set always
 	Layout      bool     `json:"layout"`             // apply the layout beside the image to the whole disk first
 	// Whole writes the whole disk: Image is either an image of a disk (format.Disk) or the name of a set (imagestore.Source.Set),
 	// whose layout is applied and all of whose images are restored.
 	Whole bool `json:"whole,omitempty"`
+	// SetDisk is the disk that the images of a set come from, when the set has those of several; 0 when it has one.
+	SetDisk int `json:"setDisk,omitempty"`
 }
 
 // A Preflight is what would happen to one PC: the disk that would be written and what is on it, or why not.

@@ -16,14 +16,6 @@ import (
 // The server's pre-flight: what the inventory tells before anything is sent. The agent checks all of it again on the real
 // disk, which may have changed since.
 
-// A restorePlan is what a restore needs of the repository.
-type restorePlan struct {
-	request    RestoreRequest
-	image      imagestore.Image
-	layout     *disk.Layout // nil when it is not applied
-	partitions []disk.Partition
-}
-
 // check is the pre-flight of one PC and the disk that it would write.
 func (p restorePlan) check(pc catalog.Computer, online bool) (Preflight, disk.Ref) {
 	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}}
@@ -33,29 +25,48 @@ func (p restorePlan) check(pc catalog.Computer, online bool) (Preflight, disk.Re
 		return result, disk.Ref{}
 	}
 	result.Disk = describeDisk(d)
-	switch {
-	case p.layout != nil:
-		result.Failure = p.checkLayout(d)
-		for _, partition := range d.Partitions {
-			if !partition.Extended() {
-				result.Loses = append(result.Loses, describePartition(partition))
-			}
-		}
-	default:
-		partition, f := findPartition(pc, d, p.request.Partition)
-		if result.Failure = f; f == nil {
-			result.Failure = p.checkPartition(d, partition)
-			result.Loses = append(result.Loses, describePartition(partition))
+	var lost []disk.Partition
+	if p.whole() || p.layout != nil {
+		lost = d.Partitions
+		result.Failure = p.checkDisk(d)
+	} else {
+		var partition disk.Partition
+		if partition, result.Failure = findPartition(pc, d, p.request.Partition); result.Failure == nil {
+			lost = []disk.Partition{partition}
+			result.Failure = p.parts[0].checkPartition(d, partition)
 		}
 	}
 	if result.Failure != nil {
-		result.Loses = []string{}
+		return result, d.Ref()
+	}
+	for _, partition := range lost {
+		if !partition.Extended() {
+			result.Loses = append(result.Loses, describePartition(partition))
+		}
 	}
 	return result, d.Ref()
 }
 
-func (p restorePlan) checkPartition(d disk.Disk, partition disk.Partition) *protocol.Failure {
-	if f := p.checkSector(d); f != nil {
+// checkDisk is for what is written to a whole disk.
+func (p restorePlan) checkDisk(d disk.Disk) *protocol.Failure {
+	if !p.whole() {
+		return p.checkLayout(d)
+	}
+	img := p.parts[0].image
+	if f := checkSector(d, img); f != nil {
+		return f
+	}
+	if need := img.Info.RequiredBytes; d.Bytes < need {
+		return refusal(protocol.ErrSize,
+			fmt.Sprintf("disk %d has %s and image %s needs %s: %s are missing", d.Number,
+				disk.FormatBytes(d.Bytes), img.Name, disk.FormatBytes(need), disk.FormatBytes(need-d.Bytes)),
+			"use a disk at least as large as the one that the image was made of")
+	}
+	return nil
+}
+
+func (p plannedPart) checkPartition(d disk.Disk, partition disk.Partition) *protocol.Failure {
+	if f := checkSector(d, p.image); f != nil {
 		return f
 	}
 	if need := p.image.Info.RequiredBytes; partition.Bytes < need {
@@ -68,31 +79,43 @@ func (p restorePlan) checkPartition(d disk.Disk, partition disk.Partition) *prot
 }
 
 func (p restorePlan) checkLayout(d disk.Disk) *protocol.Failure {
-	if f := p.checkSector(d); f != nil {
-		return f
+	for _, part := range p.parts {
+		if f := checkSector(d, part.image); f != nil {
+			return f
+		}
 	}
 	if err := p.layout.Fits(d); err != nil {
 		return diskFailure(err)
 	}
-	i := slices.IndexFunc(p.partitions, func(q disk.Partition) bool { return q.Number == p.request.Partition })
+	for _, part := range p.parts {
+		if f := p.checkPlanned(part); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// checkPlanned refuses an image that the layout has no place for.
+func (p restorePlan) checkPlanned(part plannedPart) *protocol.Failure {
+	i := slices.IndexFunc(p.partitions, func(q disk.Partition) bool { return q.Number == part.partition })
 	if i < 0 || p.partitions[i].Extended() {
 		return refusal(protocol.ErrNotFound,
-			fmt.Sprintf("the layout beside image %s has no partition %d for data", p.image.Name, p.request.Partition),
+			fmt.Sprintf("the layout beside image %s has no partition %d for data", part.image.Name, part.partition),
 			"choose one of "+numbers(p.partitions))
 	}
-	if have, need := p.partitions[i].Bytes, p.image.Info.RequiredBytes; have < need {
+	if have, need := p.partitions[i].Bytes, part.image.Info.RequiredBytes; have < need {
 		return refusal(protocol.ErrSize,
-			fmt.Sprintf("partition %d of the layout has %s and image %s needs %s", p.request.Partition, disk.FormatBytes(have), p.image.Name, disk.FormatBytes(need)),
+			fmt.Sprintf("partition %d of the layout has %s and image %s needs %s", part.partition, disk.FormatBytes(have), part.image.Name, disk.FormatBytes(need)),
 			"choose the partition that the image was captured from")
 	}
 	return nil
 }
 
 // checkSector refuses a disk with other sectors than the image's: filesystems and boot sectors count in them.
-func (p restorePlan) checkSector(d disk.Disk) *protocol.Failure {
-	if want := p.image.Source.SectorSize; want != 0 && d.SectorSize != want {
+func checkSector(d disk.Disk, img imagestore.Image) *protocol.Failure {
+	if want := img.Source.SectorSize; want != 0 && d.SectorSize != want {
 		return refusal(protocol.ErrPartition,
-			fmt.Sprintf("disk %d has sectors of %d bytes and image %s comes from a disk with sectors of %d bytes", d.Number, d.SectorSize, p.image.Name, want),
+			fmt.Sprintf("disk %d has sectors of %d bytes and image %s comes from a disk with sectors of %d bytes", d.Number, d.SectorSize, img.Name, want),
 			"use an image captured from a disk with the same sector size")
 	}
 	return nil

@@ -41,10 +41,11 @@ func TestRestorePreflight(t *testing.T) {
 			if test.pc != nil {
 				test.pc(&pc, &pc.Inventory.Disks[0])
 			}
-			plan := restorePlan{request: RestoreRequest{Disk: 1, Partition: 1, Image: "windows11"}, image: testImage()}
+			plan := restorePlan{request: RestoreRequest{Disk: 1, Partition: 1, Image: "windows11"}}
 			if test.request != nil {
 				test.request(&plan.request)
 			}
+			plan.parts = []plannedPart{{partition: plan.request.Partition, image: testImage()}}
 			if plan.request.Layout {
 				layout := testLayout()
 				var err error
@@ -74,8 +75,9 @@ func TestLayoutWithAPartitionSmallerThanTheImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := restorePlan{request: RestoreRequest{Disk: 1, Partition: 1, Layout: true}, image: testImage(), layout: &layout, partitions: partitions}
-	plan.image.Info.RequiredBytes = 61 * gb
+	plan := restorePlan{parts: []plannedPart{{partition: 1, image: testImage()}}, layout: &layout, partitions: partitions}
+	plan.request = RestoreRequest{Disk: 1, Partition: 1, Layout: true}
+	plan.parts[0].image.Info.RequiredBytes = 61 * gb
 	got, _ := plan.check(testPC("pc1", "pc-01"), true)
 	checkFailure(t, got.Failure, protocol.ErrSize, "partition 1 of the layout has", "captured from")
 }
@@ -87,7 +89,8 @@ func TestWholeDiskIsListedWhenALayoutIsApplied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := restorePlan{request: RestoreRequest{Disk: 1, Partition: 1, Layout: true}, image: testImage(), layout: &layout, partitions: partitions}
+	plan := restorePlan{parts: []plannedPart{{partition: 1, image: testImage()}}, layout: &layout, partitions: partitions}
+	plan.request = RestoreRequest{Disk: 1, Partition: 1, Layout: true}
 	got, _ := plan.check(testPC("pc1", "pc-01"), true)
 	if len(got.Loses) != 2 || !strings.Contains(got.Loses[1], "LINUX-SWAP") {
 		t.Errorf("it loses %q, want both partitions", got.Loses)

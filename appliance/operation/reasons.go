@@ -41,12 +41,23 @@ func (p part) aftermath() string {
 	case !p.Dirty:
 		return "it had written nothing to its disk when it was last heard"
 	case p.Stage == protocol.StageVerifying, p.Stage == protocol.StageFinishing:
-		return "its partition is written and not verified"
+		return p.places("is", "are") + " written and not verified"
 	case p.Stage == protocol.StagePartitioning:
 		return "its disk may have no partitions"
 	default:
-		return "its partition holds half an image"
+		return p.places("holds", "hold") + " half an image"
 	}
+}
+
+// places names what a restore writes to, with the verb that goes with it.
+func (p part) places(one, several string) string {
+	switch parts := p.Instruct.Parts; {
+	case len(parts) > 1:
+		return "its partitions " + several
+	case len(parts) == 1 && parts[0].Partition == 0:
+		return "its disk " + one
+	}
+	return "its partition " + one
 }
 
 func (p part) again() string {
@@ -94,7 +105,7 @@ func (p part) notObeyed() *protocol.Failure {
 
 func (p part) notVerified() *protocol.Failure {
 	return p.failure(protocol.ErrImage,
-		fmt.Sprintf("verified %d of %d bytes: the disk is not proved to hold the image", p.Verified, p.Instruct.Image.UsedBytes),
+		fmt.Sprintf("verified %d of %d bytes: the disk is not proved to hold the image", p.Verified, p.Instruct.UsedBytes()),
 		"run the restore again; if it fails again on this PC only, replace its disk")
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aula/appliance/catalog"
+	"aula/clientos/protocol"
 )
 
 // An operation is kept in several records, so that a change of one of 500 PCs does not write the plan of them all again:
@@ -29,6 +30,9 @@ func encodePlan(op Operation) ([]byte, error) { return json.Marshal(op) }
 func decodePlan(id string, data []byte) (Operation, error) {
 	var op Operation
 	if err := json.Unmarshal(data, &op); err != nil {
+		return Operation{}, err
+	}
+	if err := op.fromOld(data); err != nil {
 		return Operation{}, err
 	}
 	switch op.Kind {
@@ -62,6 +66,30 @@ func decodePlan(id string, data []byte) (Operation, error) {
 		}
 	}
 	return op, nil
+}
+
+// fromOld takes over what the plan of a restore said before a PC could be given several images at once.
+func (op *Operation) fromOld(data []byte) error {
+	if op.Kind != RestoreImage {
+		return nil
+	}
+	var old struct {
+		Targets []struct {
+			Instruct struct {
+				Image *protocol.Image `json:"image"`
+			} `json:"instruct"`
+		} `json:"targets"`
+	}
+	if err := json.Unmarshal(data, &old); err != nil {
+		return err
+	}
+	for i := range op.Targets {
+		in := &op.Targets[i].Instruct
+		if image := old.Targets[i].Instruct.Image; image != nil && len(in.Parts) == 0 {
+			in.Parts, in.Partition = []protocol.Part{{Partition: in.Partition, Image: *image}}, 0
+		}
+	}
+	return nil
 }
 
 func encodeStanding(p part) ([]byte, error) {

@@ -254,7 +254,7 @@ func (p part) agentDone(r protocol.Report, now time.Time) (part, []effect) {
 	switch p.Instruct.Kind {
 	case RestoreImage:
 		p.Verified = r.Verified
-		if want := p.Instruct.Image.UsedBytes; want <= 0 || r.Verified != want {
+		if want := p.Instruct.UsedBytes(); want <= 0 || r.Verified != want {
 			return p.end(Failed, p.notVerified(), now)
 		}
 		p.Dirty = false

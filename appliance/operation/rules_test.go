@@ -26,8 +26,8 @@ func newPart(kind string) part {
 	case CreateImage:
 		in.Disk, in.Partition, in.Capture = disk.Ref{Number: 1, Bytes: 1e9}, 1, &protocol.Capture{Name: "ubuntu"}
 	case RestoreImage:
-		in.Disk, in.Partition = disk.Ref{Number: 1, Bytes: 1e9}, 1
-		in.Image = &protocol.Image{Name: "ubuntu", Revision: 1, UsedBytes: used, RequiredBytes: 2000}
+		in.Disk = disk.Ref{Number: 1, Bytes: 1e9}
+		in.Parts = []protocol.Part{{Partition: 1, Image: protocol.Image{Name: "ubuntu", Revision: 1, UsedBytes: used, RequiredBytes: 2000}}}
 	}
 	p := part{Target: Target{ComputerID: "pc1", Name: "pc-01", State: Waiting, Instruct: in}}
 	p.memory.Heard = t0

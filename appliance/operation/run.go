@@ -139,15 +139,16 @@ var errWithdrawn = errors.New("cancelled before it was sent")
 func (m *Manager) sendInstruction(s *seat) error {
 	m.mu.Lock()
 	in, withdrawn, wantsLayout, layout := s.Instruct, s.memory.CancelAsked || ended(s.State), s.job.op.Layout, s.job.layout
-	computerID, image, revision := s.ComputerID, s.job.op.Image, s.job.op.Revision
+	computerID := s.ComputerID
 	m.mu.Unlock()
 	if withdrawn {
 		return errWithdrawn
 	}
 	if wantsLayout && layout == nil { // after a restart of the server
 		var err error
-		if layout, err = m.cfg.Images.Layout("", image, revision); err != nil {
-			return fmt.Errorf("layout of image %s revision %d: %w", image, revision, err)
+		img := in.Parts[0].Image // all parts have the same layout beside them
+		if layout, err = m.cfg.Images.Layout(img.Repository, img.Name, img.Revision); err != nil {
+			return fmt.Errorf("layout of image %s revision %d: %w", img.Name, img.Revision, err)
 		}
 		m.mu.Lock()
 		s.job.layout = layout

@@ -207,9 +207,11 @@ func (s *storm) writes(pc *simPC, w *simWork, r *protocol.Report) {
 	case w.step < 6:
 		r.Stage = protocol.StageVerifying
 	case s.chance(10): // a broken agent that ends without having verified all
-		r.State, r.Verified = protocol.Done, w.in.Image.UsedBytes-int64(s.random.IntN(2)+1)
+		r.State, r.Verified = protocol.Done, w.in.UsedBytes()-int64(s.random.IntN(2)+1)
+	case len(w.in.Parts) > 1 && s.chance(20): // one that forgets a part
+		r.State, r.Verified = protocol.Done, w.in.UsedBytes()-w.in.Parts[s.random.IntN(len(w.in.Parts))].Image.UsedBytes
 	default:
-		r.State, r.Verified = protocol.Done, w.in.Image.UsedBytes
+		r.State, r.Verified = protocol.Done, w.in.UsedBytes()
 		pc.whole[w.in.ID] = true
 	}
 }
@@ -337,8 +339,10 @@ func (s *storm) operator() {
 	var err error
 	var op Operation
 	switch s.random.IntN(6) {
-	case 0, 1:
+	case 0:
 		op, err = s.m.Restore(ctx, "marta", RestoreRequest{ComputerIDs: ids, Disk: 1, Partition: 1, Image: "windows11"})
+	case 1:
+		op, err = s.m.Restore(ctx, "marta", RestoreRequest{ComputerIDs: ids, Disk: 1, Image: "lab", Whole: true})
 	case 2, 3:
 		op, err = s.m.Capture(ctx, "marta", CaptureRequest{ComputerID: ids[0], Disk: 1, Partition: 1, Image: "ubuntu"})
 	case 4:
@@ -459,11 +463,11 @@ func (s *storm) check() {
 			s.failf("operation %s is %s, its PCs are %v", op.ID, op.State, states)
 		}
 		if op.Kind == RestoreImage && op.State == Running {
-			holders++
+			holders += len(op.Targets[0].Instruct.Parts)
 		}
 	}
 	if got := len(s.images.holders()); got != holders {
-		s.failf("the image is held %d times, want %d", got, holders)
+		s.failf("images are held %d times, want %d", got, holders)
 	}
 }
 

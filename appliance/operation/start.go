@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"aula/appliance/catalog"
-	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/imagestore"
 )
@@ -19,7 +18,7 @@ func refused(reason error) error { return fmt.Errorf("%w: %w", ErrRefused, reaso
 
 // PreflightRestore tells what Restore would do, and does nothing.
 func (m *Manager) PreflightRestore(ctx context.Context, r RestoreRequest) ([]Preflight, error) {
-	plan, _, err := m.planRestore(r)
+	plan, err := m.planRestore(r)
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +45,18 @@ func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (
 	if err := imagestore.CheckName(r.Image); err != nil {
 		return Operation{}, refused(err)
 	}
+	if err := checkCompressor(r.Compressor, r.Level); err != nil {
+		return Operation{}, refused(err)
+	}
 	computers, err := m.computers(ctx, []string{r.ComputerID})
 	if err != nil {
 		return Operation{}, err
 	}
-	free, err := m.cfg.Images.Free("")
+	repository, _, err := m.cfg.Locate(r.Repository)
+	if err != nil {
+		return Operation{}, refused(err)
+	}
+	free, err := m.cfg.Images.Free(repository)
 	if err != nil {
 		return Operation{}, refused(fmt.Errorf("room in the repository: %w", err))
 	}
@@ -59,9 +65,10 @@ func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (
 		return Operation{}, refused(f)
 	}
 	return m.start(Operation{
-		Kind: CreateImage, Actor: actor, Image: r.Image,
+		Kind: CreateImage, Actor: actor, Repository: repository, Image: r.Image,
 		Targets: []Target{target(computers[0], protocol.Instruct{
-			Kind: CreateImage, Disk: ref, Partition: r.Partition, Capture: &protocol.Capture{Name: r.Image},
+			Kind: CreateImage, Disk: ref, Partition: r.Partition,
+			Capture: &protocol.Capture{Repository: repository, Name: r.Image, Compressor: r.Compressor, Level: r.Level},
 		})},
 	}, nil)
 }
@@ -69,7 +76,7 @@ func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (
 // Restore starts a RestoreImage operation; PCs that fail the pre-flight are in it as Failed and are not touched. A PC
 // that another operation has refuses the whole.
 func (m *Manager) Restore(ctx context.Context, actor string, r RestoreRequest) (Operation, error) {
-	plan, layout, err := m.planRestore(r)
+	plan, err := m.planRestore(r)
 	if err != nil {
 		return Operation{}, err
 	}
@@ -77,23 +84,20 @@ func (m *Manager) Restore(ctx context.Context, actor string, r RestoreRequest) (
 	if err != nil {
 		return Operation{}, err
 	}
-	img := plan.image
-	op := Operation{Kind: RestoreImage, Actor: actor, Image: img.Name, Revision: img.Revision, Layout: r.Layout}
+	op := Operation{
+		Kind: RestoreImage, Actor: actor, Repository: plan.repository, Image: r.Image, Revision: plan.revision,
+		Layout: plan.layout != nil, Whole: r.Whole,
+	}
+	parts := plan.instructed()
 	for _, pc := range computers {
 		result, ref := plan.check(pc, m.cfg.Agents.Connected(pc.ID))
-		t := target(pc, protocol.Instruct{
-			Kind: RestoreImage, Disk: ref, Partition: r.Partition,
-			Image: &protocol.Image{
-				Name: img.Name, Revision: img.Revision, FileBytes: img.FileBytes, UsedBytes: img.Info.UsedBytes,
-				RequiredBytes: img.Info.RequiredBytes, Filesystem: img.Info.Filesystem, SectorSize: img.Source.SectorSize,
-			},
-		})
+		t := target(pc, protocol.Instruct{Kind: RestoreImage, Disk: ref, Parts: parts})
 		if result.Failure != nil {
 			t.State, t.Failure = Failed, result.Failure
 		}
 		op.Targets = append(op.Targets, t)
 	}
-	return m.start(op, layout)
+	return m.start(op, plan.sidecar)
 }
 
 // Power starts a Reboot, BootDisk or PowerOff operation; PCs that are not connected are in it as Failed.
@@ -160,37 +164,6 @@ func (m *Manager) computers(ctx context.Context, ids []string) ([]catalog.Comput
 	return computers, nil
 }
 
-// planRestore looks up the image, and the JSON of the layout when it is to be applied.
-func (m *Manager) planRestore(r RestoreRequest) (restorePlan, []byte, error) {
-	if r.Disk < 1 || r.Partition < 1 {
-		return restorePlan{}, nil, refused(errors.New("disks and partitions are numbered from 1"))
-	}
-	img, err := m.cfg.Images.Image("", r.Image)
-	if err != nil {
-		return restorePlan{}, nil, refused(err)
-	}
-	plan := restorePlan{request: r, image: img}
-	if img.Info.UsedBytes <= 0 || img.Info.RequiredBytes <= 0 {
-		return restorePlan{}, nil, refused(fmt.Errorf("image %s holds no data", img.Name))
-	}
-	if !r.Layout {
-		return plan, nil, nil
-	}
-	data, err := m.cfg.Images.Layout("", img.Name, img.Revision)
-	if err != nil {
-		return restorePlan{}, nil, refused(fmt.Errorf("layout of image %s: %w (restore without it, to partitions that exist)", img.Name, err))
-	}
-	layout, err := disk.ParseLayout(data)
-	if err == nil {
-		plan.partitions, err = layout.Partitions()
-	}
-	if err != nil {
-		return restorePlan{}, nil, refused(diskFailure(err))
-	}
-	plan.layout = &layout
-	return plan, data, nil
-}
-
 // busy tells what else has a PC that is wanted for a kind of operation. The caller holds the lock.
 func (m *Manager) busy(computerID, name, kind string) *protocol.Failure {
 	if s, ok := m.active[computerID]; ok {
@@ -235,14 +208,13 @@ func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
 		j.seats = append(j.seats, s)
 	}
 	if m.summarise(j); j.op.State == Running {
-		if m.hold(j); j.release == nil && op.Kind == RestoreImage {
-			return Operation{}, refused(fmt.Errorf("image %s cannot be used now: it is being removed", op.Image))
+		if err := m.hold(j); err != nil {
+			j.letGo()
+			return Operation{}, refused(unusable(op.Image, err))
 		}
 	}
 	if err := m.storePlan(j.op); err != nil {
-		if j.release != nil {
-			j.release()
-		}
+		j.letGo()
 		return Operation{}, fmt.Errorf("operation not begun: %w", err)
 	}
 	m.add(j)
@@ -287,7 +259,7 @@ func (m *Manager) capturedElsewhere(op Operation) error {
 		return nil
 	}
 	for _, s := range m.active {
-		if s.job.op.Kind == CreateImage && s.job.op.Image == op.Image {
+		if s.job.op.Kind == CreateImage && s.job.op.Image == op.Image && s.job.op.Repository == op.Repository {
 			return fmt.Errorf("image %s is being captured from %s (wait for it, or choose another name)", op.Image, s.Name)
 		}
 	}

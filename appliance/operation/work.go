@@ -1,6 +1,8 @@
 package operation
 
 import (
+	"slices"
+
 	"aula/clientos/protocol"
 	"aula/imagestore"
 )
@@ -92,12 +94,14 @@ func (m *Manager) Entitled(computerID, instructionID string) (protocol.Instruct,
 	return s.Instruct, true
 }
 
-// Reading tells whether the PC has now an instruction that names this image revision.
-func (m *Manager) Reading(computerID, image string, revision int) bool {
+// Reading tells whether the PC has now an instruction that names this image revision of the repository.
+func (m *Manager) Reading(computerID, repository, image string, revision int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s, ok := m.active[computerID]
-	return ok && s.atWork() && s.Instruct.Image != nil && s.Instruct.Image.Name == image && s.Instruct.Image.Revision == revision
+	return ok && s.atWork() && slices.ContainsFunc(s.Instruct.Parts, func(p protocol.Part) bool {
+		return p.Image.Repository == repository && p.Image.Name == image && p.Image.Revision == revision
+	})
 }
 
 // atWork tells whether the PC may be carrying the instruction out.

@@ -162,7 +162,7 @@ var (
 
 // publish brings the body of a capture to the repository: all of it, or nothing.
 func (r *Roster) publish(c catalog.Computer, in protocol.Instruct, layout []byte, req *http.Request, body *patientReader) (imagestore.Image, error) {
-	staging, err := r.cfg.Images.Stage("", in.Capture.Name, imagestore.Source{
+	staging, err := r.cfg.Images.Stage(in.Capture.Repository, in.Capture.Name, imagestore.Source{
 		Computer: c.Name, ComputerID: c.ID, Disk: in.Disk.Number, Partition: in.Partition, SectorSize: in.Disk.SectorSize,
 	})
 	if err != nil {
@@ -235,6 +235,10 @@ func captureFailure(image string, err error) (status int, f protocol.Failure) {
 		f.Code, status = protocol.ErrLocked, http.StatusConflict
 		f.Problem = fmt.Sprintf("image %s is in use", image)
 		f.Advice = "wait until the operation that uses it has ended"
+	case errors.Is(err, imagestore.ErrNoRepository):
+		f.Code, status = protocol.ErrRepository, http.StatusNotFound
+		f.Problem = fmt.Sprintf("the repository that image %s was to go to is not there: %v", image, err)
+		f.Advice = "look whether its disk is mounted, then create the image again"
 	case errors.Is(err, imagestore.ErrBadName):
 		f.Code, status = protocol.ErrFormat, http.StatusBadRequest
 		f.Problem = fmt.Sprintf("%q is no name for an image", image)
@@ -245,8 +249,8 @@ func captureFailure(image string, err error) (status int, f protocol.Failure) {
 		f.Advice = "see the server's log and test the repository's disk; the image that was there before is intact"
 	default:
 		f.Code, status = protocol.ErrImage, http.StatusUnprocessableEntity
-		f.Problem = fmt.Sprintf("image %s did not pass the server's checks", image)
-		f.Advice = "create the image again, the detail says why; the image that was there before is intact"
+		f.Problem = fmt.Sprintf("the repository did not take image %s: %v", image, err) // such as a file in the way that somebody put there
+		f.Advice = "see to what it says and create the image again; the image that was there before is intact"
 	}
 	return status, f
 }

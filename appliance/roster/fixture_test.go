@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -304,11 +305,12 @@ func (w *work) Entitled(computerID, instructionID string) (protocol.Instruct, bo
 	return in, in.ID != "" && in.ID == instructionID
 }
 
-func (w *work) Reading(computerID, image string, revision int) bool {
+func (w *work) Reading(computerID, repository, image string, revision int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	in := w.orders[computerID]
-	return in.Image != nil && in.Image.Name == image && in.Image.Revision == revision
+	return slices.ContainsFunc(w.orders[computerID].Parts, func(p protocol.Part) bool {
+		return p.Image.Repository == repository && p.Image.Name == image && p.Image.Revision == revision
+	})
 }
 
 func (w *work) Publishing(computerID, instructionID string, done, total int64) {

@@ -24,8 +24,9 @@ func (r *Roster) serveImage(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "revisions are numbers from 1", http.StatusBadRequest)
 		return
 	}
-	if !r.cfg.Work.Reading(c.ID, name, revision) {
-		r.cfg.Log.Warn("image refused", "computer", c.ID, "image", name, "revision", revision)
+	repository := req.URL.Query().Get(protocol.RepositoryQuery)
+	if !r.cfg.Work.Reading(c.ID, repository, name, revision) {
+		r.cfg.Log.Warn("image refused", "computer", c.ID, "repository", repository, "image", name, "revision", revision)
 		fail(w, http.StatusForbidden, protocol.Failure{
 			Code:    protocol.ErrRepository,
 			Problem: fmt.Sprintf("no instruction gives this PC revision %d of image %s", revision, name),
@@ -33,13 +34,21 @@ func (r *Roster) serveImage(w http.ResponseWriter, req *http.Request) {
 		})
 		return
 	}
-	f, err := r.openPart(req.PathValue("part"), name, revision)
+	f, err := r.openPart(req.PathValue("part"), repository, name, revision)
 	switch {
-	case errors.Is(err, imagestore.ErrNotFound):
+	case errors.Is(err, imagestore.ErrNotFound), errors.Is(err, imagestore.ErrNoRepository):
 		fail(w, http.StatusNotFound, protocol.Failure{
 			Code:    protocol.ErrNotFound,
 			Problem: fmt.Sprintf("revision %d of image %s is not in the repository", revision, name),
-			Advice:  "choose another image",
+			Advice:  "choose another image, or another revision of this one",
+		})
+		return
+	case errors.Is(err, imagestore.ErrDamaged):
+		fail(w, http.StatusConflict, protocol.Failure{
+			Code:    protocol.ErrImageFile,
+			Problem: fmt.Sprintf("revision %d of image %s is damaged in the repository", revision, name),
+			Advice:  "restore an earlier revision of it, or import or capture it again",
+			Detail:  err.Error(),
 		})
 		return
 	case err != nil:
@@ -59,16 +68,16 @@ func (r *Roster) serveImage(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	// A revision never changes, so its name is a strong validator.
-	w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%s-%d-%d", name, revision, info.Size())))
+	w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%s-%s-%d-%d", repository, name, revision, info.Size())))
 	http.ServeContent(&patientWriter{ResponseWriter: w, patience: p}, req, "", time.Time{}, f)
 }
 
-func (r *Roster) openPart(part, name string, revision int) (*os.File, error) {
+func (r *Roster) openPart(part, repository, name string, revision int) (*os.File, error) {
 	switch part {
 	case "image":
-		return r.cfg.Images.OpenFile("", name, revision)
+		return r.cfg.Images.OpenFile(repository, name, revision)
 	case "chunks":
-		return r.cfg.Images.OpenChunks("", name, revision)
+		return r.cfg.Images.OpenChunks(repository, name, revision)
 	default:
 		return nil, fmt.Errorf("part %q: %w", part, imagestore.ErrNotFound)
 	}

@@ -59,7 +59,7 @@ type Work interface {
 	// Entitled answers the instruction that the PC has now under this id, else false.
 	Entitled(computerID, instructionID string) (protocol.Instruct, bool)
 	// Reading tells whether the PC has now an instruction that names this image revision.
-	Reading(computerID, image string, revision int) bool
+	Reading(computerID, repository, image string, revision int) bool
 	// Publishing tells of a capture whose bytes have all arrived and that is being read again.
 	Publishing(computerID, instructionID string, done, total int64)
 	Published(computerID, instructionID string, img imagestore.Image)

@@ -26,8 +26,8 @@ const (
 // restore is an instruction that the stand-ins for clone carry out.
 func restore(id string) protocol.Instruct {
 	return protocol.Instruct{
-		ID: id, Kind: protocol.RestoreImage, Partition: 1, Disk: disk.Ref{Number: 1, Bytes: 1 << 30, SectorSize: 512},
-		Image: &protocol.Image{Name: "debian", Revision: 1},
+		ID: id, Kind: protocol.RestoreImage, Disk: disk.Ref{Number: 1, Bytes: 1 << 30, SectorSize: 512},
+		Parts: []protocol.Part{{Partition: 1, Image: protocol.Image{Name: "debian", Revision: 1}}},
 	}
 }
 

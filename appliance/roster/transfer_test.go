@@ -144,7 +144,7 @@ func TestSlowReadIsNotCut(t *testing.T) {
 	img := s.publish(file)
 	got := make(chan error, 1)
 	p, c := s.accepted(mac1, "pc-01", func(ctx context.Context, env clone.Env, in protocol.Instruct, _ func(clone.Progress)) (clone.Result, error) {
-		body, err := env.Server.OpenImage(ctx, in.Image.Name, in.Image.Revision, 5)
+		body, err := env.Server.OpenImage(ctx, in.Parts[0].Image, 5)
 		if err != nil {
 			got <- err
 			return clone.Result{}, err
@@ -165,7 +165,7 @@ func TestSlowReadIsNotCut(t *testing.T) {
 		return clone.Result{}, err
 	})
 	in := restore("i1")
-	in.Image.Revision = img.Revision
+	in.Parts[0].Image.Revision = img.Revision
 	s.work.order(c.ID, in)
 	check(t, s.Instruct(c.ID, in))
 	if err := <-got; err != nil {

@@ -16,8 +16,8 @@ var morning = time.Date(2026, 9, 1, 8, 0, 0, 0, time.UTC)
 
 func restore(id string) protocol.Instruct {
 	return protocol.Instruct{
-		ID: id, Kind: protocol.RestoreImage, Partition: 1, Disk: disk.Ref{Number: 1, Bytes: 1 << 30, SectorSize: 512},
-		Image: &protocol.Image{Name: "debian", Revision: 1},
+		ID: id, Kind: protocol.RestoreImage, Disk: disk.Ref{Number: 1, Bytes: 1 << 30, SectorSize: 512},
+		Parts: []protocol.Part{{Partition: 1, Image: protocol.Image{Name: "debian", Revision: 1}}},
 	}
 }
 
@@ -53,7 +53,7 @@ func TestDeskRefuses(t *testing.T) {
 	}{
 		"a second instruction while one runs": {ptr(restore("a")), restore("b"), protocol.ErrLocked},
 		"an unknown kind":                     {nil, protocol.Instruct{ID: "b", Kind: "formatEverything"}, protocol.ErrFormat},
-		"a restore without a disk":            {nil, protocol.Instruct{ID: "b", Kind: protocol.RestoreImage, Image: &protocol.Image{Name: "x", Revision: 1}}, protocol.ErrFormat},
+		"a restore without a disk":            {nil, protocol.Instruct{ID: "b", Kind: protocol.RestoreImage, Parts: []protocol.Part{{Partition: 1, Image: protocol.Image{Name: "x", Revision: 1}}}}, protocol.ErrFormat},
 		"a capture without a name":            {nil, protocol.Instruct{ID: "b", Kind: protocol.CreateImage}, protocol.ErrFormat},
 	}
 	for name, test := range tests {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,9 +29,10 @@ const (
 	transferBuffer = 256 << 10
 )
 
-// A transfer moves image bytes by HTTPS, beside the session. It implements clone.Server.
+// A transfer moves image bytes by HTTPS, beside the session. It implements clone.Server. Wherever it connects to, the key that
+// answers must be the pinned one.
 type transfer struct {
-	base   url.URL
+	base   url.URL // where the session is
 	client *http.Client
 }
 
@@ -54,20 +56,35 @@ func newTransfer(server string, id identity) *transfer {
 }
 
 // OpenImage implements clone.Server.
-func (t *transfer) OpenImage(ctx context.Context, name string, revision int, offset int64) (io.ReadCloser, error) {
-	return t.get(ctx, name, revision, "image", offset)
+func (t *transfer) OpenImage(ctx context.Context, image protocol.Image, offset int64) (io.ReadCloser, error) {
+	return t.get(ctx, image, "image", offset)
 }
 
 // OpenChunks implements clone.Server.
-func (t *transfer) OpenChunks(ctx context.Context, name string, revision int) (io.ReadCloser, error) {
-	return t.get(ctx, name, revision, "chunks", 0)
+func (t *transfer) OpenChunks(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
+	return t.get(ctx, image, "chunks", 0)
 }
 
-func (t *transfer) get(ctx context.Context, name string, revision int, part string, offset int64) (io.ReadCloser, error) {
+// at is where an image is fetched from: the address that it names, with the port of the session when it names none.
+func (t *transfer) at(image protocol.Image, part string) *url.URL {
+	base := t.base
+	if image.Server != "" {
+		base.Host = image.Server
+		if _, _, err := net.SplitHostPort(image.Server); err != nil {
+			base.Host = net.JoinHostPort(strings.Trim(image.Server, "[]"), t.base.Port())
+		}
+	}
+	address := base.JoinPath(protocol.ImagesPath, image.Name, strconv.Itoa(image.Revision), part)
+	if image.Repository != "" {
+		address.RawQuery = url.Values{protocol.RepositoryQuery: {image.Repository}}.Encode()
+	}
+	return address
+}
+
+func (t *transfer) get(ctx context.Context, image protocol.Image, part string, offset int64) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	guard := newGuard(cancel)
-	address := t.base.JoinPath(protocol.ImagesPath, name, strconv.Itoa(revision), part)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.at(image, part).String(), nil)
 	if err != nil {
 		cancel(nil)
 		return nil, err
@@ -82,7 +99,7 @@ func (t *transfer) get(ctx context.Context, name string, revision int, part stri
 	release()
 	if err != nil {
 		cancel(nil)
-		return nil, fmt.Errorf("fetch %s of image %s: %w", part, name, causeOf(ctx, err))
+		return nil, fmt.Errorf("fetch %s of image %s: %w", part, image.Name, causeOf(ctx, err))
 	}
 	body := &guardedBody{
 		body: resp.Body, guard: guard, cancel: cancel,
@@ -90,7 +107,7 @@ func (t *transfer) get(ctx context.Context, name string, revision int, part stri
 	}
 	if resp.StatusCode != want {
 		defer body.Close()
-		return nil, fmt.Errorf("fetch %s of image %s: %w", part, name, refusal(resp))
+		return nil, fmt.Errorf("fetch %s of image %s: %w", part, image.Name, refusal(resp))
 	}
 	return body, nil
 }

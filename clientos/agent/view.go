@@ -74,18 +74,35 @@ func (a *Agent) show(restart string) {
 	})
 }
 
+// target says what an instruction reads or writes.
+func target(in protocol.Instruct) string {
+	partition := in.Partition
+	if len(in.Parts) == 1 {
+		partition = in.Parts[0].Partition
+	}
+	switch {
+	case in.Disk.Number == 0:
+		return ""
+	case len(in.Parts) > 1:
+		return fmt.Sprintf("disk %d, %d partitions", in.Disk.Number, len(in.Parts))
+	case partition == 0:
+		return fmt.Sprintf("all of disk %d", in.Disk.Number)
+	}
+	return fmt.Sprintf("disk %d, partition %d", in.Disk.Number, partition)
+}
+
 // showInstruction shows how the last instruction stands or ended; its failure comes before any other trouble.
 func (a *Agent) showInstruction(s *screen.State, in protocol.Instruct, r protocol.Report) {
 	s.Kind = in.Kind
 	switch {
-	case in.Image != nil:
-		s.Image = in.Image.Name
+	case len(in.Parts) > 1:
+		s.Image = fmt.Sprintf("%s and %d more", in.Parts[0].Image.Name, len(in.Parts)-1)
+	case len(in.Parts) == 1:
+		s.Image = in.Parts[0].Image.Name
 	case in.Capture != nil:
 		s.Image = in.Capture.Name
 	}
-	if in.Disk.Number > 0 {
-		s.Target = fmt.Sprintf("disk %d, partition %d", in.Disk.Number, in.Partition)
-	}
+	s.Target = target(in)
 	s.Stage, s.Bytes, s.Total, s.Rate = r.Stage, r.Bytes, r.Total, r.Rate
 	switch r.State {
 	case protocol.Done:

@@ -215,7 +215,7 @@ func TestOtherFilesystems(t *testing.T) {
 			})
 			target := disktest.New(t, "TARGET", 128*mib, 512)
 			i := instruction(t, protocol.RestoreImage, target.Path, 1)
-			i.Image, i.Layout = server.record(), server.layout
+			i.Parts, i.Layout = server.part(1), server.layout
 			if _, _, err := run(t, server, target.Path, i); err != nil {
 				t.Fatal(err)
 			}

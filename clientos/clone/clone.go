@@ -1,10 +1,11 @@
 // Package clone carries out the two instructions that move images on a PC: createImage reads a partition and sends
-// it to the server, restoreImage fetches an image, writes it and proves that it is on the disk.
+// it to the server, restoreImage fetches one or more images, writes them and proves that they are on the disk.
 //
-// It guarantees that nothing is written to a disk before every check of the preflight has passed, that nothing
-// is written outside the partition (or, with a layout, the disk) that the instruction names, that a restore succeeds
-// only after every used byte was read back from the disk and found equal to the image, and that a capture
-// that did not reach its end is never completed at the server.
+// It guarantees that nothing is written to a disk before every check of the preflight has passed for every image, that nothing
+// is written outside the partitions (or, with a layout or the image of a disk, the disk) that the instruction names, that a restore
+// succeeds only after every used byte was read back from the disk and found equal to the image, and that a capture
+// that did not reach its end is never completed at the server. What a restore changes after that proof, so that the disk boots where
+// it is now (boot sectors of NTFS and FAT, the copy of a GPT on a larger disk), is read back as well.
 //
 // It is not about who gives instructions or who hears of their progress: that is clientos/agent.
 package clone
@@ -24,12 +25,12 @@ import (
 // final answer and is never tried again; so an implementation must not return one for a refusal that time can
 // cure, such as the 403 of a server that has just restarted and does not yet know this PC.
 type Server interface {
-	// OpenImage opens the image file of a revision from byte offset on. The reader ends with io.EOF at the end of
+	// OpenImage opens the image file of a revision from byte offset on, at the address that it names. The reader ends with io.EOF at the end of
 	// the file and with any other error when it was cut; it is closed by the caller. Cancelling ctx ends a Read that
 	// waits.
-	OpenImage(ctx context.Context, name string, revision int, offset int64) (io.ReadCloser, error)
-	// OpenChunks opens the chunk index of a revision.
-	OpenChunks(ctx context.Context, name string, revision int) (io.ReadCloser, error)
+	OpenImage(ctx context.Context, image protocol.Image, offset int64) (io.ReadCloser, error)
+	// OpenChunks opens the chunk index of a revision, likewise.
+	OpenChunks(ctx context.Context, image protocol.Image) (io.ReadCloser, error)
 	// PutLayout stores the JSON of the disk.Layout of a capture. It may be called again.
 	PutLayout(ctx context.Context, instruction string, layout []byte) error
 	// PutImage sends what write writes as the image of a capture. When write returns an error the upload
@@ -55,8 +56,8 @@ type Progress struct {
 
 // A Result is what a finished instruction can show.
 type Result struct {
-	Verified int64 // restore: used bytes read back from the partition and found equal to the image
-	Bytes    int64 // bytes of the partition that were captured or restored
+	Verified int64 // restore: used bytes read back from the disk and found equal to the images
+	Bytes    int64 // bytes that were captured or restored
 }
 
 // Run carries out instruct, which must be a createImage or a restoreImage, and calls progress from one goroutine at a time
@@ -104,21 +105,12 @@ type job struct {
 	meter    *meter
 }
 
-// target finds the disk and the partition that the instruction names.
+// target finds the disk and the partition of a createImage.
 func (j *job) target(ctx context.Context) (disk.Disk, disk.Partition, error) {
 	d, err := j.disks.Find(ctx, j.instruct.Disk)
 	if err != nil {
 		return disk.Disk{}, disk.Partition{}, err
 	}
-	p, ok := d.Partition(j.instruct.Partition)
-	if !ok || p.Extended() {
-		return d, p, missingPartition(j.instruct, fmt.Sprintf("it has %d partitions", len(d.Partitions)))
-	}
-	return d, p, nil
-}
-
-func missingPartition(i protocol.Instruct, instead string) error {
-	return failure(protocol.ErrPartition,
-		fmt.Sprintf("disk %d has no partition %d that can hold a filesystem: %s", i.Disk.Number, i.Partition, instead),
-		"choose another partition, or restore the image together with its disk layout; nothing was written")
+	p, err := placeOf(d, j.instruct.Partition, fmt.Sprintf("it has %d partitions", len(d.Partitions)))
+	return d, p, err
 }

@@ -140,7 +140,7 @@ func TestCaptureAndRestore(t *testing.T) {
 			}
 			target := disktest.New(t, "TARGET", 150*mib, 512)
 			i := instruction(t, protocol.RestoreImage, target.Path, 1)
-			i.Image, i.Layout = server.record(), server.layout
+			i.Parts, i.Layout = server.part(1), server.layout
 			result, progress, err := run(t, server, target.Path, i)
 			if err != nil {
 				t.Fatal(err)
@@ -224,8 +224,8 @@ func TestDiskWithLargeSectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := instruction(t, protocol.RestoreImage, target.Path, 1)
-	i.Image, i.Layout = server.record(), server.layout
-	i.Image.SectorSize = 4096
+	i.Parts, i.Layout = server.part(1), server.layout
+	i.Parts[0].Image.SectorSize = 4096
 	result, _, err := run(t, server, target.Path, i)
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func TestNTFSBootSectors(t *testing.T) {
 	target := disktest.New(t, "TARGET", 150*mib, 512)
 	target.Partition(t, "label: gpt\n1 : start=40960, size=204800, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n")
 	i := instruction(t, protocol.RestoreImage, target.Path, 1)
-	i.Image = server.record()
+	i.Parts = server.part(1)
 	if _, progress, err := run(t, server, target.Path, i); err != nil {
 		t.Fatal(err)
 	} else if strings.Contains(progress.stages(), "partitioning") {

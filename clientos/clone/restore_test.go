@@ -20,23 +20,23 @@ func TestRestoreRefusesBeforeWriting(t *testing.T) {
 		code   int
 		words  []string
 	}{
-		"partition too small": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Partition = 2 },
+		"partition too small": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Parts[0].Partition = 2 },
 			protocol.ErrSize, []string{"10.5 MB (10485760 bytes)", "100.7 MB (100663296 bytes)", "are missing"}},
-		"no such partition": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Partition = 7 },
+		"no such partition": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Parts[0].Partition = 7 },
 			protocol.ErrPartition, []string{"no partition 7"}},
-		"extended partition": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Partition = 3 },
+		"extended partition": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Parts[0].Partition = 3 },
 			protocol.ErrPartition, []string{"no partition 3"}},
 		"other serial number": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Disk.Serial = "S-500" },
 			protocol.ErrNotFound, []string{"S-500", "nothing was written"}},
 		"other size": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Disk.Bytes *= 2 },
 			protocol.ErrNotFound, []string{"size differs"}},
-		"other sector size": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Image.SectorSize = 4096 },
+		"other sector size": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Parts[0].Image.SectorSize = 4096 },
 			protocol.ErrPartition, []string{"sectors of 512 bytes", "4096"}},
 		"layout too large": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) {
 			i.Layout = bytes.ReplaceAll(server.layout, []byte("196608"), []byte("396608"))
 		}, protocol.ErrSize, []string{"the layout needs"}},
 		"layout without the partition": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) {
-			i.Layout, i.Partition = server.layout, 2
+			i.Layout, i.Parts[0].Partition = server.layout, 2
 		}, protocol.ErrPartition, []string{"no partition 2", "layout to apply"}},
 		"layout that is no layout": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Layout = []byte("{}") },
 			protocol.ErrPartition, []string{"layout"}},
@@ -46,7 +46,7 @@ func TestRestoreRefusesBeforeWriting(t *testing.T) {
 			i.Layout = server.layout
 			mountPartition(t, target)
 		}, protocol.ErrLocked, []string{"mounted on"}},
-		"record and image differ": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Image.UsedBytes++ },
+		"record and image differ": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Parts[0].Image.UsedBytes++ },
 			protocol.ErrImageFile, []string{"damaged"}},
 		"unknown kind": {func(t *testing.T, i *protocol.Instruct, _ disktest.Disk) { i.Kind = "format" },
 			protocol.ErrFormat, []string{"unknown kind"}},
@@ -56,7 +56,7 @@ func TestRestoreRefusesBeforeWriting(t *testing.T) {
 			target := disktest.New(t, "TARGET", 128*mib, 512)
 			target.Partition(t, script)
 			i := instruction(t, protocol.RestoreImage, target.Path, 1)
-			i.Image = server.record()
+			i.Parts = server.part(1)
 			test.change(t, &i, target)
 			before := readAt(t, target.Path, 0, 128*mib)
 			own := &fakeServer{image: server.image, index: server.index}
@@ -87,7 +87,7 @@ func TestRestoreFaults(t *testing.T) {
 	begin := func(t *testing.T) (disktest.Disk, protocol.Instruct, *fakeServer) {
 		target := disktest.New(t, "TARGET", 128*mib, 512)
 		i := instruction(t, protocol.RestoreImage, target.Path, 1)
-		i.Image, i.Layout = server.record(), server.layout
+		i.Parts, i.Layout = server.part(1), server.layout
 		return target, i, &fakeServer{image: bytes.Clone(server.image), index: server.index}
 	}
 	t.Run("stream cut five times", func(t *testing.T) {
@@ -98,8 +98,8 @@ func TestRestoreFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if result.Verified != i.Image.UsedBytes {
-			t.Errorf("verified %d bytes, want %d", result.Verified, i.Image.UsedBytes)
+		if result.Verified != i.Parts[0].Image.UsedBytes {
+			t.Errorf("verified %d bytes, want %d", result.Verified, i.Parts[0].Image.UsedBytes)
 		}
 		if got, want := len(own.opened), 6; got != want {
 			t.Errorf("the image was opened %d times, want %d", got, want)

@@ -31,7 +31,7 @@ type fakeServer struct {
 	chunks         []byte  // what OpenChunks sends instead of the index
 }
 
-func (s *fakeServer) OpenImage(ctx context.Context, name string, revision int, offset int64) (io.ReadCloser, error) {
+func (s *fakeServer) OpenImage(ctx context.Context, image protocol.Image, offset int64) (io.ReadCloser, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = append(s.opened, offset)
@@ -46,7 +46,7 @@ func (s *fakeServer) OpenImage(ctx context.Context, name string, revision int, o
 	return io.NopCloser(r), nil
 }
 
-func (s *fakeServer) OpenChunks(ctx context.Context, name string, revision int) (io.ReadCloser, error) {
+func (s *fakeServer) OpenChunks(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
 	var b bytes.Buffer
 	if _, err := s.index.WriteTo(&b); err != nil {
 		return nil, err
@@ -100,12 +100,17 @@ func (s *fakeServer) publish(image []byte) error {
 }
 
 // record is what the appliance would say of the image in an instruction.
-func (s *fakeServer) record() *protocol.Image {
+func (s *fakeServer) record() protocol.Image {
 	info := s.index.Info
-	return &protocol.Image{
+	return protocol.Image{
 		Name: "model", Revision: 1, FileBytes: int64(len(s.image)), UsedBytes: info.UsedBytes,
 		RequiredBytes: info.RequiredBytes, Filesystem: info.Filesystem, SectorSize: 512,
 	}
+}
+
+// part is the image and its place in an instruction.
+func (s *fakeServer) part(partition int) []protocol.Part {
+	return []protocol.Part{{Partition: partition, Image: s.record()}}
 }
 
 // brokenReader is the end of a connection that broke.
@@ -163,16 +168,16 @@ func wantFailure(t *testing.T, err error, code int, words ...string) *protocol.F
 	return f
 }
 
-// instruction names a partition of the disk at path, as it is now.
+// instruction names the disk at path, as it is now, and a partition to create an image of.
 func instruction(t *testing.T, kind, path string, partition int) protocol.Instruct {
 	t.Helper()
 	disks, err := disk.System{Devices: []string{path}}.Disks(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := protocol.Instruct{ID: fmt.Sprintf("%s-%d", kind, partition), Kind: kind, Disk: disks[0].Ref(), Partition: partition}
+	i := protocol.Instruct{ID: fmt.Sprintf("%s-%d", kind, partition), Kind: kind, Disk: disks[0].Ref()}
 	if kind == protocol.CreateImage {
-		i.Capture = &protocol.Capture{Name: "model"}
+		i.Partition, i.Capture = partition, &protocol.Capture{Name: "model"}
 	}
 	return i
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -20,28 +19,28 @@ import (
 // directAlign is what reads past the page cache must be aligned to: the largest sector.
 const directAlign = 4096
 
-// verify reads every used byte of the image back from the disk itself and compares it with the index. It returns how many
+// verify reads every used byte of a part's image back from the disk itself and compares it with the index. It returns how many
 // there were.
-func (r *restore) verify(ctx context.Context, f *os.File) (int64, error) {
-	if err := disk.DropCache(f); err != nil {
+func (r *restore) verify(ctx context.Context, p *part) (int64, error) {
+	if err := disk.DropCache(p.file); err != nil {
 		return 0, err
 	}
-	direct, err := disk.OpenDirect(f)
+	direct, err := disk.OpenDirect(p.file)
 	if err != nil {
 		return 0, err
 	}
 	defer direct.Close()
-	size, err := f.Seek(0, io.SeekEnd)
+	size, err := p.file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, err
 	}
-	verified, err := verifyChunks(ctx, r.index, direct, size, r.meter.add)
+	verified, err := verifyChunks(ctx, p.index, direct, size, r.meter.add)
 	if err != nil {
 		return 0, err
 	}
-	if verified != r.image.UsedBytes {
+	if verified != p.image.UsedBytes {
 		return 0, failure(protocol.ErrImage,
-			fmt.Sprintf("%d bytes were verified and the image has %d", verified, r.image.UsedBytes),
+			fmt.Sprintf("%d bytes were verified and the image has %d", verified, p.image.UsedBytes),
 			"this is a mistake in Aula: report it; do not use the computer's disk")
 	}
 	return verified, nil
@@ -77,7 +76,7 @@ func verifyChunks(ctx context.Context, index *format.Index, r io.ReaderAt, size 
 }
 
 func verifyFailure(c format.Chunk, err error) error {
-	where := fmt.Sprintf("chunk %d, bytes %d to %d of the partition", c.Number, c.Used[0].Offset, c.Used[len(c.Used)-1].End()-1)
+	where := fmt.Sprintf("chunk %d, bytes %d to %d of the image", c.Number, c.Used[0].Offset, c.Used[len(c.Used)-1].End()-1)
 	problem := "the disk does not hold what was written to it: " + where
 	if !errors.Is(err, format.ErrMismatch) {
 		problem = "the disk cannot be read back: " + where

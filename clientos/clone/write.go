@@ -22,12 +22,17 @@ const (
 	writeback = 32 << 20
 )
 
-// write decodes the image in one goroutine and writes complete chunks, which have the right hash, in another. It returns when all
-// is on the disk.
-func (r *restore) write(ctx context.Context, f *os.File, size int64) error {
+// write decodes the image of a part in one goroutine and writes complete chunks, which have the right hash, in another. It returns
+// when all is on the disk.
+func (r *restore) write(ctx context.Context, p *part) error {
+	source, err := r.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer source.close()
 	group, ctx := errgroup.WithContext(ctx)
 	// A Read of the stream that waits must end when the writing has failed.
-	defer context.AfterFunc(ctx, r.stream.stop)()
+	defer context.AfterFunc(ctx, source.stream.stop)()
 	chunks := make(chan filled, chunksAhead)
 	free := make(chan []byte, chunksAhead+2)
 	for range cap(free) {
@@ -35,16 +40,16 @@ func (r *restore) write(ctx context.Context, f *os.File, size int64) error {
 	}
 	group.Go(func() error {
 		defer close(chunks)
-		return r.decode(ctx, chunks, free)
+		return decode(ctx, source.reader, p.index, chunks, free)
 	})
 	group.Go(func() error {
-		sink := &sink{f: f, size: size}
+		sink := &sink{f: p.file, size: p.place.Bytes}
 		scratch := make([]byte, format.ChunkSize)
 		for c := range chunks {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err := r.index.VerifyChunk(c.Chunk, window{c.base(), c.data}, scratch); err != nil {
+			if err := p.index.VerifyChunk(c.Chunk, window{c.base(), c.data}, scratch); err != nil {
 				return fmt.Errorf("%w: what arrived is not what is in its index: %w", format.ErrCorrupt, err)
 			}
 			if err := sink.write(c); err != nil {
@@ -58,16 +63,16 @@ func (r *restore) write(ctx context.Context, f *os.File, size int64) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return writeFailure(f.Name(), err)
+	if err := p.file.Sync(); err != nil {
+		return writeFailure(p.file.Name(), err)
 	}
 	return nil
 }
 
 // decode puts the image together chunk by chunk.
-func (r *restore) decode(ctx context.Context, chunks chan<- filled, free <-chan []byte) error {
+func decode(ctx context.Context, reader *format.Reader, index *format.Index, chunks chan<- filled, free <-chan []byte) error {
 	a := assembler{
-		chunks: r.index.Chunks,
+		chunks: index.Chunks,
 		fresh: func() ([]byte, error) {
 			select {
 			case data := <-free:
@@ -86,9 +91,9 @@ func (r *restore) decode(ctx context.Context, chunks chan<- filled, free <-chan 
 		},
 	}
 	for ctx.Err() == nil {
-		off, run, err := r.reader.Next()
+		off, run, err := reader.Next()
 		if err == io.EOF {
-			return a.finish()
+			return errors.Join(a.finish(), checkInfo(reader.Info(), index.Info))
 		}
 		if err != nil {
 			return err
@@ -115,8 +120,8 @@ func (s *sink) write(c filled) error {
 	for _, e := range c.Used {
 		if e.Offset < 0 || e.End() > s.size {
 			return failure(protocol.ErrSize,
-				fmt.Sprintf("the image has bytes up to %d and the partition ends at %d", e.End(), s.size),
-				"restore to a larger partition")
+				fmt.Sprintf("the image has bytes up to %d and %s ends at %d", e.End(), s.f.Name(), s.size),
+				"restore to a larger partition or disk")
 		}
 		if _, err := s.f.WriteAt(c.extent(e), e.Offset); err != nil {
 			return writeFailure(s.f.Name(), err)

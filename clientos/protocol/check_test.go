@@ -98,6 +98,58 @@ func TestReportCheck(t *testing.T) {
 	}
 }
 
+func TestInstructCheck(t *testing.T) {
+	t.Parallel()
+	ref := disk.Ref{Number: 1, Bytes: 1 << 30, SectorSize: 512}
+	part := func(partition int) Part { return Part{partition, Image{Name: "debian", Revision: 2, UsedBytes: 10}} }
+	restore := func(parts ...Part) Instruct { return Instruct{ID: "a", Kind: RestoreImage, Disk: ref, Parts: parts} }
+	capture := Instruct{ID: "a", Kind: CreateImage, Disk: ref, Partition: 1, Capture: &Capture{Name: "debian"}}
+	with := func(i Instruct, change func(*Instruct)) Instruct {
+		change(&i)
+		return i
+	}
+	tests := map[string]struct {
+		instruct Instruct
+		good     bool
+	}{
+		"restart":                         {Instruct{ID: "a", Kind: Reboot}, true},
+		"capture":                         {capture, true},
+		"restore of a partition":          {restore(part(1)), true},
+		"restore of three partitions":     {restore(part(1), part(5), part(2)), true},
+		"restore of a disk":               {restore(part(0)), true},
+		"restore with a layout":           {with(restore(part(1)), func(i *Instruct) { i.Layout = []byte("{}") }), true},
+		"no identifier":                   {Instruct{Kind: Reboot}, false},
+		"unknown kind":                    {with(capture, func(i *Instruct) { i.Kind = "format" }), false},
+		"capture of a whole disk":         {with(capture, func(i *Instruct) { i.Partition = 0 }), false},
+		"capture without a name":          {with(capture, func(i *Instruct) { i.Capture = &Capture{} }), false},
+		"capture without a disk":          {with(capture, func(i *Instruct) { i.Disk = disk.Ref{} }), false},
+		"restore of nothing":              {restore(), false},
+		"restore without a disk":          {with(restore(part(1)), func(i *Instruct) { i.Disk = disk.Ref{} }), false},
+		"restore without a name":          {restore(Part{1, Image{Revision: 1}}), false},
+		"restore without a revision":      {restore(Part{1, Image{Name: "debian"}}), false},
+		"restore to partition -1":         {restore(part(-1)), false},
+		"restore to partition 1025":       {restore(part(1025)), false},
+		"two images for a partition":      {restore(part(1), part(1)), false},
+		"a disk and a partition":          {restore(part(0), part(1)), false},
+		"a disk with a layout":            {with(restore(part(0)), func(i *Instruct) { i.Layout = []byte("{}") }), false},
+		"more images than partitions are": {restore(make([]Part, 1000)...), false},
+		"image of a negative size":        {restore(Part{1, Image{Name: "debian", Revision: 1, UsedBytes: -1}}), false},
+	}
+	for name, test := range tests {
+		if err := test.instruct.Check(); (err == nil) != test.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestUsedBytes(t *testing.T) {
+	t.Parallel()
+	i := Instruct{Parts: []Part{{1, Image{UsedBytes: 3}}, {2, Image{UsedBytes: 4}}}}
+	if got := i.UsedBytes(); got != 7 {
+		t.Errorf("used bytes of two parts: got %d, want 7", got)
+	}
+}
+
 func TestPairingCode(t *testing.T) {
 	t.Parallel()
 	server, agent := Key{1}, Key{2}
@@ -130,6 +182,25 @@ func FuzzHello(f *testing.F) {
 		}
 		if h.Running != nil && h.Running.State == Failed && h.Running.Failure == nil {
 			t.Error("checked hello with a failure without a reason")
+		}
+	})
+}
+
+func FuzzInstruct(f *testing.F) {
+	f.Add([]byte(`{"id":"a","kind":"restoreImage","disk":{"number":1,"bytes":1},"parts":[{"partition":1,"image":{"name":"x","revision":1}},{"partition":2,"image":{"name":"y","revision":1}}]}`))
+	f.Add([]byte(`{"id":"a","kind":"restoreImage","disk":{"number":1,"bytes":1},"parts":[{"partition":0,"image":{"name":"x","revision":1}}],"layout":"e30="}`))
+	f.Add([]byte(`{"id":"a","kind":"createImage","disk":{"number":1,"bytes":1},"partition":1,"capture":{"name":"x","compressor":"LZOP"}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var i Instruct
+		if json.Unmarshal(text, &i) != nil || i.Check() != nil || i.Kind != RestoreImage {
+			return
+		}
+		whole := false
+		for _, p := range i.Parts {
+			whole = whole || p.Partition == 0
+		}
+		if len(i.Parts) == 0 || whole && (len(i.Parts) > 1 || len(i.Layout) > 0) {
+			t.Errorf("checked restore with parts %+v and a layout of %d bytes", i.Parts, len(i.Layout))
 		}
 	})
 }

@@ -16,12 +16,16 @@
 //
 // Image bytes go beside the session, over plain HTTPS requests of the same TLS identity:
 //
-//	GET  /agent/v1/images/{name}/{revision}/image    the image file; ranges are honoured
-//	GET  /agent/v1/images/{name}/{revision}/chunks   its chunk index (imagestore/format)
+//	GET  /agent/v1/images/{name}/{revision}/image?repository={repository}
+//	                                                 the image file; ranges are honoured
+//	GET  /agent/v1/images/{name}/{revision}/chunks?repository={repository}
+//	                                                 its chunk index (imagestore/format)
 //	PUT  /agent/v1/captures/{instruction}/layout     the JSON of disk.Layout
 //	PUT  /agent/v1/captures/{instruction}/image      the image file, chunked; the trailer
 //	                                                 Aula-Blake3 carries the hexadecimal digest
 //	                                                 of the body, without which nothing is published
+//
+// An image may name another address of the server to be fetched from; the key there is the same.
 //
 // The server answers 403 to a PC that has no instruction naming that image or capture, and errors as a JSON
 // Failure. A Failure is its last word, except with the statuses 403, 429, 500 and 503: those time may cure, as when a
@@ -42,6 +46,8 @@ const (
 	ImagesPath    = "/agent/v1/images/"
 	CapturesPath  = "/agent/v1/captures/"
 	DigestTrailer = "Aula-Blake3"
+	// RepositoryQuery is the parameter of a request for an image that says which repository has it.
+	RepositoryQuery = "repository"
 )
 
 // Kernel command line parameters and files by which the boot loader's configuration tells the agent where it is.
@@ -136,15 +142,23 @@ type Instruct struct {
 	ID        string    `json:"id"` // unique for ever; reports carry it
 	Kind      string    `json:"kind"`
 	Disk      disk.Ref  `json:"disk,omitzero"`
-	Partition int       `json:"partition,omitempty"`
-	Image     *Image    `json:"image,omitempty"`
-	Capture   *Capture  `json:"capture,omitempty"` // with CreateImage
-	Layout    []byte    `json:"layout,omitempty"`  // with RestoreImage: JSON of disk.Layout to apply to the whole disk first
+	Partition int       `json:"partition,omitempty"` // with CreateImage
+	Capture   *Capture  `json:"capture,omitempty"`   // with CreateImage
+	Parts     []Part    `json:"parts,omitempty"`     // with RestoreImage
+	Layout    []byte    `json:"layout,omitempty"`    // with RestoreImage: JSON of disk.Layout to apply to the whole disk first
 	Issued    time.Time `json:"issued"`
 }
 
-// An Image names the image to restore, immutable by name and revision.
+// A Part is an image and the place on the disk to which it is restored.
+type Part struct {
+	Partition int   `json:"partition"` // 0: the whole disk, for an image of a disk, which is then the only part and has no layout
+	Image     Image `json:"image"`
+}
+
+// An Image names the image to restore, immutable by repository, name and revision.
 type Image struct {
+	Repository    string `json:"repository,omitempty"`
+	Server        string `json:"server,omitempty"` // HOST or HOST:PORT to fetch it from, empty for where the session is
 	Name          string `json:"name"`
 	Revision      int    `json:"revision"`
 	FileBytes     int64  `json:"fileBytes"`
@@ -156,8 +170,19 @@ type Image struct {
 
 // A Capture says how to make an image.
 type Capture struct {
-	Name  string `json:"name"`
-	Level int    `json:"level,omitempty"` // zstd level, 0 for the default
+	Repository string `json:"repository,omitempty"` // where the server puts it
+	Name       string `json:"name"`
+	Compressor string `json:"compressor,omitempty"` // by OpenGnsys' name: ZSTD (also when empty), LZOP or GZIP
+	Level      int    `json:"level,omitempty"`      // of the compressor, 0 for its default
+}
+
+// UsedBytes is how many bytes a restore writes and must prove, over all its parts.
+func (i Instruct) UsedBytes() int64 {
+	var sum int64
+	for _, p := range i.Parts {
+		sum += p.Image.UsedBytes
+	}
+	return sum
 }
 
 // Check refuses an instruction that an agent must not even begin.
@@ -168,19 +193,42 @@ func (i Instruct) Check() error {
 	switch i.Kind {
 	case Reboot, BootDisk, PowerOff:
 		return nil
-	case CreateImage:
-		if i.Capture == nil || i.Capture.Name == "" {
-			return fmt.Errorf("instruction %s: createImage without an image name", i.ID)
-		}
-	case RestoreImage:
-		if i.Image == nil || i.Image.Name == "" || i.Image.Revision < 1 {
-			return fmt.Errorf("instruction %s: restoreImage without an image and its revision", i.ID)
-		}
+	case CreateImage, RestoreImage:
 	default:
 		return fmt.Errorf("instruction %s: unknown kind %q", i.ID, i.Kind)
 	}
-	if i.Disk.Number < 1 || i.Partition < 1 || i.Disk.Bytes <= 0 {
-		return fmt.Errorf("instruction %s: %s must name a disk, its size and a partition", i.ID, i.Kind)
+	if i.Disk.Number < 1 || i.Disk.Bytes <= 0 {
+		return fmt.Errorf("instruction %s: %s must name a disk and its size", i.ID, i.Kind)
+	}
+	if i.Kind == RestoreImage {
+		return i.checkParts()
+	}
+	if i.Capture == nil || i.Capture.Name == "" || i.Partition < 1 {
+		return fmt.Errorf("instruction %s: createImage without a partition and an image name", i.ID)
+	}
+	return nil
+}
+
+// checkParts refuses a restore to places that cannot be told apart.
+func (i Instruct) checkParts() error {
+	if len(i.Parts) == 0 || len(i.Parts) > maxPartitions {
+		return fmt.Errorf("instruction %s: restoreImage of %d images, want 1 to %d", i.ID, len(i.Parts), maxPartitions)
+	}
+	seen := map[int]bool{}
+	for _, p := range i.Parts {
+		switch {
+		case p.Image.Name == "" || p.Image.Revision < 1:
+			return fmt.Errorf("instruction %s: restoreImage without an image and its revision", i.ID)
+		case p.Image.UsedBytes < 0 || p.Image.RequiredBytes < 0 || p.Image.FileBytes < 0:
+			return fmt.Errorf("instruction %s: image %s has a negative size", i.ID, p.Image.Name)
+		case p.Partition < 0 || p.Partition > maxPartition:
+			return fmt.Errorf("instruction %s: partition number %d is not from 1 to %d", i.ID, p.Partition, maxPartition)
+		case p.Partition == 0 && (len(i.Parts) > 1 || len(i.Layout) > 0):
+			return fmt.Errorf("instruction %s: image %s goes to the whole disk, so no other image and no layout can", i.ID, p.Image.Name)
+		case seen[p.Partition]:
+			return fmt.Errorf("instruction %s: two images for partition %d", i.ID, p.Partition)
+		}
+		seen[p.Partition] = true
 	}
 	return nil
 }
