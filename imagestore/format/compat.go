@@ -33,6 +33,9 @@ func (i Info) compatLine(filesystem string, size int64) string {
 // (of 10^9 bytes, so that the result is in units of 1000 bytes), else by 1024, whatever its unit.
 func (i Info) compatPartclone() int64 {
 	size := i.Blocks * int64(i.BlockSize)
+	if size == 0 {
+		size = i.RequiredBytes // what knows of no blocks
+	}
 	figure, unit := partcloneFigure(size)
 	factor := 1024.0
 	_, used := partcloneFigure(i.UsedBytes)

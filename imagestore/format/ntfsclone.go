@@ -13,6 +13,7 @@ import (
 const (
 	ntfscloneMagic     = "\x00ntfsclone-image"
 	ntfscloneHeaderLen = 0x32
+	ntfscloneOldLen    = 0x2E // of a header before version 10.0, behind which the first record is
 	// maxNtfscloneData bounds the offset of the first record; all known versions have it at 0x38.
 	maxNtfscloneData = 4096
 
@@ -36,8 +37,8 @@ func parseNtfsclone(b []byte) (ntfscloneHeader, error) {
 	h := ntfscloneHeader{major: b[0x10], minor: b[0x11], data: int64(le.Uint32(b[0x2E:]))}
 	cluster, device, clusters, used := le.Uint32(b[0x12:]), le.Uint64(b[0x16:]), le.Uint64(b[0x1E:]), le.Uint64(b[0x26:])
 	if h.major < 10 {
-		// The version is that of NTFS, the numbers are as in the writer's memory, and the header ends before the offset.
-		h.data, h.minor = 0x38, 0
+		// The version is that of NTFS, and the numbers are as in the writer's memory.
+		h.data, h.minor = ntfscloneOldLen, 0
 	}
 	switch {
 	case h.major > 10 || h.minor > 1:
@@ -52,7 +53,7 @@ func parseNtfsclone(b []byte) (ntfscloneHeader, error) {
 		return h, damaged("ntfsclone header: %d clusters of %d bytes on a device of %d bytes", clusters, cluster, device)
 	case used > clusters:
 		return h, damaged("ntfsclone header: %d clusters in use of %d", used, clusters)
-	case h.data < ntfscloneHeaderLen || h.data > maxNtfscloneData:
+	case h.major == 10 && (h.data < ntfscloneHeaderLen || h.data > maxNtfscloneData):
 		return h, damaged("ntfsclone header: data begins at byte %d", h.data)
 	}
 	h.clusterSize, h.deviceSize, h.clusters, h.used = int64(cluster), int64(device), int64(clusters), int64(used)
@@ -82,15 +83,22 @@ type ntfscloneReader struct {
 
 // openNtfsclone reads the header.
 func openNtfsclone(in *bufio.Reader, _ int64) (decoder, error) {
-	var head [ntfscloneHeaderLen]byte
-	if err := readFull(in, head[:], "ntfsclone header"); err != nil {
+	head := make([]byte, ntfscloneHeaderLen)
+	length := int64(ntfscloneOldLen)
+	if err := readFull(in, head[:length], "ntfsclone header"); err != nil {
 		return nil, err
 	}
-	h, err := parseNtfsclone(head[:])
+	if head[0x10] >= 10 {
+		length = ntfscloneHeaderLen
+		if err := readFull(in, head[ntfscloneOldLen:], "ntfsclone header"); err != nil {
+			return nil, err
+		}
+	}
+	h, err := parseNtfsclone(head)
 	if err != nil {
 		return nil, err
 	}
-	if err := readFull(in, make([]byte, h.data-ntfscloneHeaderLen), "ntfsclone header"); err != nil {
+	if err := readFull(in, make([]byte, h.data-length), "ntfsclone header"); err != nil {
 		return nil, err
 	}
 	return &ntfscloneReader{in: in, header: h}, nil

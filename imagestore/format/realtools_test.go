@@ -165,8 +165,8 @@ func checkRestore(t *testing.T, how, image string, want []byte) Info {
 	}
 	defer r.Close()
 	info := r.Info()
-	if int64(len(want)) > info.RequiredBytes {
-		t.Errorf("%s: partclone wrote %d bytes, info requires %d", how, len(want), info.RequiredBytes)
+	if int64(len(want)) > info.RequiredBytes && info.Tool != Raw {
+		t.Errorf("%s: the tool wrote %d bytes, info requires %d", how, len(want), info.RequiredBytes)
 	}
 	// What no run covers must be zeros.
 	rest := bytes.Clone(want)
@@ -182,19 +182,20 @@ func checkRestore(t *testing.T, how, image string, want []byte) Info {
 		}
 		place := rest[min(off, int64(len(rest))):][:len(data)]
 		if !bytes.Equal(data, place) {
-			t.Errorf("%s: partition differs from byte %d on from what partclone.restore makes", how, off)
+			t.Errorf("%s: partition differs from byte %d on from what the tool restores", how, off)
 			return info
 		}
 		clear(place)
 		used += int64(len(data))
 	}
+	info = r.Info()
 	if used != info.UsedBytes {
 		t.Errorf("%s: restored %d bytes, info says %d", how, used, info.UsedBytes)
 	}
 	var page [4096]byte
 	for i := 0; i < len(rest); i += len(page) {
 		if end := min(i+len(page), len(rest)); !bytes.Equal(rest[i:end], page[:end-i]) {
-			t.Errorf("%s: partclone.restore wrote into bytes %d to %d what no run has", how, i, end)
+			t.Errorf("%s: the tool wrote into bytes %d to %d what no run has", how, i, end)
 			break
 		}
 	}

@@ -64,7 +64,7 @@ func samples(t testing.TB) []sample {
 	all = append(all, sample{
 		"ntfsclone 10.0", formattest.Ntfsclone{Partclone: body, Major: 10}.Encode(), partition, ntfs, false,
 	}, sample{
-		"ntfsclone before 10", formattest.Ntfsclone{Partclone: body, Major: 3, Minor: 1}.Encode()[:len(formattest.Ntfsclone{Partclone: body, Major: 10}.Encode())], partition,
+		"ntfsclone before 10", formattest.Ntfsclone{Partclone: body, Major: 3, Minor: 1}.Encode(), partition,
 		with(func(i *Info) { *i = ntfs; i.ToolVersion = "before 10.0" }), false,
 	}, sample{
 		"ntfsclone 10.1", formattest.Ntfsclone{Partclone: body, Major: 10, Minor: 1, Tail: tail}.Encode(), append(slices.Clone(partition), tail...),

@@ -24,8 +24,9 @@ func (n Ntfsclone) Encode() []byte {
 	}
 	le.PutUint64(h[0x1E:], uint64(n.Blocks))
 	copy(h[0x26:0x2E], v2[76:84]) // used blocks
-	if n.Major >= 10 {
-		le.PutUint32(h[0x2E:], 0x38)
+	le.PutUint32(h[0x2E:], 0x38)
+	if n.Major < 10 {
+		h = h[:0x2E]
 	}
 	out, gap := h, uint64(0)
 	for i := range n.Blocks {
@@ -42,7 +43,7 @@ func (n Ntfsclone) Encode() []byte {
 	if gap > 0 {
 		out = le.AppendUint64(append(out, 0), gap)
 	}
-	if n.Minor > 0 {
+	if n.Major == 10 && n.Minor > 0 {
 		out = append(append(out, 1), n.Tail...)
 	}
 	return out
