@@ -142,6 +142,20 @@ func TestMoveTakesAllRevisions(t *testing.T) {
 	}
 }
 
+// TestMoveLeavesOutWhatTheOtherWouldNotKeep moves to a repository that keeps no earlier revisions.
+func TestMoveLeavesOutWhatTheOtherWouldNotKeep(t *testing.T) {
+	t.Parallel()
+	l, repos := openLibrary(t, "main", "attic")
+	repos[1].SetOptions(Options{Keep: 0, Announce: tracker})
+	publishFile(t, repos[0], "lab", imageFile(t, 1))
+	publishFile(t, repos[0], "lab", imageFile(t, 2))
+	if _, err := l.Move(t.Context(), "main", "lab", "attic", nil); err != nil {
+		t.Fatal(err)
+	}
+	checkImage(t, repos[1], "lab", 1, imageFile(t, 2))
+	checkClean(t, repos[0])
+}
+
 func TestMoveThatFailsIsUndone(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -286,7 +300,7 @@ func TestRunRunsEveryRepository(t *testing.T) {
 		dropIn(t, r, "lab", imageFile(t, 1))
 	}
 	deadline := time.After(time.Minute)
-	lacks := func(r *Repository) bool { _, err := r.Image("lab"); return err != nil }
+	lacks := func(r *Repository) bool { s, _ := r.Standing("lab"); return s.State != Ready }
 	for slices.ContainsFunc(repos, lacks) {
 		select {
 		case <-changed:

@@ -70,10 +70,11 @@ func (s *Service) begin(first Task, work func(ctx context.Context, t *task) erro
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // that of Run ends it, by way of stop
 	first.ID, first.State, first.Started = rand.Text(), Running, s.cfg.Now().UTC()
-	t := &task{service: s, id: first.ID, title: first.Title, cancel: cancel, ended: make(chan struct{}), now: first}
+	t := &task{service: s, id: first.ID, title: first.Title, cancel: cancel, ended: make(chan struct{}), now: first.clone()}
 	s.tasks = append(s.tasks, t)
 	s.work.Go(func() {
 		defer cancel()
+		s.cfg.Changed(first.ID)
 		s.log.Info("task begins", "task", first.ID, "kind", first.Kind, "title", first.Title, "actor", first.Actor)
 		s.end(t, work(ctx, t))
 	})

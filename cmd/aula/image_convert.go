@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"aula/imagestore"
@@ -30,7 +29,7 @@ func (c *imageConvertCommand) Run(ctx context.Context) error {
 	if c.Output != "" {
 		return c.convertFile(ctx, imagestore.Conversion{Compressor: compressor, Level: c.Level})
 	}
-	if _, err := os.Stat(c.Image); err == nil && isPath(c.Image) {
+	if namesFile(c.Image) {
 		return exitError{fmt.Errorf("%s is a file: say with --output where the converted one shall go, or import it first", c.Image), exitNoFile}
 	}
 	server, err := c.in(c.server)

@@ -21,12 +21,12 @@ type imageInfoCommand struct {
 	Compat bool   `help:"Print the size as OpenGnsys rounds it, and its words."`
 }
 
-// Run tells what a file is, or an image of a repository when there is no such file and the word can be its name.
+// Run tells what a file is, or an image of a repository when the word names no file.
 func (c *imageInfoCommand) Run(ctx context.Context) error {
-	info, err := fileInfo(c.Image)
-	if errors.Is(err, fs.ErrNotExist) && !isPath(c.Image) {
+	if !namesFile(c.Image) {
 		return c.ask(ctx)
 	}
+	info, err := fileInfo(c.Image)
 	if err != nil {
 		return fileError(c.Image, err)
 	}
@@ -81,8 +81,11 @@ func fileInfo(path string) (format.Info, error) {
 
 var errFolder = errors.New("it is a folder: 'aula image import' takes folders")
 
-// isPath tells whether a word cannot be an image's name.
-func isPath(word string) bool { return strings.ContainsRune(word, '/') }
+// namesFile tells whether a word is a file rather than an image's name: it has a slash, or there is such a file here.
+func namesFile(word string) bool {
+	stat, err := os.Stat(word)
+	return strings.ContainsRune(word, '/') || err == nil && !stat.IsDir()
+}
 
 // fileError gives what is wrong with an image file its exit status.
 func fileError(path string, err error) error {

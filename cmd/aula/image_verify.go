@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"aula/imagestore"
@@ -25,11 +24,8 @@ func (c *imageVerifyCommand) Run(ctx context.Context) error {
 	if c.All == (c.Image != "") {
 		return exitError{errors.New("name an image or a file, or say --all"), exitNoFile}
 	}
-	if !c.All {
-		err := c.verifyFile(ctx)
-		if !errors.Is(err, fs.ErrNotExist) || isPath(c.Image) {
-			return fileError(c.Image, err)
-		}
+	if !c.All && namesFile(c.Image) {
+		return fileError(c.Image, c.verifyFile(ctx))
 	}
 	server, err := c.in(c.server)
 	if err != nil {
