@@ -5,21 +5,48 @@
 //
 // Images lie where OpenGnsys puts them, so that a technician finds them by name:
 //
-//	NAME.img          the current revision's image
-//	NAME.img.sum      MD5 of the image, as OpenGnsys writes it: 32 hexadecimal digits and a newline
-//	NAME.img.info     OpenGnsys' info line TOOL:COMPRESSOR:FS:KIB:HOSTNAME
-//	NAME.img.json     Aula's record of the image (Image)
-//	NAME.img.chunks   the chunk index (imagestore/format)
-//	NAME.img.layout   the layout of the disk that it comes from, when there is one
+//	NAME.img           the current revision's image
+//	NAME.img.sum       MD5 of the image's last MiB, as OpenGnsys 1.1 writes it: 32 hexadecimal digits and a newline
+//	NAME.img.full.sum  MD5 of the whole image, written likewise
+//	NAME.img.torrent   its torrent: pieces of 4 MiB, private, announced to this appliance's tracker
+//	NAME.img.info      OpenGnsys' info line TOOL:COMPRESSOR:FS:KIB:HOSTNAME
+//	NAME.img.json      Aula's record of the image (Image)
+//	NAME.img.chunks    the chunk index (imagestore/format)
+//	NAME.img.layout    the layout of the disk that it comes from, when there is one
 //
-// They are hard links into .revisions/NAME/N/, where the revisions live, complete and read-only. A capture is written to
-// .staging/ID/ and becomes a revision by one rename of its folder, after everything in it is on stable storage and was
-// read again. What is in .staging when a repository is opened is left over from a crash and removed.
+// They are hard links into .revisions/NAME/N/, where the revisions live, complete and read-only:
 //
-// Removing an image begins with the empty file .revisions/NAME/N.removed: revisions up to N are gone from then on, whatever
-// of them is still on the disk, and their numbers are not given again.
+//	.revisions/NAME/N/            the files above, of revision N, and health.json: when it was verified, why it is damaged
+//	.revisions/NAME/ledger.json   which numbers were given, and up to which revisions are removed
+//	.trash/ID/                    a removed image: its revisions, and trashed.json: its name and when it was removed
+//	.staging/ID/                  what is being captured, imported or made anew
+//	.lock                         belongs to the process that has the repository open; there is only one
 //
-// A repository belongs to one process, which holds a lock on the file .lock.
+// A capture is written to .staging/ID/ and becomes a revision by one rename of its folder, after everything in it is on
+// stable storage and was read again. What is in .staging when a repository is opened is left over from a crash and removed; nobody's
+// only copy is ever there.
+//
+// Removing an image begins with its ledger: revisions up to the number that it says are gone from then on, whatever of them is
+// still on the disk, and their numbers are not given again. They move to the trash, and come back by the same steps in reverse.
+//
+// # Files that people put there
+//
+// Run looks at the folder again and again. NAME.img, NAME.dsk or NAME.pgz that somebody has put there is arriving until it
+// has not changed for a while (Options.Settle) and nobody has it open for writing; then it is read, and becomes the next revision of
+// NAME where it lies, without a copy. What is no image, or has a name that no image can have, is damaged: it stays as it is, its
+// Standing says what to do, and it is looked at again when it changes. Sub-folders and other names are left alone.
+//
+//   - A file that replaces the link NAME.img becomes the next revision; the one before is kept (Options.Keep).
+//   - A file written over the link changes the revision itself, which is therefore no longer handed out, and becomes the next
+//     revision when it is an image; what it was is lost. Copy under another name first and rename, as OpenGnsys teaches.
+//   - A link that is removed comes back, since the revision is safe; images are removed with Remove.
+//   - Sums and torrents are made anew. Sums that come with a file, are not older than it and differ are a warning of the image.
+//
+// # Holds
+//
+// What is captured, imported, taken in, restored, sent, copied, converted or verified is held: it can be neither removed nor
+// pruned, and the error names the holder. Holds are the process's and end with it. There are no files NAME.img.lock as OpenGnsys has
+// them: a program that is killed leaves them behind, and only the one process that has the repository open would heed them.
 package imagestore
 
 import (
