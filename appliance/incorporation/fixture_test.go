@@ -72,6 +72,19 @@ func write(t testing.TB, path string, data []byte) {
 	}
 }
 
+// overwrite writes into a file.
+func overwrite(t testing.TB, path string, at int64, data []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(data, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func read(t testing.TB, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -248,4 +261,30 @@ func wantWarning(t testing.TB, p Plan, want string) {
 		}
 	}
 	t.Errorf("no warning says %q; there are %q", want, p.Warnings)
+}
+
+// overwriteNoise puts a file of noise into a FAT filesystem.
+func overwriteNoise(t testing.TB, path string) {
+	t.Helper()
+	noise := make([]byte, 3<<20)
+	random := rand.New(rand.NewPCG(7, 8))
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	file := filepath.Join(t.TempDir(), "noise")
+	write(t, file, noise)
+	tool(t, "", "mcopy", "-i", path, file, "::NOISE")
+}
+
+// loopOf makes a block device of a file, for programs that take nothing else.
+func loopOf(t *testing.T, path string) string {
+	t.Helper()
+	disktest.NeedRoot(t)
+	loop := strings.TrimSpace(tool(t, "", "losetup", "--find", "--show", path))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", loop).CombinedOutput(); err != nil {
+			t.Errorf("losetup --detach %s: %v\n%s", loop, err, out)
+		}
+	})
+	return loop
 }

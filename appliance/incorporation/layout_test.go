@@ -46,17 +46,8 @@ func diskFile(t *testing.T, script string, size int64) string {
 		t.Fatal(err)
 	}
 	tool(t, script, "sfdisk", "--quiet", path)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt(bytes.Repeat([]byte("CODE"), 440/4), 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt(bytes.Repeat([]byte("GAP!"), 5000), 64*512); err != nil {
-		t.Fatal(err)
-	}
+	overwrite(t, path, 0, bytes.Repeat([]byte("CODE"), 440/4))
+	overwrite(t, path, 64*512, bytes.Repeat([]byte("GAP!"), 5000))
 	return path
 }
 

@@ -76,7 +76,7 @@ func (r *runner) takeIn(ctx context.Context, group []PlannedImage) (images []ima
 			all = append(all, s)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s is not taken in: %w", img.Name, err)
+			return nil, fmt.Errorf("%s (%s) is not taken in: %w", img.Name, img.source.words(), err)
 		}
 	}
 	for _, s := range all {
