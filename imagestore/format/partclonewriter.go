@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"slices"
 )
 
@@ -78,10 +79,9 @@ func partcloneHeaderOf(index *Index) (partcloneHeader, error) {
 	case h.blocks > maxBitmapBlocks:
 		return h, fmt.Errorf("an image of %d blocks of %d bytes cannot be written for partclone", h.blocks, size)
 	}
-	if n := len(index.Chunks); n > 0 {
-		used := index.Chunks[n-1].Used
-		if end := used[len(used)-1].End(); end > h.blocks*size {
-			return h, fmt.Errorf("chunk index: used bytes up to %d, but the image has %d", end, h.deviceSize)
+	for e := range index.stretches() {
+		if e.End() > h.blocks*size {
+			return h, fmt.Errorf("chunk index: used bytes up to %d, but the image has %d", e.End(), h.deviceSize)
 		}
 	}
 	return h, nil
@@ -89,24 +89,45 @@ func partcloneHeaderOf(index *Index) (partcloneHeader, error) {
 
 // commonBlockSize is the image's own block size, or the largest smaller one in which every extent is whole blocks.
 func commonBlockSize(index *Index) (int64, error) {
+	own := min(int64(index.Info.BlockSize), maxBlockSize)
+	if index.Info.Tool == Raw {
+		own = 4096 // it has none, and this keeps the bitmap small
+	}
 	size := int64(512)
-	for size < min(int64(index.Info.BlockSize), maxBlockSize) {
+	for size < own {
 		size *= 2
 	}
-	for _, c := range index.Chunks {
-		if len(c.Used) == 0 {
-			return 0, fmt.Errorf("chunk index: chunk %d is empty", c.Number)
+	for e := range index.stretches() {
+		for (e.Offset|e.Length)&(size-1) != 0 && size >= 512 {
+			size /= 2
 		}
-		for _, e := range c.Used {
-			for (e.Offset|e.Length)&(size-1) != 0 && size >= 512 {
-				size /= 2
-			}
-			if size < 512 {
-				return 0, fmt.Errorf("the %d used bytes from byte %d on are no whole sectors, which partclone needs", e.Length, e.Offset)
-			}
+		if size < 512 {
+			return 0, fmt.Errorf("the %d used bytes from byte %d on are no whole sectors, which partclone needs", e.Length, e.Offset)
 		}
 	}
 	return size, nil
+}
+
+// stretches are the extents of all chunks, merged across the chunks.
+func (x *Index) stretches() iter.Seq[Extent] {
+	return func(yield func(Extent) bool) {
+		var last Extent
+		for _, c := range x.Chunks {
+			for _, e := range c.Used {
+				if last.End() == e.Offset {
+					last.Length += e.Length
+					continue
+				}
+				if last.Length > 0 && !yield(last) {
+					return
+				}
+				last = e
+			}
+		}
+		if last.Length > 0 {
+			yield(last)
+		}
+	}
 }
 
 // partcloneFilesystem is the name that partclone gives a filesystem.
@@ -154,14 +175,12 @@ func (h *partcloneHeader) encode() []byte {
 // writeBitmap writes a bit for each block of the extents, and the checksum of all.
 func writeBitmap(w io.Writer, h partcloneHeader, index *Index) error {
 	m := bitmapWriter{w: w}
-	for _, c := range index.Chunks {
-		for _, e := range c.Used {
-			if err := m.fill(e.Offset/h.blockSize, false); err != nil {
-				return err
-			}
-			if err := m.fill(e.End()/h.blockSize, true); err != nil {
-				return err
-			}
+	for e := range index.stretches() {
+		if err := m.fill(e.Offset/h.blockSize, false); err != nil {
+			return err
+		}
+		if err := m.fill(e.End()/h.blockSize, true); err != nil {
+			return err
 		}
 	}
 	// Up to whole bytes; spare bits are zeros.
