@@ -202,8 +202,8 @@ func checkRestore(t *testing.T, how, image string, want []byte) Info {
 	return info
 }
 
-// checkVerify verifies the partition from which an image was made by the image's index.
-func checkVerify(t *testing.T, image, partition string) {
+// checkVerify verifies a partition by the index of its image, which it returns.
+func checkVerify(t *testing.T, image, partition string) *Index {
 	t.Helper()
 	file, err := os.ReadFile(image)
 	if err != nil {
@@ -227,6 +227,7 @@ func checkVerify(t *testing.T, image, partition string) {
 	if x.UsedBytes() != x.Info.UsedBytes {
 		t.Errorf("index has %d used bytes, image %d", x.UsedBytes(), x.Info.UsedBytes)
 	}
+	return x
 }
 
 // TestShrunkNTFS images an NTFS filesystem that fills half of its partition, as OpenGnsys leaves it.
