@@ -37,6 +37,12 @@ func (c *changes) image(string) {
 	}
 }
 
+func (c *changes) task(id string) {
+	if c.to != nil {
+		c.to.TaskChanged(id)
+	}
+}
+
 // decider tells netboot what a PC boots: what the operator chose for a PC of the catalog, and the client OS for
 // a PC that nobody knows, so that it can introduce itself and be accepted.
 type decider struct {

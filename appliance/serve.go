@@ -19,8 +19,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"aula/appliance/catalog"
+	"aula/appliance/incorporation"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
+	"aula/appliance/upkeep"
 	"aula/clientos"
 	"aula/imagestore"
 	"aula/netboot"
@@ -81,8 +83,19 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, repository.Close()) }()
 	images := imagestore.NewLibrary(repository)
+	defer func() { err = errors.Join(err, images.Close()) }()
+	uploads, err := incorporation.OpenUploads(filepath.Join(repository.Dir(), ".uploads"), repository.Free, time.Now)
+	if err != nil {
+		return err
+	}
+	work, err := upkeep.New(upkeep.Config{
+		Library: images, Catalog: cat, Uploads: uploads, Options: repository.Options(),
+		Changed: changes.task, Log: opt.Log.With("room", "upkeep"),
+	})
+	if err != nil {
+		return err
+	}
 	identity, err := roster.LoadIdentity(cfg.Data)
 	if err != nil {
 		return err
@@ -114,7 +127,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 	console, err := webui.New(webui.Config{
-		Catalog: cat, Roster: pcs, Operations: operations, Images: images,
+		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: work, Uploads: uploads,
 		Version: opt.Version, SetupCode: setupCode, Log: opt.Log.With("room", "webui"),
 	})
 	if err != nil {
@@ -141,12 +154,14 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	web, err := newWeb(cfg, address.Addr(), certificate, console, pcs)
+	web, err := newWeb(cfg, address.Addr(), certificate, cat, console, pcs, opt.Log)
 	if err != nil {
 		return errors.Join(err, boot.Close())
 	}
 
 	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return images.Run(running) })
+	group.Go(func() error { return work.Run(running) })
 	group.Go(func() error { return operations.Run(running) })
 	group.Go(func() error { return pcs.Run(running) })
 	group.Go(func() error { return console.Run(running) })

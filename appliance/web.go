@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"aula/appliance/catalog"
 	"aula/appliance/roster"
 	"aula/webui"
 )
@@ -27,6 +29,7 @@ const headerPatience = 15 * time.Second
 type web struct {
 	servers []served
 	console net.Listener
+	more    *moreAddresses
 }
 
 type served struct {
@@ -35,7 +38,8 @@ type served struct {
 }
 
 // newWeb binds all three, so that a port in use is said before anything runs.
-func newWeb(cfg Config, address netip.Addr, certificate tls.Certificate, console *webui.Server, pcs *roster.Roster) (_ *web, err error) {
+func newWeb(cfg Config, address netip.Addr, certificate tls.Certificate, cat *catalog.Catalog, console *webui.Server,
+	pcs *roster.Roster, log *slog.Logger) (_ *web, err error) {
 	w := &web{}
 	defer func() {
 		if err != nil {
@@ -59,7 +63,12 @@ func newWeb(cfg Config, address netip.Addr, certificate tls.Certificate, console
 	if err != nil {
 		return nil, err
 	}
-	w.add(&http.Server{Handler: pcs.Handler()}, tls.NewListener(agentsListener, pcs.TLSConfig()))
+	agents := &http.Server{Handler: pcs.Handler()}
+	w.add(agents, tls.NewListener(agentsListener, pcs.TLSConfig()))
+	w.more = &moreAddresses{
+		catalog: cat, own: address, port: uint16(cfg.Agents.Port), server: agents, tls: pcs.TLSConfig(), log: log,
+		open: make(map[netip.Addr]net.Listener),
+	}
 
 	local, err := listenLocal(SocketPath(cfg.Data))
 	if err != nil {
@@ -80,6 +89,9 @@ func (w *web) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	for _, s := range w.servers {
 		s.server.BaseContext = func(net.Listener) context.Context { return running }
+	}
+	group.Go(func() error { return w.more.Run(running) })
+	for _, s := range w.servers {
 		group.Go(func() error {
 			if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve %s: %w", s.listener.Addr(), err)
