@@ -56,9 +56,6 @@ func (k *block) decodeFrom(b *bitReader) error {
 	if err != nil {
 		return err
 	}
-	if k.next == nil {
-		k.next = make([]uint32, maxBlock)
-	}
 	var count [256]uint32
 	if k.size, err = k.readBytes(b, groups, &places, used+1, &count); err != nil {
 		return err
@@ -141,7 +138,7 @@ func readLengths(b *bitReader, lengths []uint8) error {
 // readBytes reads the bytes into next and counts them. A byte is coded as its place in a list of all that occur, where the last one is
 // moved to the front each time; again the same byte as a run, whose length is in the digits 1 and 2 of base 2, lowest first.
 func (k *block) readBytes(b *bitReader, groups int, places *[256]byte, end int, count *[256]uint32) (n int, err error) {
-	next := k.next[:maxBlock]
+	next := k.next
 	run, digit := 0, 1 // of a run that goes on
 	for _, selected := range k.selectors[:groups] {
 		c := &k.codes[selected]
@@ -162,7 +159,9 @@ func (k *block) readBytes(b *bitReader, groups int, places *[256]byte, end int, 
 			}
 			if run > 0 {
 				if run > len(next)-n {
-					return 0, errTooLong
+					if next, err = k.grow(n + run); err != nil {
+						return 0, err
+					}
 				}
 				fill(next[n:n+run], uint32(places[0]))
 				count[places[0]] += uint32(run)
@@ -173,7 +172,9 @@ func (k *block) readBytes(b *bitReader, groups int, places *[256]byte, end int, 
 				return n, nil
 			}
 			if n == len(next) {
-				return 0, errTooLong
+				if next, err = k.grow(n + 1); err != nil {
+					return 0, err
+				}
 			}
 			v := toFront(places, uint8(symbol-1))
 			next[n] = uint32(v)
@@ -188,6 +189,17 @@ func (k *block) readBytes(b *bitReader, groups int, places *[256]byte, end int, 
 }
 
 var errTooLong = corrupt("block has more than %d bytes", maxBlock)
+
+// grow makes next long enough for n bytes, and answers it.
+func (k *block) grow(n int) ([]uint32, error) {
+	if n > maxBlock {
+		return nil, errTooLong
+	}
+	longer := make([]uint32, min(max(n, unit, 3*len(k.next)), maxBlock))
+	copy(longer, k.next)
+	k.next = longer
+	return longer, nil
+}
 
 // fill sets all of p to v.
 func fill(p []uint32, v uint32) {

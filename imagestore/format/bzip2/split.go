@@ -129,10 +129,8 @@ func (x *Reader) decodeAll() {
 			c.decoded = c.block.decode(c.packed[:len(c.packed)+bitSlack], bit) == nil
 		}
 		if c.decoded {
-			if c.plain == nil {
-				c.plain = make([]byte, ahead)
-			}
-			c.plain = c.plain[:c.block.expand(c.plain[:ahead])]
+			c.plain = slices.Grow(c.plain, min(c.block.size+c.block.size/8, ahead))
+			c.plain = c.plain[:c.block.expand(c.plain[:cap(c.plain)])]
 		}
 		c.ready <- struct{}{}
 	}
