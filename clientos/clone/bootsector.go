@@ -31,8 +31,9 @@ type patch struct {
 }
 
 // bootPatches says how the boot sectors of a restored filesystem must change for a partition that starts at byte start: the BIOS
-// boot code of Windows finds its partition by the hidden sectors field, and an NTFS image has no copy of the boot sector, for it
-// lies behind the last cluster. It is pure; r is read only.
+// boot code of Windows finds its partition by the hidden sectors field, and most NTFS images have no copy of the boot sector, for it
+// lies behind the last cluster (ntfsclone puts it into its images since version 10.1; partclone and partimage do not). It is pure;
+// r is read only.
 func bootPatches(filesystem string, r io.ReaderAt, start, size int64) ([]patch, error) {
 	switch filesystem {
 	case "NTFS", "FAT12", "FAT16", "FAT32":

@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,19 +69,20 @@ func (j *job) putLayout(ctx context.Context, d disk.Disk) error {
 	return nil
 }
 
-// compress runs partclone's program on the device and writes what it says to w as frames of zstd. It returns the number of used
-// bytes in the filesystem.
+// compress runs partclone's program on the device and writes what it says to w, compressed as the instruction wants it. It returns
+// the number of used bytes in the filesystem.
 func (j *job) compress(ctx context.Context, program, device string, w io.Writer) (int64, error) {
-	frames, err := format.NewFrameWriter(w, j.instruct.Capture.Level)
+	capture := j.instruct.Capture
+	packed, err := format.NewWriter(w, cmp.Or(capture.Compressor, format.Zstd), capture.Level)
 	if err != nil {
-		return 0, failure(protocol.ErrFormat, err.Error(), "choose a level from 1 to 19, or none").because(err)
+		return 0, failure(protocol.ErrFormat, err.Error(), "choose another compressor or level, or none").because(err)
 	}
-	used, err := j.runPartclone(ctx, program, device, frames)
+	used, err := j.runPartclone(ctx, program, device, packed)
 	if err != nil {
-		frames.Close() // ends its goroutines; the upload is broken off by the error
+		packed.Close() // ends its goroutines; the upload is broken off by the error
 		return 0, err
 	}
-	if err := frames.Close(); err != nil {
+	if err := packed.Close(); err != nil {
 		return 0, err
 	}
 	j.meter.stage(protocol.StagePublishing, 0)

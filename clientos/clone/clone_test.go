@@ -3,15 +3,13 @@ package clone
 import (
 	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/klauspost/compress/zstd"
 
 	"aula/clientos/disk"
 	"aula/clientos/disk/disktest"
@@ -191,15 +189,14 @@ func compareUsed(t *testing.T, index *format.Index, want, got, filesystem string
 func compareWithPartclone(t *testing.T, server *fakeServer, restored string) {
 	t.Helper()
 	disktest.Need(t, "partclone.restore")
+	tool := map[string]string{format.Zstd: "zstd", format.Lzop: "lzop", format.Gzip: "gzip"}[server.index.Info.Compressor]
+	disktest.Need(t, tool)
 	dir := t.TempDir()
-	packed, err := zstd.NewReader(bytes.NewReader(server.image))
+	unpack := exec.CommandContext(t.Context(), tool, "-d", "-c")
+	unpack.Stdin = bytes.NewReader(server.image)
+	plain, err := unpack.Output()
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer packed.Close()
-	plain, err := io.ReadAll(packed)
-	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s -d: %v", tool, err)
 	}
 	image, reference := filepath.Join(dir, "image.pcl"), filepath.Join(dir, "reference")
 	if err := os.WriteFile(image, plain, 0o644); err != nil {
@@ -234,6 +231,35 @@ func TestDiskWithLargeSectors(t *testing.T) {
 		t.Errorf("verified %d bytes, want %d", got, want)
 	}
 	disktest.Run(t, "e2fsck", "-fn", node(t, target, 1))
+}
+
+// TestCaptureForOtherSystems makes images as OpenGnsys and FOG have them, which their pipelines restore as Aula does.
+func TestCaptureForOtherSystems(t *testing.T) {
+	t.Parallel()
+	disktest.Need(t, "partclone.extfs")
+	source := model(t, ext4)
+	for compressor, level := range map[string]int{format.Lzop: 0, format.Gzip: 1} {
+		t.Run(compressor, func(t *testing.T) {
+			t.Parallel()
+			server := &fakeServer{}
+			i := instruction(t, protocol.CreateImage, source.Path, 1)
+			i.Capture.Compressor, i.Capture.Level = compressor, level
+			if _, _, err := run(t, server, source.Path, i); err != nil {
+				t.Fatal(err)
+			}
+			if got := server.index.Info.Compressor; got != compressor {
+				t.Errorf("the image is compressed with %s, want %s", got, compressor)
+			}
+			target := disktest.New(t, "TARGET", 128*mib, 512)
+			i = instruction(t, protocol.RestoreImage, target.Path, 1)
+			i.Parts, i.Layout = server.part(1), server.layout
+			if _, _, err := run(t, server, target.Path, i); err != nil {
+				t.Fatal(err)
+			}
+			compareWithPartclone(t, server, node(t, target, 1))
+			compareUsed(t, server.index, node(t, source, 1), node(t, target, 1), "EXT4")
+		})
+	}
 }
 
 func TestNTFSBootSectors(t *testing.T) {

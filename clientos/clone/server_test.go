@@ -113,6 +113,36 @@ func (s *fakeServer) part(partition int) []protocol.Part {
 	return []protocol.Part{{Partition: partition, Image: s.record()}}
 }
 
+// A fakeLibrary is several servers of one image each, by its name.
+type fakeLibrary map[string]*fakeServer
+
+func (l fakeLibrary) OpenImage(ctx context.Context, image protocol.Image, offset int64) (io.ReadCloser, error) {
+	return l[image.Name].OpenImage(ctx, image, offset)
+}
+
+func (l fakeLibrary) OpenChunks(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
+	return l[image.Name].OpenChunks(ctx, image)
+}
+
+func (l fakeLibrary) PutLayout(context.Context, string, []byte) error { return errors.ErrUnsupported }
+
+func (l fakeLibrary) PutImage(context.Context, string, func(io.Writer) error) error {
+	return errors.ErrUnsupported
+}
+
+// add publishes an image under a name and returns it as a part.
+func (l fakeLibrary) add(t *testing.T, name string, partition int, file []byte) protocol.Part {
+	t.Helper()
+	server := &fakeServer{}
+	if err := server.publish(file); err != nil {
+		t.Fatal(err)
+	}
+	l[name] = server
+	record := server.record()
+	record.Name = name
+	return protocol.Part{Partition: partition, Image: record}
+}
+
 // brokenReader is the end of a connection that broke.
 type brokenReader struct{}
 
