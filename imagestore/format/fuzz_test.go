@@ -5,15 +5,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"aula/imagestore/format/formattest"
 )
 
-// realSeeds are images made by the real tools, compressed by zstd.
+// realSeeds are small images made by the real tools, most of them compressed by zstd.
 func realSeeds(f testing.TB) map[string][]byte {
 	f.Helper()
-	paths, err := filepath.Glob("testdata/*.pcl.zst")
+	paths, err := filepath.Glob("testdata/*.*")
 	if err != nil || len(paths) == 0 {
 		f.Fatalf("no seeds in testdata: %v", err)
 	}
@@ -31,7 +32,10 @@ func realSeeds(f testing.TB) map[string][]byte {
 // plainOf decompresses with our own reader.
 func plainOf(f testing.TB, packed []byte) []byte {
 	f.Helper()
-	p := pipelineOf(packed)
+	p, _, err := Decompress(bytes.NewReader(packed))
+	if err != nil {
+		f.Fatal(err)
+	}
 	defer p.Close()
 	plain, err := io.ReadAll(p)
 	if err != nil {
@@ -47,6 +51,16 @@ func TestSeeds(t *testing.T) {
 		"ext2.pcl.zst":  "PARTCLONE:ZSTD:EXT2:64",
 		"ext4.pcl.zst":  "PARTCLONE:ZSTD:EXT4:256",
 		"fat12.pcl.zst": "PARTCLONE:ZSTD:FAT12:64",
+
+		"ext2.partimage.zst":  "PARTIMAGE:ZSTD:EXT2:1024",
+		"ext2.partimage.gz":   "PARTIMAGE:GZIP:EXT2:1024",
+		"ext2.partimage.bz2":  "PARTIMAGE:BZIP2:EXT2:1024",
+		"fat16.partimage.zst": "PARTIMAGE:ZSTD:FAT16:9216",
+		"ntfs.ntfsclone.zst":  "NTFSCLONE:ZSTD:NTFS:1100",
+		"ext2.raw.zst":        "RAW:ZSTD:EXT2:64",
+		"fat12.raw.zst":       "RAW:ZSTD:FAT12:64",
+		"mbr.raw.zst":         "RAW:ZSTD:DISK:100",
+		"gpt.raw.zst":         "RAW:ZSTD:DISK:100",
 	}
 	for name, file := range realSeeds(t) {
 		info, _, err := restore(bytes.NewReader(file))
@@ -63,6 +77,9 @@ func FuzzReader(f *testing.F) {
 		f.Add(seed)
 		f.Add(plainOf(f, seed))
 	}
+	for _, s := range samples(f) {
+		f.Add(s.file)
+	}
 	for _, mode := range []int{formattest.ChecksumNone, formattest.ChecksumCRC32, formattest.ChecksumXXH64, formattest.ChecksumXXH128} {
 		f.Add(smallImage(mode).Encode())
 	}
@@ -77,7 +94,10 @@ func FuzzPartclone(f *testing.F) {
 		file := smallImage(mode).Encode()
 		f.Add(file[:106], file[110:118], file[122:])
 	}
-	for _, seed := range realSeeds(f) {
+	for name, seed := range realSeeds(f) {
+		if !strings.Contains(name, ".pcl") {
+			continue
+		}
 		file := plainOf(f, seed)
 		n := (int(file[60]) + int(file[61])<<8 + 7) / 8
 		f.Add(file[:106], file[110:110+n], file[114+n:])
