@@ -45,9 +45,11 @@ type server struct {
 	*roster.Roster
 	catalog *catalog.Catalog
 	images  *imagestore.Repository
+	attic   *imagestore.Repository // the second one of the library
 	work    *work
 	pin     string
 	address string
+	web     *http.Server
 	stop    func()
 }
 
@@ -67,11 +69,13 @@ func (s *server) start() {
 	check(s.t, err)
 	s.images, err = imagestore.Open(filepath.Join(s.dir, "images"), imagestore.Options{Name: "main", Reserve: s.reserve, Log: quiet()})
 	check(s.t, err)
+	s.attic, err = imagestore.Open(filepath.Join(s.dir, "attic"), imagestore.Options{Name: "attic", Log: quiet()})
+	check(s.t, err)
 	identity, err := roster.LoadIdentity(s.dir)
 	check(s.t, err)
 	s.pin = identity.Pin()
 	s.Roster, err = roster.New(roster.Config{
-		Catalog: s.catalog, Images: imagestore.NewLibrary(s.images), Identity: identity, Work: s.work, Log: quiet(),
+		Catalog: s.catalog, Images: imagestore.NewLibrary(s.images, s.attic), Identity: identity, Work: s.work, Log: quiet(),
 		Now: func() time.Time { return s.now() },
 	})
 	check(s.t, err)
@@ -89,6 +93,7 @@ func (s *server) start() {
 		ReadTimeout: time.Second, WriteTimeout: time.Second,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
 	}
+	s.web = web
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	group.Go(func() { _ = web.ServeTLS(listener, "", "") })
@@ -101,7 +106,7 @@ func (s *server) start() {
 		cancel()
 		_ = web.Shutdown(context.Background())
 		group.Wait()
-		if err := errors.Join(s.images.Close(), s.catalog.Close()); err != nil {
+		if err := errors.Join(s.images.Close(), s.attic.Close(), s.catalog.Close()); err != nil {
 			s.t.Errorf("close: %v", err)
 		}
 	})

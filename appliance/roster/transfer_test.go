@@ -57,10 +57,12 @@ func capture(id string) protocol.Instruct {
 	}
 }
 
-// publish puts an image into the repository without a PC.
-func (s *server) publish(file []byte) imagestore.Image {
+// publish puts an image into the first repository without a PC.
+func (s *server) publish(file []byte) imagestore.Image { return s.publishTo(s.images, file) }
+
+func (s *server) publishTo(repository *imagestore.Repository, file []byte) imagestore.Image {
 	s.t.Helper()
-	staging, err := s.images.Stage("debian", imagestore.Source{})
+	staging, err := repository.Stage("debian", imagestore.Source{})
 	check(s.t, err)
 	_, err = staging.Write(file)
 	check(s.t, err)
