@@ -55,7 +55,7 @@ func (r repositoryFlag) in(s server) (*client.Client, error) {
 	return api.In(r.Repo), nil
 }
 
-// jsonFlag is taken by every command that prints facts.
+// jsonFlag is taken by every command about images, repositories and tasks.
 type jsonFlag struct {
 	JSON bool `help:"Print JSON." name:"json"`
 }

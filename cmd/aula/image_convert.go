@@ -58,9 +58,5 @@ func (c *imageConvertCommand) convertFile(ctx context.Context, to imagestore.Con
 	if err != nil {
 		return fileError(c.Image, err)
 	}
-	if c.JSON {
-		return printJSON(info)
-	}
-	fmt.Printf("%s: %s\n", c.Output, info)
-	return nil
+	return c.tell(info, "%s: %s", c.Output, info)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"aula/webui/api"
 	"aula/webui/client"
@@ -41,11 +40,7 @@ func (c *imageDefineCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(image)
-	}
-	fmt.Printf("%s is %s in repository %s\n", image.Name, image.State, image.Repository)
-	return nil
+	return c.tell(image, "%s is %s in repository %s", image.Name, image.State, image.Repository)
 }
 
 // text is what is said of the image now, with what the command line changes.

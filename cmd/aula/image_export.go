@@ -21,6 +21,7 @@ import (
 type imageExportCommand struct {
 	server
 	repositoryFlag
+	jsonFlag
 	Image      string `arg:"" help:"Name of the image."`
 	Dest       string `arg:"" help:"File, or folder in which it becomes NAME.img." type:"path"`
 	Compressor string `help:"Pack it anew for another system: zstd, lzop, gzip or none; as it is when left out." enum:",zstd,lzop,gzip,none" default:""`
@@ -61,8 +62,11 @@ func (c *imageExportCommand) Run(ctx context.Context) (err error) {
 	if err := out.Commit(); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s, revision %d\n", dest, c.Image, revision.Revision)
-	return nil
+	return c.tell(struct {
+		File     string `json:"file"`
+		Image    string `json:"image"`
+		Revision int    `json:"revision"`
+	}{dest, c.Image, revision.Revision}, "%s: %s, revision %d", dest, c.Image, revision.Revision)
 }
 
 // revision asks which revision it is and what its file hashes to.

@@ -164,7 +164,7 @@ func TestImagesThroughTheAppliance(t *testing.T) {
 	has(command("image", "verify", "win10"), "in order")
 	has(command("image", "verify", "--all"), "win10-og, revision 1: in order")
 
-	has(command("repository", "add", "attic", filepath.Join(dir, "attic"), "--keep", "7"), "repository attic")
+	has(command("repository", "add", "attic", filepath.Join(dir, "attic"), "--keep", "7", "--json"), `"keep": 7`)
 	has(command("repository", "change", "attic", "--comments", "old ones"), "attic")
 	has(command("repository", "list"), "old ones")
 	has(command("image", "copy", "win10", "--to", "attic"), "win10, revision 1 in repository attic")
@@ -173,7 +173,7 @@ func TestImagesThroughTheAppliance(t *testing.T) {
 	refused(1, "already", "image", "copy", "lab", "--to", "main")
 
 	has(command("image", "rm", "win10-og", "--now"), "win10-og is removed")
-	has(command("image", "rm", "win10", "--repo", "main"), "in the trash until")
+	has(command("image", "rm", "win10", "--repo", "main", "--json"), `"expires"`)
 	has(command("image", "trash"), "win10")
 	has(command("image", "trash", "list"), "win10")
 	var trash []struct{ ID, Name string }
@@ -184,6 +184,7 @@ func TestImagesThroughTheAppliance(t *testing.T) {
 	refused(exitNoFile, "trash", "image", "undelete", "nothing")
 	refused(exitNoFile, "trash", "image", "trash", "discard", "nothing")
 	has(command("image", "rm", "win10", "--repo", "main", "--revision", "1"), "revision 1 of win10 is removed")
+	has(command("image", "rm", "win10", "--repo", "attic"), "win10 is in the trash until")
 	refused(exitNoFile, "", "image", "rm", "nowhere")
 
 	has(command("image", "define", "win11", "--display", "Windows 11", "--type", "NTFS", "--partition", "2"), "win11 is missing in repository main")

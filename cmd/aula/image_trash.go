@@ -16,9 +16,17 @@ import (
 type imageRemoveCommand struct {
 	server
 	repositoryFlag
+	jsonFlag
 	Image    string `arg:"" help:"Name of the image."`
 	Revision int    `help:"Remove only this revision, for good." default:"0"`
 	Now      bool   `help:"Remove the image for good, not to the trash."`
+}
+
+// removed is what `aula image rm --json` prints.
+type removed struct {
+	Image    string       `json:"image"`
+	Revision int          `json:"revision,omitempty"` // the only one that was removed
+	Trash    *api.Trashed `json:"trash,omitempty"`    // what can be brought back
 }
 
 // Run removes an image or a revision.
@@ -31,8 +39,7 @@ func (c *imageRemoveCommand) Run(ctx context.Context) error {
 		if err := server.RemoveRevision(ctx, c.Image, c.Revision); err != nil {
 			return answerError(err)
 		}
-		fmt.Printf("revision %d of %s is removed\n", c.Revision, c.Image)
-		return nil
+		return c.tell(removed{Image: c.Image, Revision: c.Revision}, "revision %d of %s is removed", c.Revision, c.Image)
 	}
 	image, err := server.Image(ctx, c.Image)
 	if err != nil {
@@ -55,19 +62,16 @@ func (c *imageRemoveCommand) Run(ctx context.Context) error {
 		return slices.ContainsFunc(before, func(b api.Trashed) bool { return b.ID == t.ID })
 	})
 	if len(added) == 0 {
-		fmt.Printf("%s is removed\n", c.Image)
-		return nil
+		return c.tell(removed{Image: c.Image}, "%s is removed", c.Image)
 	}
 	if !c.Now {
-		fmt.Printf("%s is in the trash until %s; 'aula image undelete %s' brings it back\n",
+		return c.tell(removed{Image: c.Image, Trash: &added[0]}, "%s is in the trash until %s; 'aula image undelete %s' brings it back",
 			c.Image, added[0].Expires.Local().Format(time.DateOnly), added[0].ID)
-		return nil
 	}
 	if err := server.DiscardTrash(ctx, added[0].ID); err != nil {
 		return fmt.Errorf("%s is in the trash, but not removed from there: %w", c.Image, err)
 	}
-	fmt.Printf("%s is removed for good\n", c.Image)
-	return nil
+	return c.tell(removed{Image: c.Image}, "%s is removed for good", c.Image)
 }
 
 // trashed returns what the trash has of a name.
@@ -131,6 +135,7 @@ func findTrashed(ctx context.Context, server *client.Client, id string) (api.Tra
 type imageTrashDiscardCommand struct {
 	server
 	repositoryFlag
+	jsonFlag
 	ID string `arg:"" help:"Id of the removed image, as 'aula image trash' lists it." name:"id"`
 }
 
@@ -147,14 +152,14 @@ func (c *imageTrashDiscardCommand) Run(ctx context.Context) error {
 	if err := server.In(found.Repository).DiscardTrash(ctx, c.ID); err != nil {
 		return answerError(err)
 	}
-	fmt.Printf("%s is removed for good\n", found.Name)
-	return nil
+	return c.tell(found, "%s is removed for good", found.Name)
 }
 
 // imageUndeleteCommand is `aula image undelete`.
 type imageUndeleteCommand struct {
 	server
 	repositoryFlag
+	jsonFlag
 	ID string `arg:"" help:"Id of the removed image, as 'aula image trash' lists it." name:"id"`
 }
 
@@ -171,6 +176,5 @@ func (c *imageUndeleteCommand) Run(ctx context.Context) error {
 	if err := server.In(found.Repository).Undelete(ctx, c.ID); err != nil {
 		return answerError(err)
 	}
-	fmt.Printf("%s is back in repository %s\n", found.Name, found.Repository)
-	return nil
+	return c.tell(found, "%s is back in repository %s", found.Name, found.Repository)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"aula/imagestore"
@@ -49,16 +48,12 @@ func (c *imageVerifyCommand) verifyFile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(struct {
-			format.Info
-			Sums []string `json:"sums"`
-		}{info, sums})
-	}
 	text := "no sums beside it"
 	if len(sums) > 0 {
 		text = strings.Join(sums, " and ") + " agree"
 	}
-	fmt.Printf("%s: in order: %s, all of it decoded, %s\n", c.Image, info, text)
-	return nil
+	return c.tell(struct {
+		format.Info
+		Sums []string `json:"sums"`
+	}{info, sums}, "%s: in order: %s, all of it decoded, %s", c.Image, info, text)
 }

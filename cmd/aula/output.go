@@ -15,6 +15,15 @@ func printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// tell prints v as JSON, or a line for people.
+func (j jsonFlag) tell(v any, format string, args ...any) error {
+	if j.JSON {
+		return printJSON(v)
+	}
+	_, err := fmt.Printf(format+"\n", args...)
+	return err
+}
+
 // A table prints columns.
 type table struct{ *tabwriter.Writer }
 

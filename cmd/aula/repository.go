@@ -124,16 +124,13 @@ func printRepository(c jsonFlag, r api.Repository, err error) error {
 	if err != nil {
 		return answerError(err)
 	}
-	if c.JSON {
-		return printJSON(r)
-	}
-	fmt.Printf("repository %s in %s: %d images, %s free\n", r.Name, r.Dir, r.Images, disk.FormatSize(r.Free))
-	return nil
+	return c.tell(r, "repository %s in %s: %d images, %s free", r.Name, r.Dir, r.Images, disk.FormatSize(r.Free))
 }
 
 // repositoryRemoveCommand is `aula repository remove`.
 type repositoryRemoveCommand struct {
 	server
+	jsonFlag
 	Name string `arg:"" help:"Name of the repository."`
 }
 
@@ -146,6 +143,5 @@ func (c *repositoryRemoveCommand) Run(ctx context.Context) error {
 	if err := server.RemoveRepository(ctx, c.Name); err != nil {
 		return answerError(err)
 	}
-	fmt.Printf("repository %s is forgotten; its folder is as it was\n", c.Name)
-	return nil
+	return c.tell(map[string]string{"name": c.Name}, "repository %s is forgotten; its folder is as it was", c.Name)
 }

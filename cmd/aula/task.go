@@ -54,6 +54,7 @@ func (c *taskListCommand) Run(ctx context.Context) error {
 // taskCancelCommand is `aula task cancel`.
 type taskCancelCommand struct {
 	server
+	jsonFlag
 	ID string `arg:"" help:"Id of the task, as 'aula task list' has it." name:"id"`
 }
 
@@ -66,6 +67,9 @@ func (c *taskCancelCommand) Run(ctx context.Context) error {
 	if err := server.CancelTask(ctx, c.ID); err != nil {
 		return answerError(err)
 	}
-	fmt.Println("it is told to stop; what it had begun will not be there")
-	return nil
+	task, err := server.Task(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return c.tell(task, "%s: it is told to stop; what it had begun will not be there", task.Title)
 }
