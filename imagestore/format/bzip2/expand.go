@@ -13,39 +13,40 @@ type expansion struct {
 
 // expand puts out as many of the plain bytes as fit and returns how many; fewer than fit when they have ended.
 func (k *block) expand(dst []byte) (n int) {
-	s := k.state
+	s := &k.state
 	next := k.next[:k.size]
+	at, left, last, equal := s.at, s.left, s.last, s.equal
 	for n < len(dst) {
 		if s.more > 0 {
 			m := min(s.more, len(dst)-n)
 			for i := range dst[n : n+m] {
-				dst[n+i] = s.last
+				dst[n+i] = last
 			}
 			n += m
 			s.more -= m
 			continue
 		}
-		if s.left == 0 {
+		if left == 0 {
 			break
 		}
-		entry := next[s.at]
-		s.at = entry >> 8
-		s.left--
+		entry := next[at]
+		at = entry >> 8
+		left--
 		v := byte(entry)
-		if s.equal == 4 {
-			s.more, s.equal = int(v), 0
+		if equal == 4 {
+			s.more, equal = int(v), 0
 			continue
 		}
-		if v != s.last {
-			s.equal = 0
+		if v != last {
+			equal = 0
 		}
-		s.last = v
-		s.equal++
+		last = v
+		equal++
 		dst[n] = v
 		n++
 	}
+	s.at, s.left, s.last, s.equal = at, left, last, equal
 	s.crc = updateCRC(s.crc, dst[:n])
-	k.state = s
 	return n
 }
 

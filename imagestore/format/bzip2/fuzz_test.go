@@ -31,8 +31,9 @@ func FuzzReader(f *testing.F) {
 		if oneErr != nil && !isBad(oneErr) {
 			t.Errorf("got %v", oneErr)
 		}
+		// Up to the limit is not up to the checksum, which alone tells that the other has read it right.
 		want, err := io.ReadAll(io.LimitReader(bzip2.NewReader(bytes.NewReader(file)), fuzzSize))
-		if err == nil && (oneErr != nil || !bytes.Equal(one, want)) {
+		if err == nil && len(want) < fuzzSize && (oneErr != nil || !bytes.Equal(one, want)) {
 			t.Errorf("got %d bytes, %v, and %d from compress/bzip2", len(one), oneErr, len(want))
 		}
 	})
