@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -148,6 +149,8 @@ func (n newcomer) advise(err error) string {
 		advice = "copy it again; if it still is damaged, so is the original"
 	case errors.As(err, &read):
 		advice = "the disk may be failing"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "give the file to the user that the appliance runs as"
 	}
 	if n.revision != 0 {
 		advice += fmt.Sprintf(", or remove revision %d", n.revision)
@@ -202,9 +205,6 @@ func (r *Repository) replaced(n newcomer) {
 		r.leftOver(n.path)
 		return
 	}
-	r.mu.Lock()
-	delete(r.lost, key{n.name, n.revision})
-	r.mu.Unlock()
 	if err := r.drop(n.name, n.revision); err != nil {
 		r.log.Warn("a revision whose file was changed is left", "image", n.name, "revision", n.revision, "err", err)
 	}

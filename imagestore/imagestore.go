@@ -98,7 +98,7 @@ type Repository struct {
 	trash  map[string]Trashed
 	// What Run has to do.
 	stale     map[key]bool        // revisions whose sidecars are not as this version makes them
-	lost      map[key]bool        // revisions whose record cannot be read; they are not among the images
+	lost      map[key]string      // revisions that cannot be read, and why; they are not among the images
 	newcomers map[string]newcomer // files that people put into the folder or changed there, by path
 	// What is under way.
 	activities map[*activity]bool
@@ -175,7 +175,7 @@ func open(dir string, opt Options) (*Repository, error) {
 
 		absent:     make(map[string]time.Time),
 		stale:      make(map[key]bool),
-		lost:       make(map[key]bool),
+		lost:       make(map[key]string),
 		newcomers:  make(map[string]newcomer),
 		activities: make(map[*activity]bool),
 		wake:       make(chan struct{}, 1),

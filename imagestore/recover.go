@@ -79,7 +79,7 @@ func (r *Repository) recoverImage(name string) error {
 			}
 		} else {
 			r.log.Warn("revision cannot be read and is left out until its file has been read again", "image", name, "revision", n, "err", err)
-			r.lost[key{name, n}] = true
+			r.lost[key{name, n}] = err.Error()
 		}
 		r.mu.Unlock()
 	}

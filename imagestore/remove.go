@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -47,13 +48,17 @@ func (r *Repository) remove(name string) error {
 		delete(r.health, img.key())
 	}
 	delete(r.images, name)
+	maps.DeleteFunc(r.lost, func(k key, _ string) bool { return k.name == name })
 	r.mu.Unlock()
 	// The image is gone; what is left on the disk goes now or when the repository is opened again.
 	if err := r.clean(name); err != nil {
 		r.log.Warn("files of a removed image are left", "image", name, "err", err)
 	}
-	if l.Trash != "" {
-		return r.noteTrash(l.Trash)
+	if l.Trash == "" {
+		return nil
+	}
+	if err := r.noteTrash(l.Trash); err != nil {
+		r.log.Warn("a removed image cannot be read in the trash", "image", name, "id", l.Trash, "err", err)
 	}
 	return nil
 }
@@ -62,12 +67,13 @@ func (r *Repository) remove(name string) error {
 func (r *Repository) free(name string, revision int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.images[name]) == 0 {
+	if len(r.images[name]) == 0 && len(r.lostOf(name)) == 0 {
 		return fmt.Errorf("%w: %q", ErrNotFound, name)
 	}
 	who := r.holders(name)
 	if revision != 0 {
-		if _, err := r.revision(name, revision); err != nil {
+		_, err := r.revision(name, revision)
+		if _, lost := r.lost[key{name, revision}]; err != nil && !lost {
 			return err
 		}
 		who = r.revisionHolders(name, revision)
@@ -133,6 +139,7 @@ func (r *Repository) drop(name string, revision int) error {
 		return fail(err)
 	}
 	delete(r.health, key{name, revision})
+	delete(r.lost, key{name, revision})
 	return nil
 }
 
@@ -151,8 +158,14 @@ func (r *Repository) unlink(name string, revision int) error {
 		}
 		return nil
 	}
-	for _, suffix := range append(sidecarSuffixes(), imageSuffix) {
-		if r.folder.same(name+suffix, revisionFile(name, revision, suffix)) {
+	if r.folder.same(name+imageSuffix, revisionFile(name, revision, imageSuffix)) {
+		if err := r.folder.remove(name + imageSuffix); err != nil {
+			return err
+		}
+	}
+	alone := !r.folder.exists(name + imageSuffix) // sidecars without an image are nobody's
+	for _, suffix := range sidecarSuffixes() {
+		if alone || r.folder.same(name+suffix, revisionFile(name, revision, suffix)) {
 			if err := r.folder.remove(name + suffix); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -257,10 +258,13 @@ func (s *Staging) complete(img Image, found findings) error {
 	if err == nil && img.changed(after) {
 		err = errChanged
 	}
-	if err == nil {
-		err = s.file.Chmod(fileMode)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := s.file.Chmod(fileMode); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
 }
 
 var errChanged = errors.New("the file was changed while it was read")

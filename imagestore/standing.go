@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // A State says how an image stands.
@@ -69,13 +70,9 @@ func (r *Repository) standing(name string) (Standing, bool) {
 	if revisions := r.images[name]; len(revisions) > 0 {
 		known = true
 		r.published(&s, revisions)
-	} else {
-		for k := range r.lost {
-			if k.name == name {
-				known = true
-				s.State, s.Problem = Damaged, "its record cannot be read: its file is read again"
-			}
-		}
+	} else if lost := r.lostOf(name); len(lost) > 0 {
+		known = true
+		s.State, s.Problem = Damaged, strings.Join(lost, "; ")+": what is left of it is read again; remove the image if nothing comes of it"
 	}
 	if n, ok := r.newcomerOf(name); ok {
 		known = true
@@ -132,4 +129,15 @@ func (r *Repository) activityOf(name string) (found *activity, ok bool) {
 		}
 	}
 	return found, ok
+}
+
+// lostOf says of each revision of an image that cannot be read why. mu is held.
+func (r *Repository) lostOf(name string) (list []string) {
+	for k, why := range r.lost {
+		if k.name == name {
+			list = append(list, fmt.Sprintf("revision %d: %s", k.revision, why))
+		}
+	}
+	slices.Sort(list)
+	return list
 }

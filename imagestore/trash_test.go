@@ -325,3 +325,32 @@ func TestParseLedger(t *testing.T) {
 		t.Errorf("got %+v, %v", l, err)
 	}
 }
+
+// TestRemoveLost gets rid of an image of which nothing can be read.
+func TestRemoveLost(t *testing.T) {
+	t.Parallel()
+	for _, remove := range []func(*Repository) error{
+		func(r *Repository) error { return r.Remove("lab") },
+		func(r *Repository) error { return r.RemoveRevision("lab", 1) },
+	} {
+		dir := t.TempDir()
+		r := openRepository(t, dir)
+		publishFile(t, r, "lab", imageFile(t, 1))
+		r.Close()
+		home := filepath.Join(dir, revisionsDir, "lab", "1")
+		os.Remove(home + "/lab.img")
+		os.Remove(home + "/lab.img.json")
+		os.Remove(filepath.Join(dir, "lab.img"))
+		r = openRepository(t, dir)
+		readAgain(t, r)
+		checkStanding(t, r, "lab", Damaged, "remove the image")
+		if err := remove(r); err != nil {
+			t.Error(err)
+		}
+		if s, ok := r.Standing("lab"); ok {
+			t.Errorf("it is removed and stands as %+v", s)
+		}
+		r.Close()
+		checkClean(t, openRepository(t, dir))
+	}
+}

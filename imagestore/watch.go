@@ -3,16 +3,23 @@ package imagestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"time"
 )
 
 // watch scans the folder again and again until ctx ends.
 func (r *Repository) watch(ctx context.Context) error {
+	said := ""
 	for {
-		if err := r.scan(); err != nil {
-			r.log.Warn("repository's folder cannot be read", "err", err)
+		if err := r.scan(); err == nil {
+			said = ""
+		} else if err.Error() != said { // once, and not every two seconds
+			said = err.Error()
+			r.log.Warn("repository's folder is not as it should be", "err", err)
 		}
 		select {
 		case <-time.After(scanEvery(r.Options().Settle)):
@@ -31,12 +38,7 @@ func scanEvery(settle time.Duration) time.Duration {
 // scan looks at the folder once: it notes which files are new or changed, brings back links that are gone, and wakes
 // the worker when a file has settled.
 func (r *Repository) scan() error {
-	r.commit.Lock()
-	seen, err := r.sightings()
-	r.commit.Unlock()
-	if err != nil {
-		return err
-	}
+	seen, err := r.look()
 	changed, settled := r.observe(seen)
 	for _, name := range changed {
 		r.tell(name)
@@ -44,7 +46,20 @@ func (r *Repository) scan() error {
 	if settled {
 		r.nudge()
 	}
-	return nil
+	return err
+}
+
+// look returns the newcomers that are there, and brings back links that are gone. commit is held, so that nothing of ours
+// is half done.
+func (r *Repository) look() ([]sighting, error) {
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	entries, err := r.folder.list(".")
+	if err != nil {
+		return nil, err
+	}
+	seen, err := r.sightings(entries)
+	return seen, errors.Join(err, r.relinkAll(entries))
 }
 
 // nudge wakes the worker.
@@ -79,16 +94,10 @@ func (r *Repository) observe(seen []sighting) (changed []string, settled bool) {
 	return changed, settled
 }
 
-// sightings returns the newcomers that are there now. commit is held, so that nothing of ours is half done.
-func (r *Repository) sightings() ([]sighting, error) {
-	entries, err := r.folder.list(".")
-	if err != nil {
-		return nil, err
-	}
+// sightings returns the newcomers among the entries of the folder and of the revisions.
+func (r *Repository) sightings(entries []fs.DirEntry) ([]sighting, error) {
 	seen, ours := r.ownFiles()
-	there := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		there[e.Name()] = true
 		name, ok := droppedName(e.Name())
 		if !ok || e.IsDir() {
 			continue
@@ -98,7 +107,7 @@ func (r *Repository) sightings() ([]sighting, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return seen, err
 		}
 		s := sighting{path: e.Name(), name: name, stamp: stampOf(info)}
 		switch {
@@ -112,7 +121,6 @@ func (r *Repository) sightings() ([]sighting, error) {
 		}
 		seen = append(seen, s)
 	}
-	r.relinkAll(there)
 	return seen, nil
 }
 
@@ -143,21 +151,13 @@ func (r *Repository) ownFiles() (changed []sighting, ours map[owner]bool) {
 	for _, img := range r.all() {
 		look(img.key(), img.changed)
 	}
-	for _, k := range r.lostRevisions() {
+	r.mu.Lock()
+	lost := slices.Collect(maps.Keys(r.lost))
+	r.mu.Unlock()
+	for _, k := range lost {
 		look(k, func(fs.FileInfo) bool { return true })
 	}
 	return changed, ours
-}
-
-// lostRevisions returns the revisions whose record cannot be read.
-func (r *Repository) lostRevisions() []key {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := make([]key, 0, len(r.lost))
-	for k := range r.lost {
-		list = append(list, k)
-	}
-	return list
 }
 
 // leftOver removes what is left in the folder of a file NAME.dsk that has just become a revision.
@@ -172,29 +172,35 @@ func (r *Repository) leftOver(file string) {
 
 // relinkAll brings back the files NAME.img and so on that somebody has removed: the revisions are safe in .revisions, and an image
 // is removed by Remove. It waits a while for somebody who removes NAME.img in order to copy another there: a copy over the link
-// would change the revision. there are the names in the folder. commit is held.
-func (r *Repository) relinkAll(there map[string]bool) {
+// would change the revision.
+func (r *Repository) relinkAll(entries []fs.DirEntry) error {
+	there := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		there[e.Name()] = true
+	}
 	images, err := r.Images()
 	if err != nil {
-		return
+		return err
 	}
 	now, settle := r.now(), r.Options().Settle
+	var failed error
 	for _, img := range images {
 		if there[img.Name+imageSuffix] {
 			delete(r.absent, img.Name)
-		} else if since, ok := r.absent[img.Name]; !ok || now.Sub(since) < settle {
-			if !ok {
-				r.absent[img.Name] = now
-			}
+		} else if since, ok := r.absent[img.Name]; !ok {
+			r.absent[img.Name] = now
+			continue
+		} else if now.Sub(since) < settle {
 			continue
 		}
 		if img.allThere(there) {
 			continue
 		}
 		if err := r.link(img.Name); err != nil && !errors.Is(err, errForeign) {
-			r.log.Warn("links of an image are not repaired", "image", img.Name, "err", err)
+			failed = errors.Join(failed, fmt.Errorf("links of image %s: %w", img.Name, err))
 		}
 	}
+	return failed
 }
 
 // allThere tells whether all files of an image are among names.
