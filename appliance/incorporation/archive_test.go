@@ -14,7 +14,7 @@ import (
 
 func TestArchivesOfAnImageDirectory(t *testing.T) {
 	t.Parallel()
-	dir, original, want := makeFOG(t)
+	dir := smallFOG(t)
 	parent, name := filepath.Split(dir)
 	for archive, args := range map[string][]string{
 		"plain.tar":     {"-cf"},
@@ -34,9 +34,8 @@ func TestArchivesOfAnImageDirectory(t *testing.T) {
 			if len(images) != 2 || images[0].Name != "Aula_3_Linux-p1" || images[0].Source.System != "FOG" {
 				t.Fatalf("got %+v", images)
 			}
-			sameContent(t, repo, images[1], want[5])
-			if archive == "plain.tar" {
-				checkRebuilt(t, repo, images[0], original, 40*mib, 6)
+			if want := int64(len(read(t, filepath.Join(dir, "d1p5.img")))); images[1].FileBytes != want || !images[1].HasLayout {
+				t.Errorf("partition 5: %+v, want %d bytes and a layout", images[1], want)
 			}
 			if left, _ := os.ReadDir(filepath.Join(repo.Dir(), unpackingDir)); len(left) > 0 {
 				t.Errorf("left of the archive: %v", left)
@@ -48,7 +47,7 @@ func TestArchivesOfAnImageDirectory(t *testing.T) {
 // The files may lie at the top of the archive; then the archive's name is that of the set.
 func TestArchiveWithoutAFolder(t *testing.T) {
 	t.Parallel()
-	dir, _, _ := makeFOG(t)
+	dir := smallFOG(t)
 	path := filepath.Join(t.TempDir(), "lab 7.tar")
 	tool(t, "", "tar", "-cf", path, "-C", dir, ".")
 	var warned []string
@@ -58,7 +57,7 @@ func TestArchiveWithoutAFolder(t *testing.T) {
 	if err != nil || len(images) != 2 || images[0].Name != "lab_7-p1" {
 		t.Errorf("got %+v, %v, want lab_7-p1 and -p5", images, err)
 	}
-	split(t, path, "200k")
+	split(t, path, "1M")
 	parts, err := filepath.Glob(path + ".*")
 	if err != nil {
 		t.Fatal(err)

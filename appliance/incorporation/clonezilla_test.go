@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"aula/imagestore/format"
 )
 
 // makeClonezilla makes an image directory of two disks by Clonezilla's own pipelines: sda with a dos table, dumped by an old sfdisk, and
@@ -117,24 +119,42 @@ func checkUsed(t *testing.T, got, whole []byte) {
 
 func TestClonezillaSumsAreChecked(t *testing.T) {
 	t.Parallel()
-	dir, _, _ := makeClonezilla(t)
+	dir := filepath.Join(t.TempDir(), "img")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	file := func(name string) string { return filepath.Join(dir, name) }
-	volume := read(t, file("sda5.ntfs-ptcl-img.gz.ab"))
-	bent := append([]byte{volume[0] ^ 1}, volume[1:]...)
-	write(t, file("sda5.ntfs-ptcl-img.gz.ab"), bent)
+	image := smallImage(t, 2000, format.Gzip)
+	var sums strings.Builder
+	for name, data := range map[string][]byte{
+		"parts": []byte("sda5\n"), "disk": []byte("sda\n"), "sda-pt.sf": []byte("label-id: 0x12345678\n" + oldDump), "sda-mbr": make([]byte, 512),
+		"sda5.ntfs-ptcl-img.gz.aa": image[:2*mib], "sda5.ntfs-ptcl-img.gz.ab": image[2*mib:],
+	} {
+		write(t, file(name), data)
+		fmt.Fprintf(&sums, "%x *./%s\n", md5.Sum(data), name)
+	}
+	write(t, file("MD5SUMS"), []byte(sums.String()))
 	repo := openRepository(t)
+	take(t, examine(t, Options{}, dir), repo)
+
+	bend := func(name string) (mend func()) {
+		data := read(t, file(name))
+		write(t, file(name), append([]byte{data[0] ^ 1}, data[1:]...))
+		return func() { write(t, file(name), data) }
+	}
+	mend := bend("sda5.ntfs-ptcl-img.gz.ab")
 	images, err := examine(t, Options{}, dir).Run(t.Context(), repo, nil)
 	if err == nil || !strings.Contains(err.Error(), "sda5.ntfs-ptcl-img.gz.ab is damaged") || len(images) > 0 {
 		t.Errorf("got %d images, %v, want none and the name of the damaged file", len(images), err)
 	}
-	write(t, file("sda5.ntfs-ptcl-img.gz.ab"), volume)
-	write(t, file("sda-pt.sf"), append([]byte("# bent\n"), oldDump...))
+	mend()
+	mend = bend("sda-pt.sf")
 	refused(t, "sda-pt.sf is damaged", dir)
-	write(t, file("sda-pt.sf"), []byte(oldDump))
-	if err := os.Remove(file("nvme0n1-mbr")); err != nil {
+	mend()
+	if err := os.Remove(file("sda-mbr")); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "nvme0n1-mbr is missing", dir)
+	refused(t, "sda-mbr is missing", dir)
 	write(t, file("MD5SUMS"), []byte("not a sum\n"))
 	refused(t, "line 1 is no sum", dir)
 }

@@ -62,9 +62,6 @@ func (x *examiner) subdirectory(f *folder, name string) error {
 		x.warnf("%s is left out: it is a synchronised image of OpenGnsys (files, not a partition): restore it with OpenGnsys and capture the partition again", name)
 		return nil
 	}
-	if err := f.readSums(); err != nil {
-		return err
-	}
 	if found, err := x.imageDirectory(f); found {
 		return err
 	}

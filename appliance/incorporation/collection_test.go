@@ -263,7 +263,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 	repo := openRepository(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	images, err := examine(t, Options{}, dir).Run(ctx, repo, func(p Progress) {
-		if p.Stage == "checking" {
+		if p.Stage == "copying" {
 			cancel()
 		}
 	})

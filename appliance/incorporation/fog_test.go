@@ -177,10 +177,31 @@ func TestFOGDirectoryOfAGPTDiskWithGRUB(t *testing.T) {
 	}
 }
 
+// smallFOG makes a FOG image directory of small images of partitions 1, in volumes, and 5, in one file, without the real tools.
+func smallFOG(t testing.TB) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "Aula 3 – Linux")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mbr := make([]byte, mib)
+	copy(mbr, "boot code")
+	mbr[510], mbr[511] = 0x55, 0xAA
+	first := smallImage(t, 2000, format.Zstd)
+	for name, data := range map[string][]byte{
+		"d1.mbr": mbr, "d1.partitions": []byte(oldDump), "d1.original.swapuuids": []byte("/dev/sda6 " + swapID + "\n"),
+		"d1p1.img.000": first[:mib], "d1p1.img.001": first[mib : 2*mib], "d1p1.img.002": first[2*mib:],
+		"d1p5.img": smallImage(t, 2001, format.Gzip),
+	} {
+		write(t, filepath.Join(dir, name), data)
+	}
+	return dir
+}
+
 // Two disks, and the parts of one lost: each is told.
 func TestFOGDirectoryWithoutAll(t *testing.T) {
 	t.Parallel()
-	dir, original, _ := makeFOG(t)
+	dir := smallFOG(t)
 	file := func(name string) string { return filepath.Join(dir, name) }
 	if err := os.Remove(file("d1.original.swapuuids")); err != nil {
 		t.Fatal(err)
@@ -189,8 +210,8 @@ func TestFOGDirectoryWithoutAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, file("d1p5.lvm"), nil)
-	write(t, file("d1.minimum.partitions"), dumpOf(t, original))
-	pipe(t, []string{makePartition(t, "vfat", 4*mib).image(t)}, file("d2p1.img"), []string{"lzop", "-c"})
+	write(t, file("d1.minimum.partitions"), []byte(oldDump))
+	write(t, file("d2p1.img"), smallImage(t, 9, format.Lzop))
 	p := examine(t, Options{Name: "x"}, dir)
 	for _, want := range []string{"swap area in partition 6", "partition 5 of disk 1 has no image", "(LVM)", "table of disk 2 cannot be used", "enlarge them"} {
 		wantWarning(t, p, want)
@@ -202,7 +223,7 @@ func TestFOGDirectoryWithoutAll(t *testing.T) {
 
 func TestFOGDirectoryThatIsNotWhole(t *testing.T) {
 	t.Parallel()
-	dir, _, _ := makeFOG(t)
+	dir := smallFOG(t)
 	if err := os.Rename(filepath.Join(dir, "d1p1.img.001"), filepath.Join(dir, "..", "away")); err != nil {
 		t.Fatal(err)
 	}
@@ -217,19 +238,52 @@ func TestFOGDirectoryThatIsNotWhole(t *testing.T) {
 // The last volume's absence shows only when all is read: nothing of the set stays.
 func TestSetIsTakenInWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	dir, _, _ := makeFOG(t)
+	dir := smallFOG(t)
 	packed := read(t, filepath.Join(dir, "d1p5.img"))
 	write(t, filepath.Join(dir, "d1p5.img.000"), packed[:len(packed)/2])
 	if err := os.Remove(filepath.Join(dir, "d1p5.img")); err != nil {
 		t.Fatal(err)
 	}
-	repo := openRepository(t)
-	images, err := examine(t, Options{}, dir).Run(t.Context(), repo, nil)
-	if err == nil || !strings.Contains(err.Error(), "d1p5.img.000") || len(images) != 0 {
-		t.Errorf("got %d images, %v, want none and an error with the file's name", len(images), err)
+	repo, err := imagestore.Open(t.TempDir(), imagestore.Options{Name: "main", Keep: 0})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { repo.Close() })
+	fails := func() {
+		t.Helper()
+		images, err := examine(t, Options{}, dir).Run(t.Context(), repo, nil)
+		if err == nil || !strings.Contains(err.Error(), "d1p5.img.000") || len(images) != 0 {
+			t.Errorf("got %d images, %v, want none and an error with the file's name", len(images), err)
+		}
+	}
+	fails()
 	if left, err := repo.Images(); err != nil || len(left) != 0 {
 		t.Errorf("in the repository: %v, %v, want nothing", left, err)
+	}
+
+	// What was there before stays, although this repository keeps no previous revisions.
+	write(t, filepath.Join(dir, "d1p5.img.000"), packed)
+	want := take(t, examine(t, Options{}, dir), repo)
+	write(t, filepath.Join(dir, "d1p5.img.000"), packed[:len(packed)/2])
+	fails()
+	if left, err := repo.Images(); err != nil || !reflect.DeepEqual(left, want) {
+		t.Errorf("in the repository: %+v, %v, want both images as they were: %+v", left, err, want)
+	}
+}
+
+// A whole disk that FOG saved (image type dd) is a file of the directory's name.
+func TestFOGDirectoryOfAWholeDisk(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "kiosk")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	image := smallImage(t, 1, format.Gzip)
+	for name, part := range map[string][]byte{"kiosk.000": image[:100_000], "kiosk.001": image[100_000:]} {
+		write(t, filepath.Join(dir, name), part)
+	}
+	if p := examine(t, Options{}, dir); len(p.Images) != 1 || p.Images[0].Name != "kiosk" || len(p.Images[0].source.pieces) != 2 {
+		t.Errorf("planned %+v, want the image kiosk of two volumes", p.Images)
 	}
 }
 

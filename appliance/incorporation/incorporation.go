@@ -107,10 +107,7 @@ func (x *examiner) directory(f *folder) error {
 	if len(f.odd) > 0 {
 		x.warnf("%s holds links or devices, which are left alone: %s", f.dir, some(f.odd))
 	}
-	if err := f.readSums(); err != nil {
-		return err
-	}
-	if found, err := x.imageDirectory(f); found || err != nil {
+	if found, err := x.imageDirectory(f); found {
 		return err
 	}
 	return x.collection(f)
@@ -118,13 +115,17 @@ func (x *examiner) directory(f *folder) error {
 
 // imageDirectory plans the images of a directory of FOG or Clonezilla. found is false when it is none.
 func (x *examiner) imageDirectory(f *folder) (found bool, err error) {
-	switch {
-	case isFOG(f):
-		return true, x.fog(f)
-	case isClonezilla(f):
-		return true, x.clonezilla(f)
+	plan := x.fog
+	if !isFOG(f) {
+		if !isClonezilla(f) {
+			return false, nil
+		}
+		plan = x.clonezilla
 	}
-	return false, nil
+	if err := f.readSums(); err != nil {
+		return true, err
+	}
+	return true, plan(f)
 }
 
 // files plans what was named file by file.

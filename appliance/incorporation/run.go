@@ -61,6 +61,9 @@ type staged struct {
 
 // takeIn takes in the images of a group, all or none.
 func (r *runner) takeIn(ctx context.Context, group []PlannedImage) (images []imagestore.Image, err error) {
+	if len(group) > 1 {
+		defer r.keepCurrent(group)()
+	}
 	var all []staged
 	defer func() {
 		for _, s := range all {
@@ -87,6 +90,25 @@ func (r *runner) takeIn(ctx context.Context, group []PlannedImage) (images []ima
 		images = append(images, img)
 	}
 	return images, nil
+}
+
+// keepCurrent keeps the current revisions of what is taken in from being pruned until the whole set is there.
+func (r *runner) keepCurrent(group []PlannedImage) (release func()) {
+	var releases []func()
+	for _, img := range group {
+		current, err := r.repo.Image(img.Name)
+		if err != nil {
+			continue // there is none
+		}
+		if release, err := r.repo.Hold(img.Name, current.Revision, "import of "+img.Source.Set); err == nil { // a damaged one is no loss
+			releases = append(releases, release)
+		}
+	}
+	return func() {
+		for _, release := range releases {
+			release()
+		}
+	}
 }
 
 // stage copies an image into the repository, where nobody sees it yet.

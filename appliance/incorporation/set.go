@@ -183,10 +183,13 @@ func (x *examiner) tellMissing(set string, d foreignDisk, layout disk.Layout, ta
 	for _, p := range sorted(table) {
 		x.efi = x.efi || p.Type == espType
 		switch {
-		case isExtended(p), isReserved(p), isBIOSBoot(p):
+		case isExtended(p), isReserved(p):
 		case isLVM(p):
 			x.warnf("%s: the logical volumes (LVM) in partition %d of disk %d do not come along", set, p.Number, d.number)
 		case saved[p.Number]:
+		case isBIOSBoot(p):
+			x.warnf("%s: the boot loader in partition %d of disk %d was not saved: a PC that starts by BIOS will not start from a disk that is rebuilt",
+				set, p.Number, d.number)
 		case isSwap(p):
 			x.warnf("%s: the identity of the swap area in partition %d is not known: it will not be made, and Linux may wait for it when it starts", set, p.Number)
 		default:
