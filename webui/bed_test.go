@@ -143,6 +143,7 @@ func newBed(t *testing.T) *bed {
 	if b.images, err = imagestore.Open(filepath.Join(t.TempDir(), "images"), first); err != nil {
 		t.Fatal(err)
 	}
+	b.names = append(b.names, b.images.Dir(), "/var/lib/aula/images")
 	library := imagestore.NewLibrary(b.images)
 	t.Cleanup(func() { library.Close() })
 	uploads, err := incorporation.OpenUploads(filepath.Join(b.images.Dir(), ".uploads"), b.images.Free, b.clock.Now)

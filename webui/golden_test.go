@@ -23,6 +23,7 @@ func (b *bed) calm(html string) string {
 	html = regexp.MustCompile(`data-last="[^"]*"`).ReplaceAllString(html, `data-last="LAST"`)
 	html = regexp.MustCompile(`(name="seen" value=)"[0-9a-f]{64}"`).ReplaceAllString(html, `$1"SEEN"`)
 	html = regexp.MustCompile(`[0-9.]+ [kMGT]B free`).ReplaceAllString(html, "SPACE free")
+	html = regexp.MustCompile(`SPACE free of [0-9.]+ [kMGT]B<progress max="100" value="[0-9]+"`).ReplaceAllString(html, `SPACE free of SPACE<progress max="100" value="USED"`)
 	return html
 }
 

@@ -86,7 +86,7 @@ func TestAssetsAreAskedForOnce(t *testing.T) {
 	again := br.request("GET", "/assets/console.css", "", "")
 	again.Header.Set("If-None-Match", first.Header.Get("ETag"))
 	br.do(again).want(http.StatusNotModified)
-	for _, name := range []string{"console.js", "console/live.js", "console/select.js", "console/dialog.js", "console/forms.js", "logo.svg"} {
+	for _, name := range []string{"console.js", "console/live.js", "console/select.js", "console/dialog.js", "console/forms.js", "console/upload.js", "logo.svg"} {
 		br.get("/assets/" + name).want(http.StatusOK)
 	}
 }

@@ -28,17 +28,40 @@ type imageSet struct {
 	Images     []imageView
 }
 
-// Says is "3 partitions of a disk".
-func (s imageSet) Says() string {
-	return count(len(s.Images), "partition of a disk", "partitions of a disk")
+// A setDisk is one disk of a set.
+type setDisk struct {
+	Number int // 0 when the set has only one
+	Images int
+	Used   int64 // bytes
+	Ready  bool  // all of it can be restored
+	Value  string
 }
 
-// Whole is the value of the restore form that stands for all of the set.
-func (s imageSet) Whole() string { return wholeValue(s.Repository, s.Name) }
+// Disks are the disks that the images of a set are of.
+func (s imageSet) Disks() []setDisk {
+	var disks []setDisk
+	for _, v := range s.Images {
+		if len(disks) == 0 || disks[len(disks)-1].Number != v.Source.Disk {
+			disks = append(disks, setDisk{Number: v.Source.Disk, Ready: true})
+		}
+		d := &disks[len(disks)-1]
+		d.Images, d.Used, d.Ready = d.Images+1, d.Used+v.Info.UsedBytes, d.Ready && v.Restorable()
+	}
+	if len(disks) == 1 {
+		disks[0].Number = 0
+	}
+	for i := range disks {
+		disks[i].Value = wholeValue(s.Repository, s.Name, disks[i].Number)
+	}
+	return disks
+}
 
-// Ready tells whether all of the set can be restored.
-func (s imageSet) Ready() bool {
-	return !slices.ContainsFunc(s.Images, func(v imageView) bool { return !v.Restorable() })
+// Says is "3 partitions of a disk".
+func (s imageSet) Says() string {
+	if n := len(s.Disks()); n > 1 {
+		return fmt.Sprintf("%d partitions of %d disks", len(s.Images), n)
+	}
+	return count(len(s.Images), "partition of a disk", "partitions of a disk")
 }
 
 // A volume is a repository as lists of images show it.
@@ -55,6 +78,7 @@ type imageView struct {
 	Path    string
 	Display string
 	From    string // PC, disk and partition, or what it was imported from
+	Reason  string // what is wrong and what to do
 	Percent int    // of arriving or processing, -1 when not known
 	Amount  string // "1.2 GB of 8.1 GB"
 	Moving  bool   // arriving or processing
@@ -78,12 +102,24 @@ func (s *Server) viewImage(img describedImage) imageView {
 		Percent: percent(img.Standing.Done, img.Standing.Total), From: fromOf(img.Source),
 		Strange: imagestore.CheckName(img.Name) != nil,
 	}
+	v.Reason = reasonOf(img.Standing.Problem)
 	v.Moving = img.Standing.State == imagestore.Arriving || img.Standing.State == imagestore.Processing
 	v.Amount = amount(img.Standing.Done, img.Standing.Total)
 	if v.Display == "" {
 		v.Display = v.ID
 	}
 	return v
+}
+
+// reasonOf is a problem without the words that the state says already.
+func reasonOf(problem string) string {
+	for {
+		rest, ok := strings.CutPrefix(problem, imagestore.ErrDamaged.Error()+": ")
+		if !ok {
+			return problem
+		}
+		problem = rest
+	}
 }
 
 // fromOf says where an image was made.

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -60,14 +61,55 @@ func (s *Server) operationPage(c echo.Context, status int, problem string) error
 		v.Rows = append(v.Rows, targetRow(op, t))
 	}
 	if len(v.FailedPCs) > 0 {
-		in := op.Targets[0].Instruct // the same place on every PC
-		again := restoreForm{PCs: v.FailedPCs, Image: op.Image, Layout: op.Layout}
-		if in.Disk.Number > 0 && in.Partition > 0 {
-			again.Target = fmt.Sprintf("%d/%d", in.Disk.Number, in.Partition)
-		}
+		again := s.again(op)
+		again.PCs = v.FailedPCs
 		v.Again = again.Query()
 	}
 	return s.render(c, status, "operation", v)
+}
+
+// again is the form that asks for the same restore once more.
+func (s *Server) again(op operation.Operation) restoreForm {
+	f := restoreForm{Image: op.Image, Layout: op.Layout && !op.Whole}
+	if op.Repository != "" {
+		f.Image = op.Repository + "/" + op.Image
+	}
+	in := op.Targets[0].Instruct // the same place on every PC
+	if in.Disk.Number < 1 || len(in.Parts) == 0 {
+		return f
+	}
+	first := in.Parts[0]
+	f.Target = fmt.Sprintf("%d/%d", in.Disk.Number, first.Partition)
+	if op.Whole {
+		f.Target = fmt.Sprintf("%d/0", in.Disk.Number)
+	}
+	if op.Whole && first.Partition > 0 { // a set
+		f.Image = wholeValue(op.Repository, op.Image, s.setDisk(op.Repository, op.Image, first.Image.Name))
+		return f
+	}
+	if img, err := s.image(op.Repository, op.Image); err == nil && img.Revision != op.Revision {
+		f.Revision = strconv.Itoa(op.Revision)
+	}
+	return f
+}
+
+// setDisk is the disk that one image of a set comes from, or 0 when the whole set comes from one.
+func (s *Server) setDisk(repository, set, member string) int {
+	images, err := s.cfg.Images.Set(repository, set)
+	if err != nil {
+		return 0
+	}
+	of, several := 0, false
+	for _, img := range images {
+		several = several || img.Source.Disk != images[0].Source.Disk
+		if img.Name == member {
+			of = img.Source.Disk
+		}
+	}
+	if !several {
+		return 0
+	}
+	return of
 }
 
 func (s *Server) cancelOperation(c echo.Context) error {

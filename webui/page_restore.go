@@ -65,17 +65,35 @@ func readRestoreForm(v url.Values) restoreForm {
 	return restoreForm{PCs: v["pc"], Image: v.Get("image"), Revision: v.Get("revision"), Target: v.Get("target"), Layout: v.Get("layout") != ""}
 }
 
-// wholeValue is what the form calls all images of a set.
-func wholeValue(repository, set string) string { return repository + "/" + set + "/disk" }
+// wholeValue is what the form calls all images of one disk of a set; disk is 0 when the set has one.
+func wholeValue(repository, set string, disk int) string {
+	if disk == 0 {
+		return repository + "/" + set + "/disk"
+	}
+	return fmt.Sprintf("%s/%s/disk%d", repository, set, disk)
+}
+
+// A restoreSource is what the form's Image names.
+type restoreSource struct {
+	Repository, Name string
+	Set              bool
+	SetDisk          int // of a set of several disks
+}
 
 // source takes Image apart.
-func (f restoreForm) source() (repository, name string, set bool) {
-	rest, set := strings.CutSuffix(f.Image, "/disk")
-	repository, name, both := strings.Cut(rest, "/")
-	if !both {
-		return "", rest, set
+func (f restoreForm) source() restoreSource {
+	parts := strings.Split(f.Image, "/")
+	var s restoreSource
+	if disk, ok := strings.CutPrefix(parts[len(parts)-1], "disk"); ok && len(parts) == 3 {
+		s.Set = true
+		s.SetDisk, _ = strconv.Atoi(disk)
+		parts = parts[:2]
 	}
-	return repository, name, set
+	if len(parts) == 2 {
+		s.Repository = parts[0]
+	}
+	s.Name = parts[len(parts)-1]
+	return s
 }
 
 // Query writes the form as the query of a link; its values are escaped.
@@ -134,12 +152,8 @@ func (s *Server) imageChoices(images []describedImage) []imageGroup {
 	}
 	for _, set := range s.group(images) {
 		g := into(set.Repository)
-		if set.Name != "" && set.Ready() {
-			var used int64
-			for _, v := range set.Images {
-				used += v.Info.UsedBytes
-			}
-			g.Choices = append(g.Choices, choice{set.Whole(), fmt.Sprintf("%s · whole disk: all %s, %s used", set.Name, count(len(set.Images), "partition", "partitions"), size(used))})
+		if set.Name != "" {
+			g.Choices = append(g.Choices, set.wholes()...)
 		}
 		for _, v := range set.Images {
 			if v.Restorable() {
@@ -148,6 +162,22 @@ func (s *Server) imageChoices(images []describedImage) []imageGroup {
 		}
 	}
 	return slices.DeleteFunc(groups, func(g imageGroup) bool { return len(g.Choices) == 0 })
+}
+
+// wholes are the disks of a set that can be restored whole.
+func (s imageSet) wholes() []choice {
+	var choices []choice
+	for _, d := range s.Disks() {
+		if !d.Ready {
+			continue
+		}
+		label := fmt.Sprintf("%s · whole disk: all %s, %s used", s.Name, count(d.Images, "partition", "partitions"), size(d.Used))
+		if d.Number > 0 {
+			label = fmt.Sprintf("%s · whole disk %d: all %s, %s used", s.Name, d.Number, count(d.Images, "partition", "partitions"), size(d.Used))
+		}
+		choices = append(choices, choice{d.Value, label})
+	}
+	return choices
 }
 
 // label is an image in a list to choose from.
@@ -165,22 +195,22 @@ func (v imageView) label() string {
 
 // fillChosen looks at the image that is chosen already. One that is not there (any more) is not chosen.
 func (s *Server) fillChosen(v *restorePage) error {
-	repository, name, set := v.source()
-	if name == "" {
+	source := v.source()
+	if source.Name == "" {
 		return nil
 	}
-	if set {
+	if source.Set {
 		v.Whole = true
 		return nil
 	}
-	revisions, err := s.revisions(repository, name)
+	revisions, err := s.revisions(source.Repository, source.Name)
 	if errors.Is(err, imagestore.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	v.Revisions, v.Image, v.Whole = revisions, revisions[0].Repository+"/"+name, isDiskImage(revisions[0].Image)
+	v.Revisions, v.Image, v.Whole = revisions, revisions[0].Repository+"/"+source.Name, isDiskImage(revisions[0].Image)
 	return nil
 }
 
@@ -252,15 +282,15 @@ func (s *Server) restoreRequest(f restoreForm) (planned, error) {
 	case f.Image == "":
 		return planned{}, invalid("choose an image")
 	}
-	repository, name, set := f.source()
-	p := planned{Request: operation.RestoreRequest{ComputerIDs: f.PCs, Repository: repository, Image: name}}
+	source := f.source()
+	p := planned{Request: operation.RestoreRequest{ComputerIDs: f.PCs, Repository: source.Repository, Image: source.Name, SetDisk: source.SetDisk}}
 	d, part, _ := strings.Cut(f.Target, "/")
 	p.Request.Disk, _ = strconv.Atoi(d)
 	if p.Request.Partition, _ = strconv.Atoi(part); p.Request.Disk < 1 {
 		p.Request.Disk, p.Request.Partition = 0, 0
 	}
 	var err error
-	if set {
+	if source.Set {
 		err = s.planSet(&p)
 	} else {
 		err = s.planImage(&p, f)
@@ -272,6 +302,12 @@ func (s *Server) restoreRequest(f restoreForm) (planned, error) {
 func (s *Server) planSet(p *planned) (err error) {
 	if p.Images, err = s.cfg.Images.Set(p.Request.Repository, p.Request.Image); err != nil {
 		return err
+	}
+	p.Images = slices.DeleteFunc(p.Images, func(img imagestore.Image) bool {
+		return p.Request.SetDisk > 0 && img.Source.Disk != p.Request.SetDisk
+	})
+	if len(p.Images) == 0 {
+		return invalid("set %.140q has no images of disk %d", p.Request.Image, p.Request.SetDisk)
 	}
 	p.Title = fmt.Sprintf("%s, %s", p.Request.Image, count(len(p.Images), "partition", "partitions"))
 	p.Request.Whole, p.Request.Partition = true, 0

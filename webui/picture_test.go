@@ -112,20 +112,7 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 	c := openChrome(t, ts.URL)
 	visit := func(name, path string) {
 		t.Helper()
-		for _, width := range []int64{1440, 320} {
-			for _, dark := range []bool{false, true} {
-				if dark && *pictures == "" {
-					continue
-				}
-				c.look(width, 900, dark)
-				c.open(path)
-				if *pictures != "" {
-					c.picture(filepath.Join(*pictures, fmt.Sprintf("%s-%d-%v.png", name, width, map[bool]string{false: "light", true: "dark"}[dark])), true)
-				}
-			}
-			c.fits(name)
-		}
-		c.named(name)
+		c.visit(name, path)
 	}
 	visit("setup", "/setup")
 	c.look(1440, 900, false)
@@ -151,6 +138,31 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 		visit(name, path)
 	}
 	c.clean()
+}
+
+// visit looks at a page wide and narrow and, when pictures are wanted, in both colour schemes.
+func (c *chrome) visit(name, path string) {
+	c.t.Helper()
+	for _, width := range []int64{1440, 320} {
+		for _, dark := range []bool{false, true} {
+			if dark && *pictures == "" {
+				continue
+			}
+			c.look(width, 900, dark)
+			c.open(path)
+			c.shoot(name, width, dark)
+		}
+		c.fits(name)
+	}
+	c.named(name)
+}
+
+// shoot takes a picture of the whole page, when pictures are wanted.
+func (c *chrome) shoot(name string, width int64, dark bool) {
+	c.t.Helper()
+	if *pictures != "" {
+		c.picture(filepath.Join(*pictures, fmt.Sprintf("%s-%d-%v.png", name, width, map[bool]string{false: "light", true: "dark"}[dark])), true)
+	}
 }
 
 func TestHostileStringsInTheBrowser(t *testing.T) {
