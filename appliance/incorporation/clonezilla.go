@@ -60,62 +60,66 @@ var (
 // readClonezilla finds the disks and partitions of a directory.
 func readClonezilla(f *folder) (cloned, error) {
 	var z cloned
-	parts, err := readDevices(f, "parts")
-	if err != nil {
-		return z, err
-	}
 	names, err := readDevices(f, "disk")
 	if err != nil {
 		return z, err
 	}
-	physical, err := f.small("lvm_vg_dev.list")
+	for _, name := range names {
+		z.disks = append(z.disks, foreignDisk{name: name})
+	}
+	parts, err := readDevices(f, "parts")
 	if err != nil {
 		return z, err
 	}
-	if z.nvram, err = f.small("efi-nvram.dat"); err != nil {
-		return z, err
-	}
-	disks := make(map[string]*foreignDisk)
 	for _, part := range parts {
-		v, err := clonedVolumes(f, part)
-		if err != nil {
+		if err := z.addPart(f, part); err != nil {
 			return z, err
 		}
-		name, number := splitDevice(part, names)
-		if number == 0 {
-			z.volumes = append(z.volumes, part)
-			continue
-		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-		d := disks[name]
-		if d == nil {
-			d = &foreignDisk{}
-			disks[name] = d
-		}
-		switch {
-		case v != nil:
-			d.parts = append(d.parts, foreignPart{number, *v})
-		case f.has("swappt-" + part + ".info"):
-		case slices.Contains(strings.Fields(string(physical)), "/dev/"+part):
-			z.volumes = append(z.volumes, part)
-		default:
-			return z, fmt.Errorf("partition %s has no image file: the directory was not copied whole; copy it again", part)
-		}
 	}
-	for _, name := range names {
-		d := disks[name]
-		if d == nil {
-			d = &foreignDisk{}
-		}
-		d.number = len(z.disks) + 1
-		if d.record, err = readClonedRecord(f, name); err != nil {
+	for i := range z.disks {
+		d := &z.disks[i]
+		d.number = i + 1
+		if d.record, err = readClonedRecord(f, d.name); err != nil {
 			return z, err
 		}
-		z.disks = append(z.disks, *d)
 	}
-	return z, nil
+	z.nvram, err = f.small("efi-nvram.dat")
+	return z, err
+}
+
+// addPart finds the files of a partition.
+func (z *cloned) addPart(f *folder, part string) error {
+	v, err := clonedVolumes(f, part)
+	if err != nil {
+		return err
+	}
+	var known []string
+	for _, d := range z.disks {
+		known = append(known, d.name)
+	}
+	name, number := splitDevice(part, known)
+	if number == 0 {
+		z.volumes = append(z.volumes, part)
+		return nil
+	}
+	i := slices.Index(known, name)
+	if i < 0 {
+		i = len(z.disks)
+		z.disks = append(z.disks, foreignDisk{name: name})
+	}
+	physical, err := f.small("lvm_vg_dev.list")
+	switch {
+	case err != nil:
+		return err
+	case v != nil:
+		z.disks[i].parts = append(z.disks[i].parts, foreignPart{number, *v})
+	case f.has("swappt-" + part + ".info"): // in no image, but made anew
+	case slices.Contains(strings.Fields(string(physical)), "/dev/"+part):
+		z.volumes = append(z.volumes, part)
+	default:
+		return fmt.Errorf("partition %s has no image file: the directory was not copied whole; copy it again", part)
+	}
+	return nil
 }
 
 // readDevices reads the file parts or disk: names of devices, which in file names have - for /.

@@ -2,6 +2,7 @@ package incorporation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,8 @@ import (
 
 // A foreignDisk is a disk as another system has saved it: a file, or volumes, for each partition, and a record of the rest.
 type foreignDisk struct {
-	number int // from 1
+	name   string // of its device, where the other system keeps that
+	number int    // from 1
 	record record
 	parts  []foreignPart
 }
@@ -30,55 +32,41 @@ type foreignPart struct {
 
 const espType = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 
-// set plans the images of the disks that are called name.
+// set plans the images of the disks that are called name. After an error nothing of them is in the plan.
 func (x *examiner) set(system, called string, disks []foreignDisk) error {
-	name := x.namer.name(called)
-	if x.opt.Name != "" {
-		name = x.opt.Name
+	name := x.opt.Name
+	if name == "" {
+		name = x.namer.name(called)
 	}
-	before := len(x.plan.Images)
+	var images []PlannedImage
 	for _, d := range disks {
-		if err := x.disk(system, name, d); err != nil {
+		of, err := x.disk(system, name, d)
+		if err != nil {
 			return err
 		}
+		images = append(images, of...)
 	}
-	switch images := x.plan.Images[before:]; {
+	switch {
 	case len(images) == 0:
 		return fmt.Errorf("%s (%s) holds no image of a partition: if it was being copied, copy it again", called, system)
 	case len(images) == 1 && images[0].Layout == nil:
 		images[0].Name, images[0].Source.Set = name, ""
 	}
+	x.plan.Images = append(x.plan.Images, images...)
 	x.systems = append(x.systems, system)
 	x.units++
 	return nil
 }
 
 // disk plans the images of one disk.
-func (x *examiner) disk(system, set string, d foreignDisk) error {
-	layout, warnings, problem := d.record.layout()
-	if problem != nil {
-		x.warnf("%s: the partition table of disk %d cannot be used (%v): its partitions become images, but no disk can be rebuilt as a whole from them",
-			set, d.number, oneLine(problem))
-	}
-	for _, w := range warnings {
-		x.warnf("%s, disk %d: %s", set, d.number, w)
-	}
-	table := make(map[int]disk.Partition)
-	if problem == nil {
-		partitions, err := layout.Partitions()
-		if err != nil {
-			return err
-		}
-		for _, p := range partitions {
-			table[p.Number] = p
-		}
-	}
+func (x *examiner) disk(system, set string, d foreignDisk) ([]PlannedImage, error) {
+	layout, table := x.layout(set, d)
 	slices.SortFunc(d.parts, func(a, b foreignPart) int { return a.number - b.number })
-	first := len(x.plan.Images)
+	var images []PlannedImage
 	for _, part := range d.parts {
 		img, err := x.part(part, table[part.number], &layout)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if img == nil {
 			continue
@@ -87,27 +75,46 @@ func (x *examiner) disk(system, set string, d foreignDisk) error {
 		if d.number > 1 {
 			img.Name = fmt.Sprintf("%s-d%d-p%d", set, d.number, part.number)
 		}
-		img.Source = imagestore.Source{Disk: d.number, Partition: part.number, Set: set, System: system, SectorSize: layout.SectorSize}
-		if img.Source.SectorSize == 0 {
-			img.Source.SectorSize = 512
-		}
 		if err := imagestore.CheckName(img.Name); err != nil {
-			return fmt.Errorf("%w: import it under a shorter name", err)
+			return nil, fmt.Errorf("%w: import it under a shorter name", err)
 		}
-		x.plan.Images = append(x.plan.Images, *img)
+		img.Source = imagestore.Source{Disk: d.number, Partition: part.number, Set: set, System: system, SectorSize: cmp.Or(layout.SectorSize, 512)}
+		images = append(images, *img)
 	}
-	if problem != nil {
-		return nil
+	if table == nil {
+		return images, nil
 	}
 	x.tellMissing(set, d, layout, table)
 	data, err := json.Marshal(layout)
+	if err == nil {
+		err = layout.Check()
+	}
+	for i := range images {
+		images[i].Layout = data
+	}
+	return images, err
+}
+
+// layout makes the layout of a disk and returns its partitions by number. They are nil when there is no table that can be used.
+func (x *examiner) layout(set string, d foreignDisk) (disk.Layout, map[int]disk.Partition) {
+	layout, warnings, err := d.record.layout()
+	var partitions []disk.Partition
+	if err == nil {
+		partitions, err = layout.Partitions()
+	}
 	if err != nil {
-		return err
+		x.warnf("%s: the partition table of disk %d cannot be used (%v): its partitions become images, but no disk can be rebuilt as a whole from them",
+			set, d.number, oneLine(err))
+		return disk.Layout{}, nil
 	}
-	for i := range x.plan.Images[first:] {
-		x.plan.Images[first+i].Layout = data
+	for _, w := range warnings {
+		x.warnf("%s, disk %d: %s", set, d.number, w)
 	}
-	return nil
+	table := make(map[int]disk.Partition)
+	for _, p := range partitions {
+		table[p.Number] = p
+	}
+	return layout, table
 }
 
 // part plans the image of one partition. It answers nil for one that needs none; a BIOS boot partition goes into the layout.
