@@ -2,7 +2,9 @@ package format
 
 import (
 	"bufio"
-	"compress/bzip2"
+	"errors"
+
+	"aula/imagestore/format/bzip2"
 )
 
 // isBzip2 tells whether head begins with a bzip2 stream: its magic, the size of its blocks, and the mark of its first block or, in an
@@ -16,6 +18,13 @@ func isBzip2(head []byte) bool {
 }
 
 // decodeBzip2 delivers the plain bytes of a bzip2 file of one or more streams.
-func (p *pipeline) decodeBzip2(in *bufio.Reader, src *source, _ int) {
-	p.copyFrom(bzip2.NewReader(in), src.failure)
+func (p *pipeline) decodeBzip2(in *bufio.Reader, src *source, workers int) {
+	file := bzip2.NewReader(in, workers)
+	defer file.Close()
+	p.copyFrom(file, func(err error) error {
+		if errors.Is(err, bzip2.ErrUnsupported) {
+			return unsupported(`%w: decompress it first with "bzip2 -d"`, err)
+		}
+		return src.failure(err)
+	})
 }
