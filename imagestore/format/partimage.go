@@ -45,10 +45,9 @@ type partimageReader struct {
 	header partimageHeader
 	walk   walk
 
-	left      int64 // used bytes that have not come yet
-	stripLeft int64 // used bytes up to the next check
-	crc       uint32
-	done      bool
+	left  int64  // used bytes that have not come yet
+	strip []byte // data since the last check
+	done  bool
 }
 
 // openPartimage reads up to the data.
@@ -60,7 +59,7 @@ func openPartimage(in *bufio.Reader, _ int64) (decoder, error) {
 	if n := binary.LittleEndian.Uint32(volume[96:]); n != 0 {
 		return nil, unsupported("this is volume %d of a split partimage image, counted from 0: all volumes must be joined, in their order", n)
 	}
-	p := &partimageReader{in: &summedReader{r: in}, stripLeft: partimageStrip}
+	p := &partimageReader{in: &summedReader{r: in}, strip: make([]byte, 0, partimageStrip+partimageCheckLen)}
 	p.header.version = text(volume[32:96])
 	if !strings.HasPrefix(p.header.version, "0.6.") {
 		return nil, unsupported("partimage image of version %q", p.header.version)
@@ -252,17 +251,15 @@ func (p *partimageReader) next() (off int64, data []byte, err error) {
 		return 0, nil, p.finish()
 	}
 	for rest := data; len(rest) > 0; {
-		part := rest[:min(int64(len(rest)), p.stripLeft)]
-		if _, err := io.ReadFull(p.in, part); err == io.EOF || err == io.ErrUnexpectedEOF {
-			return 0, nil, damaged("block data: the file is truncated; if it is one of several volumes, join all of them, in their order")
-		} else if err != nil {
+		part := rest[:min(len(rest), partimageStrip-len(p.strip))]
+		if err := p.readPart(part, "block data"); err != nil {
 			return 0, nil, err
 		}
-		p.crc = crc32.Update(p.crc, crc32.IEEETable, part)
+		p.strip = append(p.strip, part...)
 		rest = rest[len(part):]
 		p.left -= int64(len(part))
-		if p.stripLeft -= int64(len(part)); p.stripLeft == 0 {
-			if err := p.check(data); err != nil {
+		if len(p.strip) == partimageStrip {
+			if err := p.check(); err != nil {
 				return 0, nil, err
 			}
 		}
@@ -270,25 +267,34 @@ func (p *partimageReader) next() (off int64, data []byte, err error) {
 	return off, data, nil
 }
 
+// readPart is readFull for where a volume of a set may end.
+func (p *partimageReader) readPart(b []byte, what string) error {
+	_, err := io.ReadFull(p.in, b)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return damaged("%s: the file is truncated; if it is one of several volumes, all of them must be joined, in their order", what)
+	}
+	return err
+}
+
 // check reads what follows each full strip. The last strip has a check only when it is full.
-func (p *partimageReader) check(data []byte) error {
-	var b [partimageCheckLen]byte
-	if err := readFull(p.in, b[:], "checksum"); err != nil {
+func (p *partimageReader) check() error {
+	all := p.strip[:partimageStrip+partimageCheckLen]
+	b := all[partimageStrip:]
+	if err := p.readPart(b, "checksum"); err != nil {
 		return err
 	}
-	want := binary.LittleEndian.Uint32(b[4:])
-	if string(b[:4]) == "CHK\x00" && p.crc == want {
-		p.crc, p.stripLeft = 0, partimageStrip
-		return nil
-	}
-	if bytes.Contains(data, []byte(partimageMagic)) {
-		return damaged("a volume header lies within the data: partimage volumes were joined as they are, which leaves their headers in; join them again, from the volumes")
-	}
 	used := p.walk.bytes() - p.left
-	if string(b[:4]) != "CHK\x00" {
+	got, want := crc32.ChecksumIEEE(p.strip), binary.LittleEndian.Uint32(b[4:])
+	switch marked := string(b[:4]) == "CHK\x00"; {
+	case marked && got == want:
+		p.strip = p.strip[:0]
+		return nil
+	case bytes.Contains(all, []byte(partimageMagic)):
+		return damaged("a volume header lies within the data: partimage volumes were put together as they are; join them again, from the volumes, without their headers")
+	case !marked:
 		return damaged("no checksum after the data that ends %d bytes into the used blocks", used)
 	}
-	return damaged("checksum of the data that ends %d bytes into the used blocks is %08x, image says %08x", used, p.crc, want)
+	return damaged("checksum of the data that ends %d bytes into the used blocks is %08x, image says %08x", used, got, want)
 }
 
 // finish reads the tail.

