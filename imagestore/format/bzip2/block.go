@@ -1,17 +1,16 @@
 package bzip2
 
 import (
-	"errors"
+	"fmt"
 	"io"
 )
 
 const (
-	groupLen     = 50    // symbols with the same code
-	maxGroups    = 18002 // that a block can have; some encoders write more selectors, which mean nothing
-	runA, runB   = 0, 1  // symbols for digits of the length of a run
-	maxCodes     = 6
-	minCodes     = 2
-	noRandomised = "it was made by a bzip2 from before 1999: unpack it with bzip2 and pack it again"
+	groupLen  = 50    // symbols with the same code
+	maxGroups = 18002 // that a block can have; some encoders write more selectors, which mean nothing
+	runB      = 1     // with 0 before it, the symbols for digits of the length of a run
+	minCodes  = 2
+	maxCodes  = 6
 )
 
 // A block is decoded in two steps: decode makes of the packed bits its bytes in sorted order, then expand puts out the plain ones bit by bit,
@@ -45,7 +44,7 @@ func (k *block) decode(data []byte, bit int) error {
 func (k *block) decodeFrom(b *bitReader) error {
 	k.crc = b.take(32)
 	if b.take(1) != 0 {
-		return errors.Join(ErrUnsupported, errors.New(noRandomised))
+		return fmt.Errorf("%w: randomised block of a bzip2 from before 1999: unpack it with bzip2 and pack it again", ErrUnsupported)
 	}
 	origin := int(b.take(24))
 	places, used := readUsed(b)
