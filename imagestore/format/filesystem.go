@@ -8,6 +8,12 @@ func refine(info *Info, off int64, data []byte) {
 	if info.Tool == Raw {
 		return // made of those bytes
 	}
+	if info.Filesystem == "RAW" && off == 0 { // partclone.imager copies everything, a disk's partition table too
+		if c, ok := findContent(data); ok {
+			info.Filesystem, info.Label, info.UUID = c.filesystem, c.label, c.uuid
+		}
+		return
+	}
 	for _, s := range superblocks() {
 		b := at(data, off, s.offset, s.length)
 		if b == nil {

@@ -331,3 +331,23 @@ func TestByteSum(t *testing.T) {
 		}
 	}
 }
+
+// TestPartcloneImager reads what partclone.imager makes: an image that says "raw", of whatever is there.
+func TestPartcloneImager(t *testing.T) {
+	disk := rawDisk(200)
+	image := formattest.Partclone{Filesystem: "raw", BlockSize: 512, Blocks: 200, Content: disk}.Encode()
+	info, restored, err := restore(bytes.NewReader(image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Tool != Partclone || info.Filesystem != Disk || info.UUID != "deadbeef" || info.RequiredBytes != int64(len(disk)) {
+		t.Errorf("got %+v, want an image by partclone of a disk of %d bytes", info, len(disk))
+	}
+	if !bytes.Equal(restored, disk) {
+		t.Error("restored disk differs")
+	}
+	image = formattest.Partclone{Filesystem: "raw", BlockSize: 512, Blocks: 200}.Encode()
+	if info, _, err = restore(bytes.NewReader(image)); err != nil || info.Filesystem != "RAW" {
+		t.Errorf("of bytes that nobody knows: got %+v, %v, want RAW", info, err)
+	}
+}
