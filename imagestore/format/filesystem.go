@@ -1,6 +1,9 @@
 package format
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // refine completes info from the filesystem's own first bytes, which data holds from byte off of the
 // partition on. Partclone calls every ext filesystem EXTFS and does not say how small NTFS can be.
@@ -14,7 +17,7 @@ func refine(info *Info, off int64, data []byte) {
 		}
 		return
 	}
-	for _, s := range superblocks() {
+	for _, s := range slices.Concat(bootSectors(), superblocks()) {
 		b := at(data, off, s.offset, s.length)
 		if b == nil {
 			continue

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -76,7 +77,8 @@ func FuzzContent(f *testing.F) {
 	for _, seed := range plainSeeds(f, "raw") {
 		f.Add(seed[:min(len(seed), sniffLen)], byte(0))
 	}
-	for i := range superblocks() {
+	all := slices.Concat(bootSectors(), superblocks())
+	for i := range all {
 		f.Add([]byte("FAT     NTFS    EXFAT   XFSB"), byte(i))
 	}
 	f.Fuzz(func(t *testing.T, head []byte, which byte) {
@@ -84,7 +86,7 @@ func FuzzContent(f *testing.F) {
 		if c, ok := findContent(head); ok {
 			found = append(found, c)
 		}
-		s := superblocks()[int(which)%len(superblocks())]
+		s := all[int(which)%len(all)]
 		block := make([]byte, s.length)
 		copy(block, head)
 		if c, ok := s.parse(block); ok {

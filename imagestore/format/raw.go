@@ -1,8 +1,6 @@
 package format
 
-import (
-	"io"
-)
+import "io"
 
 // maxRawBytes is the largest partition or disk that is supported, 16 TiB.
 const maxRawBytes = 16 << 40
@@ -18,20 +16,32 @@ type content struct {
 	uuid       string
 }
 
-// findContent recognises a partition or a disk by its first bytes. A GPT goes before filesystems, because its header has
-// a checksum; an MBR comes after them, because the boot sectors of filesystems look like one.
+// findContent recognises a partition or a disk by its first bytes. A GPT goes before all else, because its header has a checksum. An
+// MBR comes after the filesystems that have a boot sector, which look like one, and before those whose superblock lies further in:
+// making these clears the first sectors, while making a partition table leaves what it does not need.
 func findContent(head []byte) (content, bool) {
 	if c, ok := parseGPT(head); ok {
 		return c, true
 	}
-	for _, s := range superblocks() {
+	if c, ok := findSuperblock(bootSectors(), head); ok {
+		return c, true
+	}
+	if c, ok := parseMBR(head); ok {
+		return c, true
+	}
+	return findSuperblock(superblocks(), head)
+}
+
+// findSuperblock returns what the first superblock in head that makes sense says.
+func findSuperblock(table []superblock, head []byte) (content, bool) {
+	for _, s := range table {
 		if b := at(head, 0, s.offset, s.length); b != nil {
 			if c, ok := s.parse(b); ok {
 				return c, true
 			}
 		}
 	}
-	return parseMBR(head)
+	return content{}, false
 }
 
 // A rawReader reads the bytes of a partition or disk, all of which are used.

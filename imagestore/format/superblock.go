@@ -19,8 +19,8 @@ type superblock struct {
 	parse          func(b []byte) (content, bool)
 }
 
-// superblocks are those of all filesystems that are recognised in raw images.
-func superblocks() []superblock {
+// bootSectors are the superblocks at the beginning of a partition.
+func bootSectors() []superblock {
 	return []superblock{
 		{0, 512, parseXFS},
 		{0, 512, parseLUKS},
@@ -28,6 +28,12 @@ func superblocks() []superblock {
 		{0, 512, parseBitLocker},
 		{0, 512, parseExFAT},
 		{0, 512, parseFAT},
+	}
+}
+
+// superblocks are those further in.
+func superblocks() []superblock {
+	return []superblock{
 		{1024, 2048, parseF2FS},
 		{1024, 1024, parseExt},
 		{512, 512, parseLVM},

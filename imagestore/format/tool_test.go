@@ -222,12 +222,15 @@ func TestRawDisk(t *testing.T) {
 	grow := func(b []byte, n int) []byte { return append(b, make([]byte, n-len(b))...) }
 	badSum := gpt(512, 99)
 	badSum[512+16]++
+	reused := rawDisk(100)
+	copy(reused[1024:], superblockOf(t, "ext2.raw.zst", 1024, 1024))
 	tests := []struct {
 		name string
 		file []byte
 		want error
 		uuid string
 	}{
+		{"MBR, and the superblock of what the disk was before", reused, nil, "deadbeef"},
 		{"MBR", rawDisk(100), nil, "deadbeef"},
 		{"MBR, and space behind the last partition", grow(rawDisk(100), 120*512), nil, "deadbeef"},
 		{"MBR, cut within the last partition", rawDisk(100)[:99*512], ErrCorrupt, ""},
@@ -254,6 +257,12 @@ func TestRawDisk(t *testing.T) {
 			}
 		}
 	}
+}
+
+// superblockOf takes a part of a real raw image.
+func superblockOf(t *testing.T, seed string, offset, length int) []byte {
+	t.Helper()
+	return plainOf(t, realSeeds(t)[seed])[offset:][:length]
 }
 
 // TestFinal tells when the sizes of a raw image are known.
