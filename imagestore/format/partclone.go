@@ -7,8 +7,6 @@ import (
 	"io"
 	"math"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Partclone's images: a header, a bitmap of used blocks, the used blocks in ascending order with a checksum
@@ -150,7 +148,7 @@ func (h *partcloneHeader) requiredBytes() int64 {
 	}
 	// For NTFS the header has the size of the partition, however much the filesystem was shrunk. What NTFS
 	// needs is its clusters and, after them, one sector for the copy of the boot sector, which partclone
-	// leaves out. In whole clusters, but never more than the partition that it comes from.
+	// leaves out; here in whole clusters, but never more than the partition that it comes from.
 	return min(h.blocks*h.blockSize+h.blockSize, h.deviceSize)
 }
 
@@ -295,34 +293,4 @@ func (p *partcloneReader) checkStrip() error {
 	}
 	p.stripLeft = p.stripBytes()
 	return readFull(p.in, pad[:p.pad], "checksum")
-}
-
-// expectEnd answers io.EOF when nothing follows the last block, for which the decompressor also checks its own end.
-func expectEnd(r io.Reader) error {
-	var b [1]byte
-	n, err := io.ReadFull(r, b[:])
-	if n > 0 {
-		return damaged("data follows the last block")
-	}
-	return err
-}
-
-// readFull fills p with what of the image; an early end is damage.
-func readFull(r io.Reader, p []byte, what string) error {
-	_, err := io.ReadFull(r, p)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return damaged("%s: the file is truncated", what)
-	}
-	return err
-}
-
-// text returns the printable text of a field that ends at its first zero byte, or at its end.
-func text(field []byte) string {
-	field, _, _ = bytes.Cut(field, []byte{0})
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, string(field)))
 }
