@@ -183,18 +183,23 @@ func (m *Manager) readLayout(plan *restorePlan) error {
 	return nil
 }
 
-// Types of partitions that no image is made of, because they hold nothing that lasts or because the layout has it.
-var imageless = map[string]string{
-	"82":                                   "swap (MBR)",
-	"0657FD6D-A4AB-43C4-84E5-0933C84B4F4F": "swap",
-	"E3C9E316-0B5C-4DB8-817D-F92DF00215AE": "Microsoft reserved",
-	"21686148-6449-6E6F-744E-656564454649": "BIOS boot",
+// imageless tells whether no image is made of a partition of this type, because it holds nothing that lasts or the layout has it.
+func imageless(p disk.Partition) bool {
+	switch p.Type {
+	case "82", "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F": // swap
+		return true
+	case "E3C9E316-0B5C-4DB8-817D-F92DF00215AE": // Microsoft reserved
+		return true
+	case "21686148-6449-6E6F-744E-656564454649": // BIOS boot
+		return true
+	}
+	return p.Extended()
 }
 
 // checkComplete refuses a set of which an image is missing: the disk would be left with a partition that holds nothing.
 func (p restorePlan) checkComplete() error {
 	for _, partition := range p.partitions {
-		kept := partition.Extended() || imageless[partition.Type] != "" ||
+		kept := imageless(partition) ||
 			slices.ContainsFunc(p.layout.Swaps, func(s disk.Swap) bool { return s.Partition == partition.Number })
 		if kept || slices.ContainsFunc(p.parts, func(part plannedPart) bool { return part.partition == partition.Number }) {
 			continue
