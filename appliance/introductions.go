@@ -8,6 +8,7 @@ import (
 
 	"aula/appliance/catalog"
 	"aula/appliance/roster"
+	"aula/imagestore"
 	"aula/netboot"
 	"aula/webui"
 )
@@ -40,6 +41,17 @@ func (c *changes) image(string) {
 func (c *changes) task(id string) {
 	if c.to != nil {
 		c.to.TaskChanged(id)
+	}
+}
+
+// locate tells operations by which name and address PCs fetch from a repository.
+func locate(images *imagestore.Library) func(repository string) (name, address string, err error) {
+	return func(repository string) (name, address string, err error) {
+		r, err := images.Repository(repository)
+		if err != nil {
+			return "", "", err
+		}
+		return r.Name(), r.Address(), nil
 	}
 }
 

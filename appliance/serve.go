@@ -107,7 +107,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 
 	agents := &agents{}
 	operations, err := operation.New(operation.Config{
-		Agents: agents, Store: cat, Computers: cat, Images: images,
+		Agents: agents, Store: cat, Computers: cat, Images: images, Locate: locate(images),
 		Changed: changes.operation, Log: opt.Log.With("room", "operation"),
 	})
 	if err != nil {

@@ -127,20 +127,29 @@ func (l *Library) Free(repository string) (int64, error) {
 	return r.Free()
 }
 
-// Set returns the current revisions of the images of one set, by disk and partition, or ErrNotFound.
+// Set returns the current revisions of the images of one set, all of one repository, by disk and partition, or ErrNotFound.
 func (l *Library) Set(repository, set string) ([]Image, error) {
-	r, err := l.Repository(repository)
-	if err != nil {
+	for _, r := range l.Repositories() {
+		if repository != "" && r.opt.Name != repository {
+			continue
+		}
+		if images, err := r.set(set); err != nil || len(images) > 0 {
+			return images, err
+		}
+	}
+	if _, err := l.Repository(repository); err != nil {
 		return nil, err
 	}
+	return nil, fmt.Errorf("%w: set %q", ErrNotFound, set)
+}
+
+// set returns the current revisions of the images of one set.
+func (r *Repository) set(name string) ([]Image, error) {
 	images, err := r.Images()
 	if err != nil {
 		return nil, err
 	}
-	images = slices.DeleteFunc(images, func(i Image) bool { return i.Source.Set != set || set == "" })
-	if len(images) == 0 {
-		return nil, fmt.Errorf("%w: set %q in repository %s", ErrNotFound, set, r.opt.Name)
-	}
+	images = slices.DeleteFunc(images, func(i Image) bool { return i.Source.Set != name || name == "" })
 	slices.SortFunc(images, func(a, b Image) int {
 		return cmp.Or(cmp.Compare(a.Source.Disk, b.Source.Disk), cmp.Compare(a.Source.Partition, b.Source.Partition))
 	})
