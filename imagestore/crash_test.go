@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -38,6 +39,17 @@ func newCutter(t *testing.T, r *Repository) *cutter {
 	return c
 }
 
+// quickDir is a folder in memory where there is one: what these tests cut is made up, and waiting for a disk proves nothing.
+func quickDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "aula-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // start begins to take copies.
 func (c *cutter) start() {
 	c.cuts = []cut{}
@@ -51,7 +63,7 @@ func (c *cutter) stop() []cut {
 }
 
 func (c *cutter) take(step string) {
-	dir := c.t.TempDir()
+	dir := quickDir(c.t)
 	crash, power := filepath.Join(dir, "crash"), filepath.Join(dir, "power")
 	copyTree(c.t, c.repo.Dir(), crash, func(fs.FileInfo) bool { return true })
 	copyTree(c.t, c.repo.Dir(), power, func(info fs.FileInfo) bool {
@@ -69,7 +81,7 @@ func (c *cutter) take(step string) {
 
 func TestCrashWhilePublishing(t *testing.T) {
 	t.Parallel()
-	r := openRepository(t, t.TempDir())
+	r := openRepository(t, quickDir(t))
 	cuts := newCutter(t, r)
 	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2), 3: imageFile(t, 3)}
 	publishFile(t, r, "lab", files[1])
@@ -112,7 +124,7 @@ func TestCrashWhilePublishing(t *testing.T) {
 
 func TestCrashWhileRemoving(t *testing.T) {
 	t.Parallel()
-	r := openRepository(t, t.TempDir())
+	r := openRepository(t, quickDir(t))
 	cuts := newCutter(t, r)
 	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2)}
 	publishFile(t, r, "lab", files[1])
@@ -151,7 +163,7 @@ func TestCrashWhileRemoving(t *testing.T) {
 // TestCrashWhileUploading finds half an upload in staging.
 func TestCrashWhileUploading(t *testing.T) {
 	t.Parallel()
-	r := openRepository(t, t.TempDir())
+	r := openRepository(t, quickDir(t))
 	file := imageFile(t, 1)
 	publishFile(t, r, "lab", file)
 	s := stageFile(t, r, "lab", file[:len(file)*99/100])
@@ -167,7 +179,7 @@ func TestCrashWhileUploading(t *testing.T) {
 // other, and never in both.
 func TestCrashWhileTrashing(t *testing.T) {
 	t.Parallel()
-	r := openWith(t, t.TempDir(), Options{Trash: time.Hour})
+	r := openWith(t, quickDir(t), Options{Trash: time.Hour})
 	cuts := newCutter(t, r)
 	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2)}
 	publishFile(t, r, "lab", files[1])
@@ -214,6 +226,43 @@ func TestCrashWhileTrashing(t *testing.T) {
 	}
 }
 
+// TestCrashWhileBringingBack cuts the way back of an image that was removed, made anew and removed again. The two must not
+// be mixed.
+func TestCrashWhileBringingBack(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	opt := Options{Trash: time.Hour, Now: clock.now}
+	r := openWith(t, quickDir(t), opt)
+	cuts := newCutter(t, r)
+	for seed := range 2 {
+		publishFile(t, r, "lab", imageFile(t, seed))
+		if err := r.Remove("lab"); err != nil {
+			t.Fatal(err)
+		}
+		clock.Time = clock.Add(time.Minute)
+	}
+	first, second := r.Trash()[1], r.Trash()[0]
+	cuts.start()
+	if err := r.Undelete(first.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, cut := range cuts.stop() {
+		r := openWith(t, cut.dir, opt)
+		if _, err := r.Image("lab"); err != nil {
+			if err := r.Undelete(first.ID); err != nil {
+				t.Errorf("%s: %v", cut.step, err)
+			}
+		}
+		checkImage(t, r, "lab", 1, imageFile(t, 0))
+		if left := onlyTrashed(t, r); left.ID != second.ID || !slices.Equal(left.Revisions, []int{2}) {
+			t.Errorf("%s: in the trash is %+v", cut.step, left)
+		}
+		if t.Failed() {
+			t.Fatal("at: " + cut.step)
+		}
+	}
+}
+
 // TestCrashWhileTakingIn cuts the way of a file from the folder into a revision. No cut may lose it.
 func TestCrashWhileTakingIn(t *testing.T) {
 	t.Parallel()
@@ -221,7 +270,7 @@ func TestCrashWhileTakingIn(t *testing.T) {
 	for _, file := range []string{"lab.img", "lab.dsk"} {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			r := openRepository(t, t.TempDir())
+			r := openRepository(t, quickDir(t))
 			cuts := newCutter(t, r)
 			publishFile(t, r, "lab", files[1])
 			os.Remove(filepath.Join(r.Dir(), file))
@@ -250,7 +299,7 @@ func TestCrashWhileTakingIn(t *testing.T) {
 // TestCrashWhilePruning cuts a publication after which an old revision goes.
 func TestCrashWhilePruning(t *testing.T) {
 	t.Parallel()
-	r := openWith(t, t.TempDir(), Options{Keep: 1})
+	r := openWith(t, quickDir(t), Options{Keep: 1})
 	cuts := newCutter(t, r)
 	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2), 3: imageFile(t, 3)}
 	publishFile(t, r, "lab", files[1])

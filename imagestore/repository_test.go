@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"aula/imagestore/format"
+	"aula/imagestore/format/formattest"
 )
 
 func TestPublish(t *testing.T) {
@@ -47,6 +48,18 @@ func TestPublish(t *testing.T) {
 	if _, err := s.Publish(t.Context(), digest(file), nil); err == nil {
 		t.Error("second Publish: no error")
 	}
+	checkImage(t, r, "lab", 1, file)
+}
+
+// TestLargeFile has several pieces, and more than the last MiB.
+func TestLargeFile(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	file := pack(t, formattest.Partclone{Blocks: 4500, Checksum: formattest.ChecksumCRC32}.Encode())
+	if len(file) < 2*pieceLen {
+		t.Fatalf("file has only %d bytes", len(file))
+	}
+	publishFile(t, r, "lab", file)
 	checkImage(t, r, "lab", 1, file)
 }
 
@@ -316,9 +329,9 @@ func TestDamagedRevision(t *testing.T) {
 	}{
 		{"record is no JSON", func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img.json", []byte("{")) }, 1, true, 3, Ready},
 		{"record is empty", func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img.json", nil) }, 1, true, 3, Ready},
-		{"record of another image", func(t *testing.T, dir string) { swap(t, dir, `"lab"`, `"bal"`) }, 1, true, 3, Ready},
-		{"record of other revision", func(t *testing.T, dir string) { swap(t, dir, `"revision": 2`, `"revision": 7`) }, 1, true, 3, Ready},
-		{"record with a path inside", func(t *testing.T, dir string) { swap(t, dir, `"lab"`, `"../lab"`) }, 1, true, 3, Ready},
+		{"record of another image", func(t *testing.T, dir string) { swap(t, dir+"/lab.img.json", `"lab"`, `"bal"`) }, 1, true, 3, Ready},
+		{"record of other revision", func(t *testing.T, dir string) { swap(t, dir+"/lab.img.json", `"revision": 2`, `"revision": 7`) }, 1, true, 3, Ready},
+		{"record with a path inside", func(t *testing.T, dir string) { swap(t, dir+"/lab.img.json", `"lab"`, `"../lab"`) }, 1, true, 3, Ready},
 		{"layout is missing", func(t *testing.T, dir string) { os.Remove(dir + "/lab.img.layout") }, 1, true, 3, Ready},
 		{"image file is shorter", func(t *testing.T, dir string) { rewrite(t, dir+"/lab.img", []byte("short")) }, 2, false, 2, Damaged},
 		{"image file is missing", func(t *testing.T, dir string) {
@@ -389,10 +402,9 @@ func rewrite(t *testing.T, path string, data []byte) {
 	}
 }
 
-// swap changes a word in the record.
-func swap(t *testing.T, dir, old, new string) {
+// swap changes a word in a record.
+func swap(t *testing.T, path, old, new string) {
 	t.Helper()
-	path := dir + "/lab.img.json"
 	data, err := os.ReadFile(path)
 	if err != nil || !bytes.Contains(data, []byte(old)) {
 		t.Fatalf("record %s: %v", data, err)

@@ -221,7 +221,7 @@ func TestOldFolder(t *testing.T) {
 		os.Remove(filepath.Join(at, "lab.img.full.sum"))
 		os.Remove(filepath.Join(at, "lab.img.torrent"))
 	}
-	swap(t, home, fmt.Sprintf(`"modified": %q`, img.Modified.Format(time.RFC3339Nano)), `"x": 1`)
+	swap(t, home+"/lab.img.json", fmt.Sprintf(`"modified": %q`, img.Modified.Format(time.RFC3339Nano)), `"x": 1`)
 	rewrite(t, home+"/lab.img.sum", []byte(img.MD5+"\n"))
 	r = openRepository(t, dir)
 	if f, err := r.OpenFile("lab", 1); err != nil {
@@ -242,6 +242,30 @@ func TestOldFolder(t *testing.T) {
 			t.Error("it is brought up to date twice")
 		}
 	}
+}
+
+// TestOldFolderDamaged finds, when it brings a revision up to date, that its file is not what was published.
+func TestOldFolderDamaged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := openRepository(t, dir)
+	publishFile(t, r, "lab", imageFile(t, 1))
+	publishFile(t, r, "raw", imageFile(t, 1))
+	flip(t, r, "lab", 1)
+	// As if another image that decodes were there, of the same size and time.
+	img, err := r.Image("raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	swap(t, filepath.Join(dir, revisionFile("raw", 1, recordSuffix)), img.Blake3, strings.Repeat("0", 64))
+	for _, name := range []string{"lab", "raw"} {
+		os.Remove(filepath.Join(dir, revisionFile(name, 1, torrentSuffix)))
+	}
+	r = openRepository(t, dir)
+	readAgain(t, r)
+	checkStanding(t, r, "lab", Damaged, "capture the image again")
+	checkStanding(t, r, "raw", Damaged, "not those that were published")
 }
 
 func TestAnnounce(t *testing.T) {
@@ -326,7 +350,7 @@ func TestDueTonight(t *testing.T) {
 // TestScrub runs a repository for two nights, with a restart between.
 func TestScrub(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := quickDir(t)
 	files := [][]byte{imageFile(t, 0), imageFile(t, 1), imageFile(t, 2)}
 	synctest.Test(t, func(t *testing.T) {
 		// night lets the repository run from one o'clock until three.

@@ -380,6 +380,60 @@ func TestSettle(t *testing.T) {
 	})
 }
 
+// TestChangedWhileRead does not publish a file that somebody has touched since it settled.
+func TestChangedWhileRead(t *testing.T) {
+	t.Parallel()
+	file := imageFile(t, 1)
+	t.Run("replaced before it is opened", func(t *testing.T) {
+		t.Parallel()
+		r := openRepository(t, t.TempDir())
+		drop(t, r, "lab.img", file)
+		if err := r.scan(); err != nil {
+			t.Fatal(err)
+		}
+		os.Remove(filepath.Join(r.Dir(), "lab.img"))
+		drop(t, r, "lab.img", imageFile(t, 2))
+		n, ok := r.nextNewcomer()
+		if !ok {
+			t.Fatal("there is no newcomer")
+		}
+		r.takeIn(t.Context(), n)
+		checkStanding(t, r, "lab", Arriving, "")
+		readAgain(t, r)
+		checkImage(t, r, "lab", 1, imageFile(t, 2))
+	})
+	t.Run("touched while it is read", func(t *testing.T) {
+		t.Parallel()
+		var r *Repository
+		path, touched := "", false
+		r = openWith(t, t.TempDir(), Options{Changed: func(name string) {
+			if s, _ := r.Standing(name); s.State == Processing && s.Total > 0 && !touched {
+				touched = true
+				os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour))
+			}
+		}})
+		path = filepath.Join(r.Dir(), "lab.img")
+		drop(t, r, "lab.img", file)
+		if err := r.scan(); err != nil {
+			t.Fatal(err)
+		}
+		n, ok := r.nextNewcomer()
+		if !ok {
+			t.Fatal("there is no newcomer")
+		}
+		r.takeIn(t.Context(), n)
+		if !touched {
+			t.Fatal("it was not touched")
+		}
+		checkStanding(t, r, "lab", Arriving, "")
+		if img, err := r.Image("lab"); err == nil {
+			t.Errorf("it is published as %+v", img)
+		}
+		readAgain(t, r)
+		checkImage(t, r, "lab", 1, file)
+	})
+}
+
 // TestBeingWritten leaves a file alone as long as somebody has it open for writing, however long that takes.
 func TestBeingWritten(t *testing.T) {
 	t.Parallel()
