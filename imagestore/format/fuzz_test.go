@@ -5,28 +5,39 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"aula/imagestore/format/formattest"
 )
 
-// realSeeds are small images made by the real tools, most of them compressed by zstd.
+// realSeeds are small images made by partclone, compressed by zstd.
 func realSeeds(f testing.TB) map[string][]byte {
 	f.Helper()
-	paths, err := filepath.Glob("testdata/*.*")
+	return seeds(f, "*.pcl.zst")
+}
+
+// allSeeds are small images made by all the real tools, most of them compressed by zstd.
+func allSeeds(f testing.TB) map[string][]byte {
+	f.Helper()
+	return seeds(f, "*.*")
+}
+
+// seeds are the files of testdata whose names match.
+func seeds(f testing.TB, pattern string) map[string][]byte {
+	f.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", pattern))
 	if err != nil || len(paths) == 0 {
 		f.Fatalf("no seeds in testdata: %v", err)
 	}
-	seeds := make(map[string][]byte)
+	found := make(map[string][]byte)
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
 		}
-		seeds[filepath.Base(path)] = data
+		found[filepath.Base(path)] = data
 	}
-	return seeds
+	return found
 }
 
 // plainOf decompresses with our own reader.
@@ -62,7 +73,7 @@ func TestSeeds(t *testing.T) {
 		"mbr.raw.zst":         "RAW:ZSTD:DISK:100",
 		"gpt.raw.zst":         "RAW:ZSTD:DISK:100",
 	}
-	for name, file := range realSeeds(t) {
+	for name, file := range allSeeds(t) {
 		info, _, err := restore(bytes.NewReader(file))
 		if err != nil || info.String() != want[name] {
 			t.Errorf("%s: got %s, %v, want %s", name, info, err, want[name])
@@ -73,7 +84,7 @@ func TestSeeds(t *testing.T) {
 // FuzzReader reads whatever comes. A run must stay within the partition, and an image that is read to its end must read
 // the same again.
 func FuzzReader(f *testing.F) {
-	for _, seed := range realSeeds(f) {
+	for _, seed := range allSeeds(f) {
 		f.Add(seed)
 		f.Add(plainOf(f, seed))
 	}
@@ -94,10 +105,7 @@ func FuzzPartclone(f *testing.F) {
 		file := smallImage(mode).Encode()
 		f.Add(file[:106], file[110:118], file[122:])
 	}
-	for name, seed := range realSeeds(f) {
-		if !strings.Contains(name, ".pcl") {
-			continue
-		}
+	for _, seed := range realSeeds(f) {
 		file := plainOf(f, seed)
 		n := (int(file[60]) + int(file[61])<<8 + 7) / 8
 		f.Add(file[:106], file[110:110+n], file[114+n:])

@@ -262,7 +262,7 @@ func TestRawDisk(t *testing.T) {
 // superblockOf takes a part of a real raw image.
 func superblockOf(t *testing.T, seed string, offset, length int) []byte {
 	t.Helper()
-	return plainOf(t, realSeeds(t)[seed])[offset:][:length]
+	return plainOf(t, allSeeds(t)[seed])[offset:][:length]
 }
 
 // TestFinal tells when the sizes of a raw image are known.
