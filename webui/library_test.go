@@ -239,3 +239,5 @@ func TestLibraryInTheBrowser(t *testing.T) {
 	}
 	c.clean()
 }
+
+func fromSystem(system string) imagestore.Source { return imagestore.Source{System: system} }

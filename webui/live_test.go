@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"aula/clientos/protocol"
 )
@@ -284,4 +287,35 @@ func TestChangesOfTheCatalogAndTheRepositoryAreTold(t *testing.T) {
 	wait("images")
 	b.arrive(9)
 	l.until("the number of pending PCs", func(p patch) bool { return p.Key == "pending" && strings.Contains(p.HTML, ">1<") })
+}
+
+// A deadlineWriter notes what a handler does to the deadline of its connection.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+	written  []time.Time // deadline at each write
+}
+
+func (w *deadlineWriter) SetWriteDeadline(t time.Time) error {
+	w.deadline = t
+	return nil
+}
+
+func (w *deadlineWriter) Write(p []byte) (int, error) {
+	w.written = append(w.written, w.deadline)
+	return w.ResponseRecorder.Write(p)
+}
+
+// TestAnIdleStreamHasNoDeadline: HTTP/2 resets a stream when its deadline passes, and pages said that the connection was lost.
+func TestAnIdleStreamHasNoDeadline(t *testing.T) {
+	b := newBed(t)
+	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+	st := &stream{s: b.server, w: echo.NewResponse(w, b.server.echo)}
+	st.control = http.NewResponseController(st.w)
+	if err := st.send("beat", "", message{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.written) == 0 || w.written[0].IsZero() || !w.deadline.IsZero() {
+		t.Errorf("deadlines while writing %v, afterwards %v; want one, and none afterwards", w.written, w.deadline)
+	}
 }

@@ -122,8 +122,10 @@ func (st *stream) send(event, id string, m message) error {
 }
 
 func (st *stream) write(format string, args ...any) error {
-	// Servers that know no deadlines (tests) answer an error here, which changes nothing.
+	// Servers that know no deadlines (tests) answer an error here, which changes nothing. HTTP/2 ends a stream whose deadline
+	// passes even while nothing is being written, so it is taken away again.
 	_ = st.control.SetWriteDeadline(time.Now().Add(writeLimit))
+	defer st.control.SetWriteDeadline(time.Time{})
 	if _, err := fmt.Fprintf(st.w, format, args...); err != nil {
 		return err
 	}

@@ -22,7 +22,12 @@ type browser struct {
 // serve puts the console on a TLS server.
 func (b *bed) serve() *httptest.Server {
 	b.t.Helper()
-	ts := httptest.NewUnstartedServer(b.server.Console())
+	return b.serveThrough(b.server.Console())
+}
+
+func (b *bed) serveThrough(h http.Handler) *httptest.Server {
+	b.t.Helper()
+	ts := httptest.NewUnstartedServer(h)
 	ts.EnableHTTP2 = true
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	ts.StartTLS()
