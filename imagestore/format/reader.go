@@ -119,7 +119,7 @@ func openImage(in *bufio.Reader, size int64) (decoder, error) {
 }
 
 // Info returns what the image says of itself. It is exact once Next has answered io.EOF; before that, RequiredBytes and
-// UsedBytes of an image whose tool is Raw or Ntfsclone are what its first bytes say, unless Final.
+// UsedBytes of an image whose tool is Raw are the least that its first bytes say, unless Final.
 func (r *Reader) Info() Info { return r.info }
 
 // Final tells whether the sizes in Info are exact already.
