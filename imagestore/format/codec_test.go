@@ -44,7 +44,7 @@ func packings() []packing {
 		{"xz -6", XZ, []string{"xz", "-c", "-6"}, false},
 		{"xz in blocks", XZ, []string{"xz", "-c", "-1", "-T2", "--block-size=50000"}, false},
 		{"xz in blocks, one core", XZ, []string{"xz", "-c", "-1", "--block-size=50000"}, false},
-		{"xz for x86 programs", XZ, []string{"xz", "-c", "--x86", "--lzma2=preset=1"}, false},
+		{"xz by other parameters", XZ, []string{"xz", "-c", "--lzma2=preset=1,lc=0,lp=3,pb=4,dict=64KiB"}, false},
 		{"xz --check=crc32", XZ, []string{"xz", "-c", "-1", "--check=crc32"}, false},
 		{"xz --check=sha256", XZ, []string{"xz", "-c", "-1", "--check=sha256", "-T2", "--block-size=50000"}, false},
 		{"xz --check=none", XZ, []string{"xz", "-c", "-1", "--check=none"}, true},
@@ -283,6 +283,15 @@ func TestForeignCompressors(t *testing.T) {
 		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("got error %v, want it to say %s", err, test.says)
 		}
+	}
+}
+
+// TestXZFilter refuses what no imaging tool makes, with what to do.
+func TestXZFilter(t *testing.T) {
+	t.Parallel()
+	_, _, err := decompressAll(bytes.NewReader(pipeThrough(t, varied(1000), "xz", "-c", "--x86", "--lzma2")))
+	if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), `"xz -d"`) {
+		t.Errorf("got error %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"aula/imagestore/format/lzop"
+	"aula/imagestore/format/xz"
 )
 
 // A compressor is one way in which image files are packed.
@@ -26,7 +27,7 @@ func compressors() []compressor {
 		{Lzop, signature{magic: lzop.Magic}.in, (*pipeline).decodeLzop},
 		{Gzip, signature{magic: gzipMagic}.in, (*pipeline).decodeGzip},
 		{LZ4, isLZ4, (*pipeline).decodeLZ4},
-		{XZ, signature{magic: xzMagic}.in, (*pipeline).decodeXZ},
+		{XZ, signature{magic: xz.Magic}.in, (*pipeline).decodeXZ},
 		{Bzip2, isBzip2, (*pipeline).decodeBzip2},
 	}
 }

@@ -71,12 +71,16 @@ func FuzzLZ4(f *testing.F)   { fuzzCodec(f, LZ4) }
 func FuzzXZ(f *testing.F)    { fuzzCodec(f, XZ) }
 func FuzzBzip2(f *testing.F) { fuzzCodec(f, Bzip2) }
 
-// FuzzGzip compares with the standard library as well, which reads the same files but for the zeros behind them.
+// FuzzGzip compares with the standard library. That does not know of zeros behind a file, and reads members whose headers have flags that do
+// not exist, as RFC 1952 forbids it.
 func FuzzGzip(f *testing.F) {
 	f.Add(packWith(f, Gzip, 1, []byte("a member of our own")))
 	seedCodec(f, Gzip)
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		ours := decodeOnce(packed, Gzip)
+		if !ours.ended {
+			return
+		}
 		sum := fnv.New64a()
 		zr, err := gzip.NewReader(bytes.NewReader(packed))
 		if err != nil {

@@ -4,39 +4,50 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"sync"
 
-	"github.com/therootcompany/xz"
+	"aula/imagestore/format/xz"
 )
 
-const (
-	xzMagic = "\xFD7zXZ\x00"
-
-	// maxXZDictionary is the largest dictionary that is believed; that of xz -9 has 64 MiB.
-	maxXZDictionary = 128 << 20
-)
-
-// decodeXZ delivers the plain bytes of an xz file of one or more streams.
+// decodeXZ delivers the plain bytes of an xz file. Blocks that say their sizes are decoded side by side.
 func (p *pipeline) decodeXZ(in *bufio.Reader, src *source, _ int) {
-	explain := func(err error) error { return explainXZ(src, err) }
-	xr, err := xz.NewReader(in, maxXZDictionary)
-	if err != nil {
-		p.fail(explain(err))
-		return
+	file := xz.NewReader(in)
+	pieces := sync.Pool{New: func() any { return new(xz.Block) }}
+	for {
+		piece := pieces.Get().(*xz.Block)
+		whole, err := file.Next(piece)
+		if err == nil && !whole {
+			err = p.relay(file)
+			pieces.Put(piece)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			p.fail(explainXZ(src, err))
+			return
+		}
+		b := p.takeLarge(int64(piece.Size()) + int64(piece.PackedSize()))
+		if b == nil {
+			return
+		}
+		p.deliverLater(b, func(b *block) (err error) {
+			defer pieces.Put(piece)
+			if b.plain, err = piece.Decode(b.plain, p.stop); err != nil {
+				return explainXZ(src, err)
+			}
+			return nil
+		})
 	}
-	p.copyFrom(xr, explain)
 }
 
-// explainXZ tells the errors of the xz library in words.
+// explainXZ tells the errors of package xz in words.
 func explainXZ(src *source, err error) error {
 	switch {
-	case errors.Is(err, xz.ErrMemlimit):
-		return unsupported(`xz dictionary is larger than %d MiB: decompress the file with "xz -d" and compress it again without --lzma2=dict`, maxXZDictionary>>20)
-	case errors.Is(err, xz.ErrUnsupportedCheck), errors.Is(err, xz.ErrOptions):
-		return unsupported(`%w: decompress the file first with "xz -d"`, err)
-	case errors.Is(err, xz.ErrFormat):
-		return src.failure(errors.New("what follows the compressed data is not xz"))
-	case errors.Is(err, xz.ErrBuf):
-		return src.failure(io.ErrUnexpectedEOF)
+	case err == io.EOF:
+		return io.EOF
+	case errors.Is(err, xz.ErrUnsupported):
+		return unsupported(`%w: decompress it first with "xz -d"`, err)
 	}
 	return src.failure(err)
 }
