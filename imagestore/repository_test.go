@@ -386,6 +386,7 @@ func TestDamagedRevision(t *testing.T) {
 // readAgain does what Run does until there is nothing left to do.
 func readAgain(t testing.TB, r *Repository) {
 	t.Helper()
+	written()
 	if err := r.scan(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,14 @@ func drop(t testing.TB, r *Repository, file string, data []byte) {
 	if err := os.WriteFile(filepath.Join(r.Dir(), file), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	written()
+}
+
+// written waits until no program that another test was just starting has the test's files open for writing, as its process
+// has for an instant: such a file is taken for one that somebody still writes.
+func written() {
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
 }
 
 // checkStanding makes sure how an image stands. problem is a part of what is said of it.
