@@ -3,6 +3,8 @@ package webui
 import (
 	"context"
 	"net/http"
+	"path/filepath"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
@@ -82,8 +84,26 @@ func (s *Server) startImport(ctx context.Context, r api.Import) (upkeep.Task, er
 	if err := mayImport(ctx, r); err != nil {
 		return upkeep.Task{}, err
 	}
-	return s.cfg.Upkeep.Import(ctx, callerOf(ctx).name(), upkeep.ImportRequest{Paths: r.Paths, Upload: r.Upload, Repository: r.Repository, Name: r.Name})
+	t, err := s.cfg.Upkeep.Import(ctx, callerOf(ctx).name(), upkeep.ImportRequest{Paths: r.Paths, Upload: r.Upload, Repository: r.Repository, Name: r.Name})
+	if err != nil && r.Upload != "" {
+		if paths, lost := s.cfg.Uploads.Paths(r.Upload); lost == nil {
+			err = sentError{err, folderOf(paths)}
+		}
+	}
+	return t, err
 }
+
+// A sentError is about files that somebody sent, who knows them by their names and not by the folder where they lie here.
+type sentError struct {
+	error
+	folder string
+}
+
+func (e sentError) Error() string { return strings.ReplaceAll(e.error.Error(), e.folder, "") }
+func (e sentError) Unwrap() error { return e.error }
+
+// folderOf is the folder of an upload's files, as errors begin with it.
+func folderOf(paths []string) string { return filepath.Dir(paths[0]) + "/" }
 
 // examine tells what an import would do. What is wrong with the files is the caller's to mend.
 func (s *Server) examine(ctx context.Context, r api.Import) (incorporation.Plan, error) {
@@ -106,6 +126,16 @@ func (s *Server) examine(ctx context.Context, r api.Import) (incorporation.Plan,
 	plan, err := incorporation.Examine(ctx, paths, incorporation.Options{Name: r.Name, Owned: owned})
 	if err != nil && ctx.Err() == nil {
 		err = invalid("%w", err) // also of a file that is not there: the caller named it
+	}
+	if !owned {
+		return plan, err
+	}
+	folder := folderOf(paths)
+	for i, warning := range plan.Warnings {
+		plan.Warnings[i] = strings.ReplaceAll(warning, folder, "")
+	}
+	if err != nil {
+		err = sentError{err, folder}
 	}
 	return plan, err
 }

@@ -7,8 +7,11 @@ import (
 	"testing"
 
 	"aula/appliance/catalog"
+	"aula/appliance/incorporation"
+	"aula/appliance/upkeep"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
+	"aula/imagestore"
 )
 
 // hostile tries to leave an attribute, an element, a script and a line, and turns the reading direction around.
@@ -16,6 +19,9 @@ const hostile = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{.}}\
 
 // hostileName is as much of it as names may hold.
 const hostileName = `"'><img src=x onerror=alert(1)>{{.}}</title></select>`
+
+// hostileFile is as much of it as the names of uploaded files may hold.
+const hostileFile = `"'><img src=x onerror=alert(1)>{{.}}`
 
 // hostileInventory is what an agent could say that is not ours.
 func hostileInventory(n int) protocol.Inventory {
@@ -58,14 +64,28 @@ func hostilePages(b *bed) []string {
 	b.pcs.mu.Unlock()
 	plain := b.enrol(room, 3)
 	b.publish("win11", known, false)
-	if err := b.cat.PutImageObject(catalog.ImageObject{Name: "win11", DisplayName: hostileName, Comments: hostileName}); err != nil {
-		b.t.Fatal(err)
-	}
+	b.check(b.cat.PutImageObject(catalog.ImageObject{Name: "win11", DisplayName: hostileName, Profile: hostileName, Comments: hostileName}))
+	b.check(b.cat.PutImageObject(catalog.ImageObject{Name: "missing", DisplayName: hostileName, Profile: hostileName, PartitionType: "NTFS"}))
+	b.check(b.upkeep.AddRepository(catalog.Repository{Name: "other", Dir: b.t.TempDir(), Comments: hostile}))
+	_, err = b.stageAndPublish("foreign", imagestore.Source{System: hostile, Computer: hostile, Set: hostile, Disk: 1, Partition: 1}, 20)
+	b.check(err)
+	release, err := b.images.Hold("foreign", 1, hostile)
+	b.check(err)
+	b.t.Cleanup(release)
+	u, err := b.server.cfg.Uploads.Begin([]incorporation.File{{Path: hostileFile, Size: 1}}, hostile)
+	b.check(err)
+	_, err = b.server.cfg.Uploads.Append(u.ID, 0, 0, strings.NewReader("x"))
+	b.check(err)
+	b.server.cfg.Upkeep = &fakeTasks{Service: b.upkeep, tasks: []upkeep.Task{
+		{ID: "t1", Kind: hostile, Actor: hostile, Title: hostile, Repository: hostile, Image: "win11", State: upkeep.Running, Stage: hostile, Done: 1, Total: 2},
+		{ID: "t2", Title: hostile, Image: "win11", State: upkeep.Failed, Problem: hostile, Results: []string{hostile}, Warnings: []string{hostile}},
+	}}
 	failed := b.start("capture", url.Values{"pc": {plain.ID}, "part": {"1/2"}, "image": {"x"}})
 	b.report(plain, protocol.Report{State: protocol.Failed, Stage: hostile, Failure: &protocol.Failure{Problem: hostile, Advice: hostile, Detail: hostile, Stage: hostile}})
 	return []string{
 		"/", "/classrooms/" + room.ID, "/rooms", "/pending", "/computers/" + known.ID, "/computers/" + waiting.ID, "/computers/" + plain.ID,
-		"/images", "/images/win11", "/capture", "/capture?pc=" + known.ID, "/capture/name?image=" + url.QueryEscape(hostile),
+		"/images", "/images/win11", "/images/missing", "/images/foreign", "/register?image=" + url.QueryEscape(hostile) + "&comments=" + url.QueryEscape(hostile),
+		"/import", "/import/" + u.ID, "/import/" + u.ID + "?name=" + url.QueryEscape(hostile), "/trash", "/tasks/t1", "/tasks/t2", "/repositories", "/capture", "/capture?pc=" + known.ID, "/capture/name?image=" + url.QueryEscape(hostile),
 		"/restore", "/restore?pc=" + known.ID + "&image=win11&target=" + url.QueryEscape(hostile), "/restore/check?image=win11&pc=" + known.ID,
 		"/power?kind=reboot&pc=" + known.ID, "/operations", failed, "/settings", "/settings?did=" + url.QueryEscape(hostile),
 		"/login?next=" + url.QueryEscape(hostile), "/" + url.PathEscape(hostile),
@@ -98,6 +118,15 @@ func TestHostileStringsStayStrings(t *testing.T) {
 		"/restore":             {"pc": {hostile}, "image": {hostile}, "target": {hostile}, "confirm": {hostile}, "seen": {hostile}},
 		"/power":               {"kind": {hostile}, "pc": {hostile}},
 		"/images/win11/remove": {"confirm": {hostile}},
+
+		"/images/win11":             {"display": {hostile}, "profile": {hostile}, "partition": {hostile}, "type": {hostile}, "comments": {hostile}},
+		"/images/win11/convert":     {"compressor": {hostile}, "newName": {hostile}},
+		"/images/win11/transfer":    {"to": {hostile}, "how": {hostile}},
+		"/register":                 {"image": {hostile}, "display": {hostile}, "partition": {hostile}, "type": {hostile}, "repository": {hostile}},
+		"/trash/none/discard":       {"repository": {hostile}},
+		"/repositories":             {"name": {hostile}, "dir": {hostile}, "address": {hostile}, "keep": {hostile}},
+		"/repositories/other":       {"keep": {"1"}, "trashDays": {"1"}, "reserve": {"1"}, "address": {hostile}},
+		"/repositories/none/remove": {},
 	} {
 		got := br.post(path, form)
 		if got.StatusCode >= http.StatusInternalServerError || strings.Contains(got.body, "<img") || strings.Contains(got.body, "<script>") {

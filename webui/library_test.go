@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,13 +24,24 @@ import (
 // fakeTasks are long work in states that a test says, instead of work that is done.
 type fakeTasks struct {
 	*upkeep.Service
+	mu    sync.Mutex
 	tasks []upkeep.Task
 }
 
-func (f *fakeTasks) Tasks() []upkeep.Task { return f.tasks }
+func (f *fakeTasks) set(tasks ...upkeep.Task) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tasks = tasks
+}
+
+func (f *fakeTasks) Tasks() []upkeep.Task {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tasks
+}
 
 func (f *fakeTasks) Task(id string) (upkeep.Task, error) {
-	for _, t := range f.tasks {
+	for _, t := range f.Tasks() {
 		if t.ID == id {
 			return t, nil
 		}
@@ -69,7 +81,7 @@ func (b *bed) library() {
 	}
 	b.cutUpload()
 	now := b.clock.Now().UTC()
-	b.server.cfg.Upkeep = &fakeTasks{b.upkeep, []upkeep.Task{
+	b.server.cfg.Upkeep = &fakeTasks{Service: b.upkeep, tasks: []upkeep.Task{
 		{ID: "T4", Kind: upkeep.Convert, Actor: "admin", Title: "Convert win11-office to LZOP", Repository: "main", Image: "win11-office", State: upkeep.Running,
 			Stage: "packing", Done: 9_300_000_000, Total: 22_000_000_000, Started: now.Add(-95 * time.Second)},
 		{ID: "T3", Kind: upkeep.Copy, Actor: "admin", Title: "Copy lab-win10-p2 to archive", Repository: "archive", Image: "lab-win10-p2", State: upkeep.Running,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"aula/appliance/upkeep"
 	"aula/clientos/protocol"
 )
 
@@ -287,6 +288,43 @@ func TestChangesOfTheCatalogAndTheRepositoryAreTold(t *testing.T) {
 	wait("images")
 	b.arrive(9)
 	l.until("the number of pending PCs", func(p patch) bool { return p.Key == "pending" && strings.Contains(p.HTML, ">1<") })
+}
+
+func TestImagesAndTasksAreToldAsTheyMove(t *testing.T) {
+	b := newBed(t)
+	br := b.login(b.serve())
+	l := br.listen("topic=images&topic=tasks&last="+b.server.live.last(), "")
+	lists := br.listen("last="+b.server.live.last(), "")
+	wait := func(what string) {
+		t.Helper()
+		for {
+			ev, ok := lists.next("patch")
+			if !ok {
+				t.Fatalf("stream ended before %s", what)
+			}
+			if slices.Contains(ev.Changed, what) {
+				return
+			}
+		}
+	}
+	b.processing("mint")
+	wait("images")
+	l.until("how far the image is", func(p patch) bool {
+		return p.Key == "image-main-mint" && p.Percent != nil && *p.Percent > 0 && strings.Contains(p.Fields["amount"], " of ")
+	})
+	fake := &fakeTasks{Service: b.upkeep}
+	fake.set(upkeep.Task{ID: "T1", Title: "Verify <mint>", State: upkeep.Running, Stage: "reading", Done: 10, Total: 100, Started: b.clock.Now()})
+	b.server.cfg.Upkeep = fake
+	b.server.TaskChanged("T1")
+	l.until("the task", func(p patch) bool { return p.Key == "task-T1" && strings.Contains(p.HTML, "Reading.") })
+	wait("tasks")
+	fake.set(upkeep.Task{ID: "T1", Title: "Verify <mint>", State: upkeep.Running, Stage: "reading", Done: 42, Total: 100, Started: b.clock.Now()})
+	b.server.TaskChanged("T1")
+	l.until("its numbers, in its page", func(p patch) bool { return p.Key == "task-T1" && p.HTML == "" && *p.Percent == 42 })
+	fake.set(upkeep.Task{ID: "T1", Title: "Verify <mint>", State: upkeep.Failed, Problem: "disk <died>", Started: b.clock.Now(), Ended: b.clock.Now()})
+	b.server.TaskChanged("T1")
+	l.until("its end", func(p patch) bool { return p.Key == "task-T1" && strings.Contains(p.HTML, "Disk &lt;died&gt;.") })
+	b.server.TaskChanged("forgotten meanwhile")
 }
 
 // A deadlineWriter notes what a handler does to the deadline of its connection.

@@ -95,6 +95,16 @@ func (s *Server) observeImages(o *observation) {
 		}
 	}
 	s.moving.Store(moving)
+	trash, err := s.trash("")
+	if err != nil {
+		s.log.Warn("live: trash not read", "error", err)
+	}
+	for _, t := range trash {
+		fmt.Fprintln(&all, "trash", t.Repository, t.ID)
+	}
+	for _, r := range s.cfg.Images.Repositories() {
+		fmt.Fprintln(&all, "repository", r.Name())
+	}
 	if s.shapes.changed("images", all.String()) {
 		o.changed = append(o.changed, "images")
 	}

@@ -1,9 +1,11 @@
 package webui
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +86,7 @@ type planPage struct {
 	page
 	Upload       uploadView
 	Plan         incorporation.Plan
-	Set          string
+	Units        []string // names of the sets, and of the images that are of none
 	Repositories []upkeep.RepositoryStatus
 	Name         string
 	Repository   string
@@ -119,7 +121,9 @@ func (s *Server) planPage(c echo.Context, status int, name, repository, problem 
 		v.Unknown = textOf(err)
 	}
 	for _, img := range v.Plan.Images {
-		v.Set = img.Source.Set
+		if unit := cmp.Or(img.Source.Set, img.Name); !slices.Contains(v.Units, unit) {
+			v.Units = append(v.Units, unit)
+		}
 	}
 	return s.render(c, status, "plan", v)
 }

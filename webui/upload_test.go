@@ -256,6 +256,9 @@ func TestNothingRecognised(t *testing.T) {
 	_, err = c.SendPiece(t.Context(), u.ID, 0, 0, strings.NewReader("\xff\xd8\xff\xe0"))
 	b.check(err)
 	br := b.login(b.serve())
-	br.get("/import/"+u.ID).want(http.StatusOK).has("Not recognised", "Nothing was taken in", fmt.Sprintf(`action="/import/%s/discard"`, u.ID))
-	br.post("/import/"+u.ID, nil).want(http.StatusConflict).has("Not recognised")
+	page := br.get("/import/"+u.ID).want(http.StatusOK).has("Not recognised", "holiday.jpg", "Nothing was taken in", fmt.Sprintf(`action="/import/%s/discard"`, u.ID))
+	refused := br.post("/import/"+u.ID, nil).want(http.StatusConflict).has("Not recognised")
+	if strings.Contains(page.body+refused.body, b.images.Dir()) {
+		t.Error("a page tells where uploads lie on the appliance")
+	}
 }

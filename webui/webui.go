@@ -1,6 +1,6 @@
 // Package webui is the appliance's HTTP face: the console's pages, the REST API and the live stream.
 //
-// Pages and API are two faces over the same services (appliance/catalog, appliance/operation, imagestore) behind one
+// Pages and API are two faces over the same services (appliance/catalog, appliance/operation, appliance/upkeep, imagestore) behind one
 // authorisation function that denies by default: a route that is not in the table of access.go answers nobody.
 // Pages are rendered on the server and work as plain forms; scripts add live progress, dialogs and selection.
 //
@@ -30,7 +30,7 @@ import (
 	"aula/imagestore"
 )
 
-// A Config gives a Server what it shows and commands. Catalog, Roster, Operations and Images are required.
+// A Config gives a Server what it shows and commands. Catalog, Roster, Operations, Images, Upkeep and Uploads are required.
 type Config struct {
 	Catalog    *catalog.Catalog
 	Roster     Roster
@@ -102,8 +102,8 @@ type Server struct {
 
 // New makes a Server. It refuses an incomplete configuration.
 func New(cfg Config) (*Server, error) {
-	if cfg.Catalog == nil || cfg.Roster == nil || cfg.Operations == nil || cfg.Images == nil {
-		return nil, errors.New("webui: catalog, roster, operations and images are all required")
+	if cfg.Catalog == nil || cfg.Roster == nil || cfg.Operations == nil || cfg.Images == nil || cfg.Upkeep == nil || cfg.Uploads == nil {
+		return nil, errors.New("webui: catalog, roster, operations, images, upkeep and uploads are all required")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
