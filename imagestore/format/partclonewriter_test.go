@@ -48,7 +48,7 @@ func TestWritePartclone(t *testing.T) {
 		want.Tool, want.Compressor, want.ToolVersion, want.Checksum = Partclone, None, "0.3.23", "CRC32"
 		want.Blocks, want.Label, want.UUID = want.RequiredBytes/512, "", ""
 		if want.Filesystem == Disk {
-			want.Filesystem, want.BlockSize, want.Blocks = "RAW", 4096, want.RequiredBytes/4096
+			want.BlockSize, want.Blocks, want.UUID = 4096, want.RequiredBytes/4096, s.info.UUID
 		}
 		if want.Filesystem == "EXT2" {
 			want.Filesystem = "EXTFS" // the sample has no superblock
