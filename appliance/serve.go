@@ -19,12 +19,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"aula/appliance/catalog"
-	"aula/appliance/incorporation"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
-	"aula/appliance/upkeep"
 	"aula/clientos"
-	"aula/imagestore"
 	"aula/netboot"
 	"aula/webui"
 )
@@ -72,30 +69,12 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	defer func() { err = errors.Join(err, cat.Close()) }()
 	// The rooms that tell the console of changes are made before it: they tell it through this.
 	var changes changes
-	repository, err := imagestore.Open(cfg.imagesDir(), imagestore.Options{
-		Name:    "main",
-		Reserve: cfg.Repository.Reserve << 20, Keep: cfg.Repository.Keep,
-		Trash:    time.Duration(cfg.Repository.TrashDays) * 24 * time.Hour,
-		Settle:   time.Duration(cfg.Repository.Settle),
-		Announce: tracker(address.Addr()),
-		Changed:  changes.image, Log: opt.Log.With("room", "imagestore"),
-	})
+	store, err := openStore(cfg, address.Addr(), cat, &changes, opt.Log)
 	if err != nil {
 		return err
 	}
-	images := imagestore.NewLibrary(repository)
+	images := store.library
 	defer func() { err = errors.Join(err, images.Close()) }()
-	uploads, err := incorporation.OpenUploads(filepath.Join(repository.Dir(), ".uploads"), repository.Free, time.Now)
-	if err != nil {
-		return err
-	}
-	work, err := upkeep.New(upkeep.Config{
-		Library: images, Catalog: cat, Uploads: uploads, Options: repository.Options(),
-		Changed: changes.task, Log: opt.Log.With("room", "upkeep"),
-	})
-	if err != nil {
-		return err
-	}
 	identity, err := roster.LoadIdentity(cfg.Data)
 	if err != nil {
 		return err
@@ -127,7 +106,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 	console, err := webui.New(webui.Config{
-		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: work, Uploads: uploads,
+		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: store.upkeep, Uploads: store.uploads,
 		Version: opt.Version, SetupCode: setupCode, Log: opt.Log.With("room", "webui"),
 	})
 	if err != nil {
@@ -161,7 +140,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return images.Run(running) })
-	group.Go(func() error { return work.Run(running) })
+	group.Go(func() error { return store.upkeep.Run(running) })
 	group.Go(func() error { return operations.Run(running) })
 	group.Go(func() error { return pcs.Run(running) })
 	group.Go(func() error { return console.Run(running) })
@@ -169,22 +148,17 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return web.Run(running) })
 
 	if opt.Ready != nil {
-		free, err := repository.Free()
+		free, err := images.Free(catalog.FirstRepository)
 		if err != nil {
-			opt.Log.Warn("the room left in the repository cannot be told", "dir", repository.Dir(), "error", err)
+			opt.Log.Warn("the room left in the repository cannot be told", "dir", cfg.imagesDir(), "error", err)
 		}
 		opt.Ready(Status{
 			Interface: nic, Address: address.Addr(),
 			Console: web.consoleURL(address.Addr()), Fingerprint: fingerprint(certificate), SetupCode: setupCode,
-			Images: repository.Dir(), Free: free, ClientOS: files.Check(),
+			Images: cfg.imagesDir(), Free: free, ClientOS: files.Check(),
 		})
 	}
 	return group.Wait()
-}
-
-// tracker is the URL at which BitTorrent clients announce themselves, which .torrent sidecars name. The port is OpenGnsys'.
-func tracker(address netip.Addr) string {
-	return "http://" + netip.AddrPortFrom(address, 6969).String() + "/announce"
 }
 
 // newSetupCode makes the code that the first visitor of the console must type, or none when there is a user: only who sees the
