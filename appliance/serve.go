@@ -155,7 +155,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		opt.Ready(Status{
 			Interface: nic, Address: address.Addr(),
 			Console: web.consoleURL(address.Addr()), Fingerprint: fingerprint(certificate), SetupCode: setupCode,
-			Images: cfg.imagesDir(), Free: free, ClientOS: files.Check(),
+			Images: images.Repositories()[0].Dir(), Free: free, ClientOS: files.Check(),
 		})
 	}
 	return group.Wait()
