@@ -29,16 +29,16 @@ func CheckName(name string) error {
 		}
 		why = fmt.Sprintf("%q is not a letter without accent, a digit, '_', '.' or '-'", []rune(name[bad:])[0])
 	}
-	return fmt.Errorf("%w: %.140q: %s; %q would do", ErrBadName, name, why, suggestName(name))
+	return fmt.Errorf("%w: %.140q: %s; %q would do", ErrBadName, name, why, SuggestName(name))
 }
 
 func canonical(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-'
 }
 
-// suggestName makes a canonical name that resembles name: accents fall off, everything else that is not allowed
+// SuggestName makes a canonical name that resembles name: accents fall off, everything else that is not allowed
 // becomes an underscore.
-func suggestName(name string) string {
+func SuggestName(name string) string {
 	var b strings.Builder
 	for _, c := range norm.NFD.String(name) {
 		switch {

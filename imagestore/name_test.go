@@ -47,11 +47,11 @@ func FuzzCheckName(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if err := CheckName(suggestName(name)); err != nil {
+		if err := CheckName(SuggestName(name)); err != nil {
 			t.Errorf("suggestion for %q: %v", name, err)
 		}
-		if CheckName(name) == nil && suggestName(name) != name && strings.Trim(name, "_") == name {
-			t.Errorf("%q is right, and %q is suggested", name, suggestName(name))
+		if CheckName(name) == nil && SuggestName(name) != name && strings.Trim(name, "_") == name {
+			t.Errorf("%q is right, and %q is suggested", name, SuggestName(name))
 		}
 	})
 }

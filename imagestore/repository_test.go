@@ -434,3 +434,43 @@ func TestSideBySide(t *testing.T) {
 		t.Errorf("b: revision %d, %v, want 2", img.Revision, err)
 	}
 }
+
+// What is prepared is seen by nobody until it is committed.
+func TestPrepareAndCommit(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	file := imageFile(t, 1)
+	aborted := stageFile(t, r, "lab", file)
+	if err := aborted.Prepare(t.Context(), digest(file), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := aborted.Write(file); err == nil {
+		t.Error("a prepared image was written to")
+	}
+	if err := aborted.Prepare(t.Context(), digest(file), nil); err == nil {
+		t.Error("an image was prepared twice")
+	}
+	if err := aborted.Abort(); err != nil {
+		t.Error(err)
+	}
+	if _, err := aborted.Commit(); err == nil {
+		t.Error("an aborted image was committed")
+	}
+	s := stageFile(t, r, "lab", file)
+	if err := s.Prepare(t.Context(), digest(file), nil); err != nil {
+		t.Fatal(err)
+	}
+	if img, err := r.Image("lab"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("before Commit the image is %+v, %v", img, err)
+	}
+	img, err := s.Commit()
+	if err != nil || img.Revision != 1 {
+		t.Fatalf("Commit: revision %d, %v", img.Revision, err)
+	}
+	checkImage(t, r, "lab", 1, file)
+	hasty := stageFile(t, r, "lab", file)
+	if _, err := hasty.Commit(); err == nil {
+		t.Error("what was not prepared was committed")
+	}
+	checkClean(t, r, "lab")
+}

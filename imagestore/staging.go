@@ -18,7 +18,7 @@ const spaceCheck = 8 << 20
 
 var errEnded = errors.New("staging has ended")
 
-// A Staging is an image that is being written. It must be ended by Publish or Abort; it is used by one goroutine at a time.
+// A Staging is an image that is being written. It must be ended by Publish, Commit or Abort; it is used by one goroutine at a time.
 type Staging struct {
 	repo    *Repository
 	name    string
@@ -36,8 +36,9 @@ type Staging struct {
 	release  func()
 	// amend, when not nil, sees the record before it becomes a revision, when the index is written: a copy keeps its date, a conversion
 	// compares the indexes.
-	amend func(*Image) error
-	ended bool
+	amend    func(*Image) error
+	prepared *Image // by Prepare
+	ended    bool
 }
 
 // Stage begins an image. Nothing of it is visible until Publish, except that it is arriving; meanwhile no image of that name
@@ -105,7 +106,7 @@ func (s *Staging) Size() int64 { return s.written }
 
 // Write appends to the image file. Before the volume falls below the reserve it answers ErrNoSpace.
 func (s *Staging) Write(p []byte) (int, error) {
-	if s.ended {
+	if s.ended || s.prepared != nil {
 		return 0, errEnded
 	}
 	if err := s.reserve(int64(len(p))); err != nil {
@@ -164,7 +165,7 @@ func (s *Staging) ReadFrom(r io.Reader) (total int64, err error) {
 // SetLayout puts the JSON of the disk's layout beside the image.
 func (s *Staging) SetLayout(layout []byte) error {
 	switch {
-	case s.ended:
+	case s.ended || s.prepared != nil:
 		return errEnded
 	case len(layout) > maxLayout:
 		return fmt.Errorf("disk layout of %d bytes is larger than %d", len(layout), maxLayout)
@@ -175,18 +176,42 @@ func (s *Staging) SetLayout(layout []byte) error {
 	return nil
 }
 
-// Publish checks that the bytes written have the BLAKE3 digest blake3 (hexadecimal; what the sender computed), reads
-// the staged file again, decodes it whole, makes the sidecars, brings everything to stable storage and makes it the next
-// revision of the name; then revisions that are not to be kept any more go. progress, when not nil, is told the file bytes read. After an error nothing is visible and
-// the staging is gone.
+// Publish is Prepare and Commit.
 func (s *Staging) Publish(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
-	if s.ended {
-		return Image{}, errEnded
+	if err := s.Prepare(ctx, blake3, progress); err != nil {
+		return Image{}, err
 	}
-	img, err := s.publish(ctx, strings.ToLower(blake3), progress)
+	return s.Commit()
+}
+
+// Prepare does all of publishing that takes long: it checks that the bytes written have the BLAKE3 digest blake3 (hexadecimal; what
+// the sender computed), reads the staged file again, decodes it whole, makes the sidecars and brings everything to stable storage.
+// Nothing is visible yet; nothing may be written any more. progress, when not nil, is told the file bytes read. After an error the
+// staging is gone.
+func (s *Staging) Prepare(ctx context.Context, blake3 string, progress func(done, total int64)) error {
+	if s.ended || s.prepared != nil {
+		return errEnded
+	}
+	img, err := s.prepare(ctx, strings.ToLower(blake3), progress)
 	if err != nil {
-		err = fmt.Errorf("image %s is not published: %w", s.name, s.repo.explain(err))
-		return Image{}, errors.Join(err, s.Abort())
+		return s.fail(err)
+	}
+	s.prepared = &img
+	return nil
+}
+
+// Commit makes what was prepared the next revision of its name, which takes an instant; then revisions that are not to be kept any
+// more go. After an error nothing is visible and the staging is gone.
+func (s *Staging) Commit() (Image, error) {
+	switch {
+	case s.ended:
+		return Image{}, errEnded
+	case s.prepared == nil:
+		return Image{}, s.fail(errors.New("it has not been prepared"))
+	}
+	img, err := s.repo.commitStaged(s, *s.prepared)
+	if err != nil {
+		return Image{}, s.fail(err)
 	}
 	s.end()
 	s.repo.log.Info("image published", "image", img.Name, "revision", img.Revision, "bytes", img.FileBytes, "info", img.Info.String())
@@ -198,7 +223,23 @@ func (s *Staging) Publish(ctx context.Context, blake3 string, progress func(done
 	return img, nil
 }
 
+// fail ends a staging that cannot be published and says why.
+func (s *Staging) fail(err error) error {
+	err = fmt.Errorf("image %s is not published: %w", s.name, s.repo.explain(err))
+	return errors.Join(err, s.Abort())
+}
+
+// publish is Publish of a file that was found, which says nothing about it and leaves the end to the caller.
 func (s *Staging) publish(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
+	img, err := s.prepare(ctx, blake3, progress)
+	if err != nil {
+		return Image{}, err
+	}
+	return s.repo.commitStaged(s, img)
+}
+
+// prepare makes the record of the staged image and everything beside it.
+func (s *Staging) prepare(ctx context.Context, blake3 string, progress func(done, total int64)) (Image, error) {
 	if blake3 == "" && (s.linked || s.taken != "") {
 		blake3 = s.digest // empty for a link: nothing was copied
 	} else if !isHex(blake3, 32) {
@@ -234,10 +275,7 @@ func (s *Staging) publish(ctx context.Context, blake3 string, progress func(done
 			return Image{}, err
 		}
 	}
-	if err := s.complete(img, found); err != nil {
-		return Image{}, err
-	}
-	return s.repo.commitStaged(s, img)
+	return img, s.complete(img, found)
 }
 
 // complete makes everything that stands beside the image, except the record.

@@ -16,7 +16,7 @@ import (
 // copied, elsewhere it is. The file stays at path until Publish has succeeded and is removed then. After Take, Publish may be
 // given the digest "": nobody has sent the bytes.
 func (s *Staging) Take(path string) error {
-	if s.ended {
+	if s.ended || s.prepared != nil {
 		return errEnded
 	}
 	if err := s.take(path); err != nil {
