@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -238,6 +240,82 @@ func TestGoldenPagesOfALibrary(t *testing.T) {
 	golden(t, "name-describes", br.get("/register/name?image=suse-broken").body+"\n")
 	golden(t, "name-becomes", br.get("/capture/name?image=debian13-cad").body+"\n")
 	golden(t, "name-arrives", br.get("/capture/name?image=arch-arriving").body+"\n")
+}
+
+// TestAnImageOfAnotherRepositoryHasItsOwnPage: what its page does, it does to the image of that repository.
+func TestAnImageOfAnotherRepositoryHasItsOwnPage(t *testing.T) {
+	b := newBed(t)
+	br := b.login(b.serve())
+	b.check(b.upkeep.AddRepository(catalog.Repository{Name: "archive", Dir: filepath.Join(t.TempDir(), "archive"), TrashDays: 7}))
+	_, err := b.stageAndPublish("win7", fromSystem("FOG"), 20)
+	b.check(err)
+	task, err := b.upkeep.Copy("admin", upkeep.ImageRef{Repository: "main", Name: "win7"}, "archive")
+	b.check(err)
+	task, err = b.upkeep.Wait(t.Context(), task.ID)
+	if err != nil || task.State != upkeep.Done {
+		t.Fatal(task, err)
+	}
+	br.get("/images").has(`href="/images/win7"`, `href="/images/win7?repository=archive"`, "in archive")
+	br.get("/images/win7?repository=archive").has(`action="/images/win7/remove?repository=archive"`, `action="/images/win7/verify?repository=archive"`,
+		"/restore?image=archive%2fwin7", "/api/v1/images/win7/file?repository=archive", "can be brought back until 11 Mar 2031")
+	br.post("/images/win7?repository=archive", url.Values{"display": {"Windows 7"}, "partition": {"1"}}).want(http.StatusSeeOther)
+	br.post("/images/win7?repository=archive", url.Values{"partition": {"first"}}).want(http.StatusUnprocessableEntity).has("a number such as 2")
+	to := br.post("/images/win7/verify?repository=archive", nil).want(http.StatusSeeOther).Header.Get("Location")
+	br.get(to).want(http.StatusOK).has("Verify", "archive")
+	b.eventually("the end of the verification", func() bool {
+		task, err := b.upkeep.Task(strings.TrimPrefix(to, "/tasks/"))
+		return err == nil && task.State == upkeep.Done
+	})
+	br.post("/images/win7/remove?repository=archive", url.Values{"confirm": {"win8"}}).want(http.StatusUnprocessableEntity)
+	br.post("/images/win7/remove?repository=archive", url.Values{"confirm": {"win7"}}).want(http.StatusSeeOther)
+	br.get("/images/win7?repository=archive").want(http.StatusNotFound)
+	br.get("/images/win7").want(http.StatusOK).has("Windows 7") // described once, for both
+	br.get("/trash").has("win7", "archive", "11 Mar 2031")
+}
+
+// TestTrashPage brings an image back and deletes another for ever.
+func TestTrashPage(t *testing.T) {
+	b := newBed(t)
+	br := b.login(b.serve())
+	for _, name := range []string{"win7", "win8"} {
+		_, err := b.stageAndPublish(name, fromSystem("FOG"), 20)
+		b.check(err)
+		b.check(b.images.Remove(name))
+	}
+	for _, trashed := range b.images.Trash() {
+		what := map[string]string{"win7": "undelete", "win8": "discard"}[trashed.Name]
+		br.post("/trash/"+trashed.ID+"/"+what, url.Values{"repository": {"main"}}).want(http.StatusSeeOther)
+	}
+	if left := b.images.Trash(); len(left) != 0 {
+		t.Errorf("left in the trash: %+v", left)
+	}
+	br.get("/images").has("win7")
+	if _, err := b.images.Image("win8"); err == nil {
+		t.Error("win8 is back")
+	}
+	br.post("/trash/none/undelete", nil).want(http.StatusNotFound)
+}
+
+// TestRepositoriesPage adds, changes and removes a folder.
+func TestRepositoriesPage(t *testing.T) {
+	b := newBed(t)
+	br := b.login(b.serve())
+	form := url.Values{"name": {"archive"}, "dir": {filepath.Join(t.TempDir(), "archive")}, "keep": {"2"}, "trashDays": {"30"}, "reserve": {"1024"}}
+	wrong := url.Values{"name": {"archive"}, "dir": {"archive"}, "keep": {"two"}, "trashDays": {"30"}, "reserve": {"1024"}}
+	br.post("/repositories", wrong).want(http.StatusUnprocessableEntity).has("a whole number", `value="two"`)
+	wrong.Set("keep", "2")
+	br.post("/repositories", wrong).want(http.StatusUnprocessableEntity).has("no absolute path")
+	br.post("/repositories", form).want(http.StatusSeeOther)
+	form.Set("keep", "7")
+	br.post("/repositories/archive", form).want(http.StatusSeeOther)
+	if r, err := b.cat.Repository("archive"); err != nil || r.Keep != 7 || r.ReserveMiB != 1024 {
+		t.Errorf("changed: got %+v, %v", r, err)
+	}
+	br.post("/repositories/main/remove", nil).want(http.StatusConflict).has("configuration file")
+	br.post("/repositories/archive/remove", nil).want(http.StatusSeeOther)
+	if all, err := b.cat.Repositories(); err != nil || len(all) != 0 {
+		t.Errorf("removed: still %+v, %v", all, err)
+	}
 }
 
 func TestLibraryInTheBrowser(t *testing.T) {

@@ -209,11 +209,11 @@ func (f registerForm) text() (api.ImageText, error) {
 }
 
 func (s *Server) editImage(c echo.Context) error {
-	form, err := c.FormParams()
-	if err != nil {
+	if _, err := c.FormParams(); err != nil {
 		return err
 	}
-	text, err := readRegisterForm(form).text()
+	// The body's fields alone: the query names the repository of the page, not the one that was chosen.
+	text, err := readRegisterForm(c.Request().PostForm).text()
 	if err == nil {
 		err = s.describeImage(c.Request().Context(), c.QueryParam("repository"), c.Param("name"), text)
 	}

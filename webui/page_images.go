@@ -79,6 +79,7 @@ type imageView struct {
 	Display string
 	From    string // PC, disk and partition, or what it was imported from
 	Reason  string // what is wrong and what to do
+	Where   string // its repository, when there are several and no set says it
 	Percent int    // of arriving or processing, -1 when not known
 	Amount  string // "1.2 GB of 8.1 GB"
 	Moving  bool   // arriving or processing
@@ -101,6 +102,9 @@ func (s *Server) viewImage(img describedImage) imageView {
 		ID: img.Name, Path: s.imagePath(img.Repository, img.Name, ""), Display: img.Said.DisplayName,
 		Percent: percent(img.Standing.Done, img.Standing.Total), From: fromOf(img.Source),
 		Strange: imagestore.CheckName(img.Name) != nil,
+	}
+	if img.Source.Set == "" && len(s.cfg.Images.Repositories()) > 1 {
+		v.Where = img.Repository
 	}
 	v.Reason = reasonOf(img.Standing.Problem)
 	v.Moving = img.Standing.State == imagestore.Arriving || img.Standing.State == imagestore.Processing

@@ -1,6 +1,8 @@
 package webui
 
 import (
+	"net/http"
+	"net/url"
 	"slices"
 	"testing"
 
@@ -45,5 +47,43 @@ func TestRestoreTargetsOfImpossibleNumbers(t *testing.T) {
 				t.Errorf("choices %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestASetIsRestoredWhole follows a set from the form to the PC: all its images, and the layout of their disk.
+func TestASetIsRestoredWhole(t *testing.T) {
+	b := newBed(t)
+	pc := b.enrol(b.hall("Faculty", "Room 1"), 1)
+	b.set("lab-win10")
+	br := b.login(b.serve())
+	br.get("/restore?image=main/lab-win10/disk&pc="+pc.ID).want(http.StatusOK).has("whole disk: all 2 partitions", "All that is on the PC's disk is erased.")
+	check := "/restore/check?image=main/lab-win10/disk&pc=" + pc.ID
+	br.get(check).want(http.StatusOK).has("lab-win10, 2 partitions to the whole of disk 1 of 1 PC", "partition 1: FAT32", "partition 4: EXT4")
+	b.start("restore", url.Values{"pc": {pc.ID}, "image": {"main/lab-win10/disk"}})
+	in := b.instruction(pc)
+	if len(in.Parts) != 2 || in.Parts[0].Partition != 1 || in.Parts[1].Partition != 2 || in.Parts[1].Image.Name != "lab-win10-p2" || len(in.Layout) == 0 {
+		t.Errorf("the PC was told %+v with a layout of %d bytes, want both partitions and the layout", in.Parts, len(in.Layout))
+	}
+	br.get("/restore/check?image=main/nothing/disk&pc=" + pc.ID).want(http.StatusNotFound)
+	br.get("/restore/check?image=main/lab-win10/disk7&pc=" + pc.ID).want(http.StatusUnprocessableEntity).has("no images of disk 7")
+}
+
+func TestWhatTheRestoreFormNames(t *testing.T) {
+	t.Parallel()
+	for image, want := range map[string]restoreSource{
+		"":                       {},
+		"win11":                  {Name: "win11"},
+		"main/win11":             {Repository: "main", Name: "win11"},
+		"main/lab-win10/disk":    {Repository: "main", Name: "lab-win10", Set: true},
+		"main/lab-win10/disk2":   {Repository: "main", Name: "lab-win10", Set: true, SetDisk: 2},
+		"main/disk":              {Repository: "main", Name: "disk"}, // an image of that name
+		"main/lab-win10/disktwo": {Repository: "main", Name: "lab-win10", Set: true},
+	} {
+		if got := (restoreForm{Image: image}).source(); got != want {
+			t.Errorf("%q: got %+v, want %+v", image, got, want)
+		}
+	}
+	if got := (restoreForm{Image: wholeValue("main", "x", 3)}).source(); got.SetDisk != 3 || !got.Set {
+		t.Errorf("a value of our own is read as %+v", got)
 	}
 }
