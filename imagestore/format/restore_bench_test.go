@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -245,7 +246,8 @@ func (a arena) piped(b *testing.B, unpack []string, file string) cost {
 	if err != nil {
 		b.Fatal(err)
 	}
-	first.Stdin, first.Stdout, second.Stdin = in, to, from
+	var said strings.Builder
+	first.Stdin, first.Stdout, second.Stdin, second.Stderr = in, to, from, &said
 	begin := time.Now()
 	err = first.Start()
 	if err == nil {
@@ -259,7 +261,7 @@ func (a arena) piped(b *testing.B, unpack []string, file string) cost {
 	firstErr, secondErr := first.Wait(), second.Wait()
 	wall := time.Since(begin)
 	if firstErr != nil || secondErr != nil {
-		b.Fatalf("%s: %v; partclone.restore: %v", first, firstErr, secondErr)
+		b.Fatalf("%s: %v; partclone.restore: %v: %s", first, firstErr, secondErr, said.String())
 	}
 	var cpu time.Duration
 	for _, state := range []*os.ProcessState{first.ProcessState, second.ProcessState} {

@@ -47,21 +47,19 @@ func (x *Reader) advance() error {
 	return nil
 }
 
-// makeRoom makes sure that the window can grow by a chunk, all of which Read has returned so far. It begins small, since a dictionary of 128 MiB
+// makeRoom makes sure that the window can grow by a chunk; all that is in it, Read has returned. It begins small, since a dictionary of 128 MiB
 // is quickly claimed; when it is large enough, the bytes that no match reaches any more make room, once in a quarter of the dictionary.
 func (x *Reader) makeRoom(size int) {
-	have, most := len(x.window), x.header.window+x.header.window/4+maxChunk
-	if have+size <= cap(x.window) {
-		return
+	most := x.header.window + x.header.window/4 + maxChunk
+	if have := len(x.window); have+size > most {
+		gone := have - x.header.window
+		x.window = x.window[:copy(x.window, x.window[gone:])]
+		x.chunks.begin -= gone
+		x.from = len(x.window)
 	}
-	if have+size <= most {
+	if have := len(x.window); have+size > cap(x.window) {
 		x.window = slices.Grow(x.window, min(max(have, size), most-have))
-		return
 	}
-	gone := max(have-x.header.window, 0)
-	x.window = x.window[:copy(x.window, x.window[gone:])]
-	x.chunks.begin -= gone
-	x.from = len(x.window)
 }
 
 // close compares the block with what its header says, and verifies its check. After that the open block is none.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -109,6 +110,28 @@ func TestReadWhatTheToolWrites(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSmallDictionaries reads files whose dictionaries are smaller than chunks. Where much is alike, these are of the largest size, and
+// after some of them the window must be both emptied and made larger.
+func TestSmallDictionaries(t *testing.T) {
+	t.Parallel()
+	mixed := content(400_000)
+	contents := map[string][]byte{
+		"zeros": make([]byte, 8<<20),
+		"mixed": slices.Concat(make([]byte, 3<<20), mixed, make([]byte, 5<<20), mixed, mixed[:1000]),
+	}
+	for name, plain := range contents {
+		for _, option := range []string{"-0", "-1", "-3", "--lzma2=dict=4KiB", "--lzma2=dict=100KiB"} {
+			t.Run(name+" "+option, func(t *testing.T) {
+				t.Parallel()
+				got, _, err := unpack(pack(t, plain, "-T1", option))
+				if err != nil || !bytes.Equal(got, plain) {
+					t.Errorf("got %d bytes, %v, want the %d packed ones", len(got), err, len(plain))
+				}
+			})
+		}
 	}
 }
 
