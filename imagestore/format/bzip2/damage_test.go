@@ -171,6 +171,24 @@ func TestFalseMarks(t *testing.T) {
 	}
 }
 
+// TestMarkAcrossCut has a mark across each place where a chunk may end because it is as long as any block: for every read of the
+// file one, so that wherever that is, one of them is hit.
+func TestMarkAcrossCut(t *testing.T) {
+	t.Parallel()
+	const cuts = 64 << 10 // where reads end
+	for _, before := range []int{1, 3, 5} {
+		file := append([]byte("BZh91AY&SY"), bytes.Repeat([]byte{0x55}, maxPacked+3*cuts)...)
+		cut := (maxPacked/cuts + 1) * cuts
+		for range 2 {
+			copy(file[cut-before:], "1AY&SY")
+			cut += cuts
+		}
+		if _, err := unpack(bytes.NewReader(file), 2); !isBad(err) {
+			t.Errorf("%d bytes before: got %v, want an error about damage", before, err)
+		}
+	}
+}
+
 // TestRandomised: such blocks have not been written since 1999.
 func TestRandomised(t *testing.T) {
 	t.Parallel()

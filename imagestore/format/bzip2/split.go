@@ -58,6 +58,9 @@ func (x *Reader) split(r io.Reader) {
 				continue
 			}
 			start := 8*(at+int64(i)+1) - int64(bit) - markLen
+			if start < 8*c.from {
+				continue // it begins before a cut where there was no mark
+			}
 			c.packed = append(c.packed, buf[rest:i+1]...)
 			rest = i + 1
 			if c = x.cut(c, start, isBlock); c == nil {
