@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"aula/imagestore"
 )
 
 // Errors of Uploads that callers branch on.
@@ -44,6 +46,8 @@ type File struct {
 	Path string `json:"path"` // relative, slashes; a name, or FOLDER/NAME when a folder is uploaded
 	Size int64  `json:"size"`
 	Have int64  `json:"have"` // bytes that have arrived
+
+	synced int64 // those of them that are on stable storage
 }
 
 // An Upload is a set of files that belong together.
@@ -55,9 +59,9 @@ type Upload struct {
 	Files   []File    `json:"files"`
 }
 
-// Complete tells whether all has arrived.
+// Complete tells whether all has arrived and is on stable storage.
 func (u Upload) Complete() bool {
-	return !slices.ContainsFunc(u.Files, func(f File) bool { return f.Have < f.Size })
+	return !slices.ContainsFunc(u.Files, func(f File) bool { return f.synced < f.Size })
 }
 
 // missing is how many bytes have not arrived.
@@ -69,12 +73,12 @@ func (u Upload) missing() int64 {
 	return n
 }
 
-// An upload is an Upload that is kept. mu guards it; gone is set when it has been discarded.
+// An upload is an Upload that is kept. mu guards it.
 type upload struct {
-	mu     sync.Mutex
-	state  Upload
-	synced []int64 // bytes of each file that are on stable storage
-	gone   bool
+	mu      sync.Mutex
+	state   Upload
+	claimed bool // by an import
+	gone    bool // it has been discarded
 }
 
 func (u *upload) snapshot() Upload {
@@ -95,7 +99,8 @@ func OpenUploads(dir string, free func() (int64, error), now func() time.Time) (
 	return u, u.Expire()
 }
 
-// Begin begins an upload; odd names, too many files and more bytes than there is room for are refused.
+// Begin begins an upload; odd names and too many files are refused, and with ErrNoSpace of imagestore more bytes
+// than there is room for.
 func (u *Uploads) Begin(files []File, by string) (Upload, error) {
 	if err := checkFiles(files); err != nil {
 		return Upload{}, err
@@ -104,7 +109,7 @@ func (u *Uploads) Begin(files []File, by string) (Upload, error) {
 	for _, f := range files {
 		state.Files = append(state.Files, File{Path: f.Path, Size: f.Size})
 	}
-	up := &upload{state: state, synced: make([]int64, len(files))}
+	up := &upload{state: state}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if err := u.checkRoom(state.missing()); err != nil {
@@ -128,8 +133,8 @@ func (u *Uploads) checkRoom(want int64) error {
 		promised += other.snapshot().missing()
 	}
 	if want > free-promised {
-		return fmt.Errorf("there is room for %.1f GiB, and these files have %.1f GiB: remove images that are no longer needed, or uploads that nobody will finish",
-			float64(max(0, free-promised))/(1<<30), float64(want)/(1<<30))
+		return fmt.Errorf("%w: there is room for %.1f GiB, and these files have %.1f GiB: remove images that are no longer needed, or uploads that nobody will finish",
+			imagestore.ErrNoSpace, float64(max(0, free-promised))/(1<<30), float64(want)/(1<<30))
 	}
 	return nil
 }
@@ -199,7 +204,7 @@ func (u *Uploads) write(up *upload, file int, at int64, f *os.File, block []byte
 		return err
 	}
 	if free < int64(len(block)) {
-		return errors.New("the repository's disk is full: remove images that are no longer needed, and continue")
+		return fmt.Errorf("%w: remove images that are no longer needed, and continue", imagestore.ErrNoSpace)
 	}
 	up.mu.Lock()
 	defer up.mu.Unlock()
@@ -220,17 +225,19 @@ func (u *Uploads) write(up *upload, file int, at int64, f *os.File, block []byte
 // settle brings what was received to stable storage.
 func (u *Uploads) settle(up *upload, file int, f *os.File) error {
 	have := up.snapshot().Files[file].Have
-	if err := f.Sync(); err != nil {
-		return err
-	}
+	err := f.Sync()
 	up.mu.Lock()
 	defer up.mu.Unlock()
-	if up.gone {
+	state := &up.state.Files[file]
+	switch {
+	case up.gone:
 		return nil // whoever sent has been told, or has sent nothing since
+	case err != nil:
+		state.Have = state.synced // what the disk has not taken must be sent again
+		return err
 	}
-	up.synced[file] = max(up.synced[file], have)
-	up.state.Expires = u.now().UTC().Add(uploadLife)
-	return u.writeManifest(up)
+	state.synced = max(state.synced, have)
+	return u.renew(up)
 }
 
 // upload finds one.
@@ -273,11 +280,15 @@ func (u *Uploads) Paths(id string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return u.paths(s)
+}
+
+func (u *Uploads) paths(s Upload) ([]string, error) {
 	if !s.Complete() {
-		return nil, fmt.Errorf("upload %s is not complete: %d bytes are missing", id, s.missing())
+		return nil, fmt.Errorf("upload %s is not complete: %d bytes are missing", s.ID, s.missing())
 	}
 	if folder, _, ok := strings.Cut(s.Files[0].Path, "/"); ok {
-		return []string{filepath.Join(u.path(id), dataDir, folder)}, nil
+		return []string{filepath.Join(u.path(s.ID), dataDir, folder)}, nil
 	}
 	paths := make([]string, len(s.Files))
 	for i := range s.Files {
@@ -286,15 +297,83 @@ func (u *Uploads) Paths(id string) ([]string, error) {
 	return paths, nil
 }
 
-// Discard forgets one with all its files.
+// Claim keeps an upload that is complete for one import and returns its Paths. Until release is called it cannot be discarded or
+// claimed again (the error wraps imagestore.ErrBusy) and does not expire; then it is discarded when it was taken in, and else has its full life
+// again. release may be called once.
+func (u *Uploads) Claim(id string) (paths []string, release func(takenIn bool) error, err error) {
+	up, err := u.upload(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	if err := up.free(); err != nil {
+		return nil, nil, err
+	}
+	if paths, err = u.paths(up.state); err != nil {
+		return nil, nil, err
+	}
+	if err := u.renew(up); err != nil {
+		return nil, nil, fmt.Errorf("upload %s: %w", id, err)
+	}
+	up.claimed = true
+	return paths, func(takenIn bool) error { return u.release(up, takenIn) }, nil
+}
+
+// free answers an error for an upload that is gone or claimed. up is locked.
+func (up *upload) free() error {
+	switch {
+	case up.gone:
+		return fmt.Errorf("%w: %.40q", ErrNoUpload, up.state.ID)
+	case up.claimed:
+		return fmt.Errorf("%w: upload %s is being taken in already: wait for that import, or cancel it", imagestore.ErrBusy, up.state.ID)
+	}
+	return nil
+}
+
+// renew puts the end of an upload off. up is locked.
+func (u *Uploads) renew(up *upload) error {
+	up.state.Expires = u.now().UTC().Add(uploadLife)
+	return u.writeManifest(up)
+}
+
+// release ends a claim.
+func (u *Uploads) release(up *upload, takenIn bool) error {
+	up.mu.Lock()
+	up.claimed, up.gone = false, takenIn
+	var err error
+	if !takenIn {
+		err = u.renew(up)
+	}
+	id := up.state.ID
+	up.mu.Unlock()
+	if takenIn {
+		err = u.remove(id)
+	}
+	if err != nil {
+		return fmt.Errorf("upload %s after its import: %w", id, err)
+	}
+	return nil
+}
+
+// Discard forgets one with all its files, or answers an error wrapping imagestore.ErrBusy while an import takes it in.
 func (u *Uploads) Discard(id string) error {
 	up, err := u.upload(id)
 	if err != nil {
 		return err
 	}
 	up.mu.Lock()
-	up.gone = true
+	err = up.free()
+	up.gone = up.gone || err == nil
 	up.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return u.remove(id)
+}
+
+// remove removes an upload that is marked as gone.
+func (u *Uploads) remove(id string) error {
 	u.mu.Lock()
 	delete(u.uploads, id)
 	u.mu.Unlock()
@@ -304,18 +383,27 @@ func (u *Uploads) Discard(id string) error {
 	return nil
 }
 
-// Expire forgets uploads that nobody has continued for 7 days.
+// Expire forgets uploads that nobody has continued for 7 days, except those that are being taken in.
 func (u *Uploads) Expire() error {
 	all, err := u.All()
 	if err != nil {
 		return err
 	}
 	for _, s := range all {
-		if s.Expires.Before(u.now()) {
-			if e := u.Discard(s.ID); !errors.Is(e, ErrNoUpload) {
-				err = errors.Join(err, e)
-			}
+		up, lost := u.upload(s.ID)
+		if lost != nil {
+			continue
+		}
+		up.mu.Lock()
+		due := up.free() == nil && up.state.Expires.Before(u.now())
+		up.gone = up.gone || due
+		up.mu.Unlock()
+		if due {
+			err = errors.Join(err, u.remove(s.ID))
 		}
 	}
 	return err
 }
+
+// In tells whether the uploads lie in the folder dir of a repository, which then takes them in without copying.
+func (u *Uploads) In(dir string) bool { return filepath.Dir(u.dir) == filepath.Clean(dir) }

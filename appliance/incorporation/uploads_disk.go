@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // An upload lies in ID/manifest.json and its files in ID/data/NAME or ID/data/FOLDER/NAME. Without a manifest there is no upload:
@@ -94,7 +95,7 @@ func (u *Uploads) writeManifest(up *upload) error {
 	s := up.state
 	s.Files = slices.Clone(s.Files)
 	for i := range s.Files {
-		s.Files[i].Have = up.synced[i]
+		s.Files[i].Have = s.Files[i].synced
 	}
 	data, err := json.Marshal(s)
 	if err != nil {
@@ -152,8 +153,8 @@ func (u *Uploads) load() error {
 // errManifest is wrapped by errors about a manifest that does not fit the files.
 var errManifest = errors.New("manifest of an upload")
 
-// loadOne reads an upload. Of files that are longer than the manifest says the rest is written again, because it may not have
-// reached the disk.
+// loadOne reads an upload and removes what an import that a crash ended has left beside its files. Of files that are longer than
+// the manifest says the rest is written again, because it may not have reached the disk.
 func (u *Uploads) loadOne(id string) (*upload, error) {
 	f, err := os.Open(filepath.Join(u.path(id), manifestName))
 	if err != nil {
@@ -164,7 +165,27 @@ func (u *Uploads) loadOne(id string) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	return u.parseManifest(id, data)
+	up, err := u.parseManifest(id, data)
+	if err != nil {
+		return nil, err
+	}
+	return up, removeLinks(filepath.Dir(u.filePath(up.state, 0)))
+}
+
+// removeLinks removes the second names (secondName) that an import has given to files in dir.
+func removeLinks(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // parseManifest reads a manifest and refuses one that does not fit the files.
@@ -179,7 +200,8 @@ func (u *Uploads) parseManifest(id string, data []byte) (*upload, error) {
 	if err := checkFiles(up.state.Files); err != nil {
 		return nil, fmt.Errorf("%w: %w", errManifest, err)
 	}
-	for i, file := range up.state.Files {
+	for i := range up.state.Files {
+		file := &up.state.Files[i]
 		info, err := os.Lstat(u.filePath(up.state, i))
 		switch {
 		case err != nil:
@@ -188,13 +210,24 @@ func (u *Uploads) parseManifest(id string, data []byte) (*upload, error) {
 			return nil, fmt.Errorf("%w: %s has %d bytes, and %d of %d were noted", errManifest, file.Path, info.Size(), file.Have, file.Size)
 		}
 		if info.Size() > file.Have {
+			if names(info) > 1 {
+				return nil, fmt.Errorf("%w: %s is longer than was noted, and is an image too, which must not change", errManifest, file.Path)
+			}
 			if err := os.Truncate(u.filePath(up.state, i), file.Have); err != nil {
 				return nil, err
 			}
 		}
-		up.synced = append(up.synced, file.Have)
+		file.synced = file.Have
 	}
 	return up, nil
+}
+
+// names is how many names a file has: more than one when a repository has it too.
+func names(info fs.FileInfo) uint64 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(s.Nlink)
+	}
+	return 1
 }
 
 // syncDir brings the names in a directory to stable storage.

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"aula/imagestore"
+	"aula/imagestore/format"
 )
 
 func plenty() (int64, error) { return 1 << 40, nil }
@@ -279,6 +282,126 @@ func TestUploadsAfterACrash(t *testing.T) {
 	appendTo(t, u, up.ID, 0, 3, "defghij")
 	if data, err := os.ReadFile(file); err != nil || string(data) != "abcdefghij" {
 		t.Errorf("got %q, %v", data, err)
+	}
+}
+
+// While an import has an upload, nobody takes it away.
+func TestClaimedUploadStays(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
+	u := openUploads(t, t.TempDir(), func() time.Time { return now })
+	up := begin(t, u, File{Path: "x", Size: 2})
+	if _, _, err := u.Claim(up.ID); err == nil || !strings.Contains(err.Error(), "not complete") {
+		t.Errorf("claiming one that is not complete: %v", err)
+	}
+	appendTo(t, u, up.ID, 0, 0, "ab")
+	now = now.Add(6 * 24 * time.Hour)
+	paths, release, err := u.Claim(up.ID)
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("claiming: %v, %v", paths, err)
+	}
+	if got, _ := u.Upload(up.ID); got.Expires != now.Add(uploadLife) {
+		t.Errorf("claimed, it expires %v, want %v", got.Expires, now.Add(uploadLife))
+	}
+	if _, _, err := u.Claim(up.ID); !errors.Is(err, imagestore.ErrBusy) {
+		t.Errorf("claiming it again: %v, want ErrBusy", err)
+	}
+	if err := u.Discard(up.ID); !errors.Is(err, imagestore.ErrBusy) {
+		t.Errorf("discarding it: %v, want ErrBusy", err)
+	}
+	now = now.Add(10 * 24 * time.Hour) // the import waits for its turn for days
+	if err := u.Expire(); err != nil {
+		t.Error(err)
+	}
+	if !exists(paths[0]) {
+		t.Fatal("it expired while it was being taken in")
+	}
+	if err := release(false); err != nil {
+		t.Error(err)
+	}
+	if err := u.Expire(); err != nil || !exists(paths[0]) {
+		t.Errorf("given back, it expired at once: %v", err)
+	}
+	if _, release, err = u.Claim(up.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := release(true); err != nil || exists(paths[0]) {
+		t.Errorf("taken in, it is left: %v", err)
+	}
+	if _, _, err := u.Claim(up.ID); !errors.Is(err, ErrNoUpload) {
+		t.Errorf("claiming what was taken in: %v", err)
+	}
+}
+
+// Bytes that the disk may still lose complete no upload: the next start would cut them off a file that is an image by then.
+func TestUploadIsCompleteWhenItIsOnTheDisk(t *testing.T) {
+	t.Parallel()
+	u := openUploads(t, t.TempDir(), time.Now)
+	up := begin(t, u, File{Path: "x", Size: uploadBlock})
+	sent, feed := io.Pipe()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := u.Append(up.ID, 0, 0, sent); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, block := range [][]byte{make([]byte, uploadBlock), nil} { // when nothing more is awaited, all has been written
+		if _, err := feed.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := u.Upload(up.ID)
+	if err != nil || got.Files[0].Have != uploadBlock || got.Complete() {
+		t.Errorf("before it is on the disk: %+v, complete %t, %v", got, got.Complete(), err)
+	}
+	if _, _, err := u.Claim(up.ID); err == nil {
+		t.Error("it can be claimed before it is on the disk")
+	}
+	feed.Close()
+	wg.Wait()
+	if got, err := u.Upload(up.ID); err != nil || !got.Complete() {
+		t.Errorf("afterwards: %+v, %v", got, err)
+	}
+}
+
+// A manifest that says less than a file has does not cost an image that is the same file.
+func TestStartDoesNotCutAnImage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	u := openUploads(t, filepath.Join(dir, "uploads"), time.Now)
+	up := begin(t, u, File{Path: "x", Size: 10})
+	file, image := filepath.Join(u.path(up.ID), dataDir, "x"), filepath.Join(dir, "x.img")
+	write(t, file, []byte("0123456789"))
+	if err := os.Link(file, image); err != nil {
+		t.Fatal(err)
+	}
+	openUploads(t, filepath.Join(dir, "uploads"), time.Now)
+	if got := read(t, image); string(got) != "0123456789" {
+		t.Errorf("the image holds %q", got)
+	}
+}
+
+// A name as long as names may be is no obstacle, and what a crash leaves beside it is removed.
+func TestUploadWithALongName(t *testing.T) {
+	t.Parallel()
+	repo := openRepository(t)
+	dir := filepath.Join(repo.Dir(), ".uploads")
+	u := openUploads(t, dir, time.Now)
+	image := smallImage(t, 1, format.Zstd)
+	name := strings.Repeat("x", 251) + ".img"
+	up := begin(t, u, File{Path: name, Size: int64(len(image))})
+	appendTo(t, u, up.ID, 0, 0, string(image))
+	paths, err := u.Paths(up.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(t, examine(t, Options{Owned: true}, paths...), repo)
+	if err := os.Link(paths[0], filepath.Join(filepath.Dir(paths[0]), secondName())); err != nil {
+		t.Fatal(err)
+	}
+	openUploads(t, dir, time.Now)
+	if left, _ := os.ReadDir(filepath.Dir(paths[0])); len(left) != 1 || left[0].Name() != name {
+		t.Errorf("beside the uploaded file: %v", left)
 	}
 }
 

@@ -2,6 +2,7 @@ package upkeep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"aula/appliance/incorporation"
@@ -45,31 +46,17 @@ func (s *Service) claim(r ImportRequest) (paths []string, done func(takenIn bool
 	if s.cfg.Uploads == nil {
 		return nil, nil, refuse("this appliance takes no uploads")
 	}
-	upload, err := s.cfg.Uploads.Upload(r.Upload)
-	if err != nil {
+	paths, release, err := s.cfg.Uploads.Claim(r.Upload)
+	switch {
+	case errors.Is(err, incorporation.ErrNoUpload):
 		return nil, nil, err
+	case err != nil:
+		return nil, nil, refuse("%w", err)
 	}
-	if !upload.Complete() {
-		return nil, nil, refuse("the upload is not complete: send the rest of its files first")
-	}
-	if paths, err = s.cfg.Uploads.Paths(upload.ID); err != nil {
-		return nil, nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.uploads[upload.ID] {
-		return nil, nil, refuse("the upload is being taken in already")
-	}
-	s.uploads[upload.ID] = true
 	return paths, func(takenIn bool) {
-		if takenIn {
-			if err := s.cfg.Uploads.Discard(upload.ID); err != nil {
-				s.log.Warn("an upload that was taken in is left", "upload", upload.ID, "err", err)
-			}
+		if err := release(takenIn); err != nil {
+			s.log.Warn("an upload is not as it should be after its import", "upload", r.Upload, "takenIn", takenIn, "err", err)
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.uploads, upload.ID)
 	}, nil
 }
 
@@ -82,7 +69,7 @@ func (s *Service) importPaths(ctx context.Context, actor string, r ImportRequest
 	if err != nil {
 		return Task{}, refuse("%w", err)
 	}
-	if r.Upload == "" { // an upload is moved, and takes its room already
+	if r.Upload == "" || !s.cfg.Uploads.In(repository.Dir()) { // else it is moved, and takes its room already
 		if err := fits(repository, plan); err != nil {
 			return Task{}, err
 		}

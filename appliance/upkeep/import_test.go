@@ -120,6 +120,19 @@ func TestImportOfAnUpload(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("it must fit into another repository", func(t *testing.T) {
+		attic := b.add("attic")
+		options := attic.Options()
+		options.Reserve = 1 << 62
+		attic.SetOptions(options)
+		u := b.upload(0, "win14.img", image())
+		if _, err := b.Import(t.Context(), "ana", ImportRequest{Upload: u.ID, Repository: "attic"}); !errors.Is(err, imagestore.ErrNoSpace) {
+			t.Errorf("got %v, want ErrNoSpace", err)
+		}
+		if err := b.uploads.Discard(u.ID); err != nil {
+			t.Errorf("the upload that was refused is still claimed: %v", err)
+		}
+	})
 	t.Run("not twice at a time", func(t *testing.T) {
 		u := b.upload(0, "win13.img", image())
 		_, done, err := b.claim(ImportRequest{Upload: u.ID})

@@ -47,8 +47,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	stopped bool
-	tasks   []*task         // oldest first
-	uploads map[string]bool // that a task takes in
+	tasks   []*task // oldest first
 
 	shelves sync.Mutex       // held while repositories are opened and closed
 	faults  map[string]error // why repositories of the catalog are not open, by name; under shelves
@@ -69,7 +68,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
 	}
-	s := &Service{cfg: cfg, log: cfg.Log, uploads: make(map[string]bool), faults: make(map[string]error)}
+	s := &Service{cfg: cfg, log: cfg.Log, faults: make(map[string]error)}
 	if err := s.openAll(); err != nil {
 		return nil, fmt.Errorf("repositories of the catalog: %w", err)
 	}
