@@ -117,7 +117,7 @@ func (s *Server) discardUpload(ctx context.Context, id string) error {
 func apiUpload(u incorporation.Upload) api.Upload {
 	out := api.Upload{ID: u.ID, By: u.By, Begun: u.Begun, Expires: u.Expires, Complete: u.Complete(), Files: make([]api.UploadFile, len(u.Files))}
 	for i, f := range u.Files {
-		out.Files[i] = api.UploadFile(f)
+		out.Files[i] = api.UploadFile{Path: f.Path, Size: f.Size, Have: f.Have}
 	}
 	return out
 }

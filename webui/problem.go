@@ -29,6 +29,36 @@ func (e *inputError) Unwrap() error { return e.error }
 
 func invalid(format string, args ...any) error { return &inputError{fmt.Errorf(format, args...)} }
 
+// outcomes are the statuses of what the house foresees. An error may wrap several, such as a refusal with its reason: the first
+// of these that it wraps is what it is told as.
+var outcomes = []struct {
+	err    error
+	status int
+}{
+	{catalog.ErrNotFound, http.StatusNotFound},
+	{imagestore.ErrNotFound, http.StatusNotFound},
+	{imagestore.ErrNoRepository, http.StatusNotFound},
+	{operation.ErrNotFound, http.StatusNotFound},
+	{upkeep.ErrNoTask, http.StatusNotFound},
+	{incorporation.ErrNoUpload, http.StatusNotFound},
+
+	{imagestore.ErrNoSpace, http.StatusInsufficientStorage},
+
+	{catalog.ErrInvalid, http.StatusUnprocessableEntity},
+	{imagestore.ErrBadName, http.StatusUnprocessableEntity},
+
+	{catalog.ErrExists, http.StatusConflict},
+	{catalog.ErrInUse, http.StatusConflict},
+	{imagestore.ErrBusy, http.StatusConflict},
+	{imagestore.ErrLocked, http.StatusConflict},
+	{imagestore.ErrDamaged, http.StatusConflict},
+	{imagestore.ErrExists, http.StatusConflict},
+	{imagestore.ErrRepositoryExists, http.StatusConflict},
+	{operation.ErrRefused, http.StatusConflict},
+	{upkeep.ErrRefused, http.StatusConflict},
+	{incorporation.ErrOffset, http.StatusConflict},
+}
+
 // statusOf is the one mapping from the house's errors to HTTP.
 func statusOf(err error) int {
 	var status huma.StatusError
@@ -43,17 +73,15 @@ func statusOf(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, errTooMany):
 		return http.StatusTooManyRequests
-	case errors.Is(err, catalog.ErrNotFound), errors.Is(err, imagestore.ErrNotFound), errors.Is(err, imagestore.ErrNoRepository),
-		errors.Is(err, operation.ErrNotFound), errors.Is(err, upkeep.ErrNoTask), errors.Is(err, incorporation.ErrNoUpload):
-		return http.StatusNotFound
-	case errors.As(err, &input), errors.Is(err, catalog.ErrInvalid), errors.Is(err, imagestore.ErrBadName):
+	}
+	for _, known := range outcomes {
+		if errors.Is(err, known.err) {
+			return known.status
+		}
+	}
+	switch {
+	case errors.As(err, &input):
 		return http.StatusUnprocessableEntity
-	case errors.Is(err, catalog.ErrExists), errors.Is(err, catalog.ErrInUse), errors.Is(err, imagestore.ErrBusy),
-		errors.Is(err, imagestore.ErrLocked), errors.Is(err, operation.ErrRefused), errors.Is(err, upkeep.ErrRefused),
-		errors.Is(err, incorporation.ErrOffset):
-		return http.StatusConflict
-	case errors.Is(err, imagestore.ErrNoSpace):
-		return http.StatusInsufficientStorage
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	}
