@@ -2,6 +2,7 @@ package webui
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,56 @@ import (
 	"aula/webui/api"
 	"aula/webui/client"
 )
+
+// What follows is what a browser does. The client has no use for it: the command line names files of the same machine.
+
+func (b *bed) beginUpload(c *client.Client, files ...api.NewUploadFile) (out api.Upload, err error) {
+	b.t.Helper()
+	body, err := json.Marshal(api.NewUpload{Files: files})
+	b.check(err)
+	return out, b.ask(c, "POST", "/uploads", bytes.NewReader(body), &out)
+}
+
+func (b *bed) sendPiece(c *client.Client, id string, file int, offset int64, r io.Reader) (int64, error) {
+	b.t.Helper()
+	var arrived api.Arrived
+	err := b.ask(c, "PATCH", fmt.Sprintf("/uploads/%s/files/%d?offset=%d", id, file, offset), r, &arrived)
+	return arrived.Have, err
+}
+
+func (b *bed) discardUpload(c *client.Client, id string) error {
+	b.t.Helper()
+	return b.ask(c, "DELETE", "/uploads/"+id, nil, nil)
+}
+
+// ask sends one request as a browser would. An answer that is no success is a *client.Error.
+func (b *bed) ask(c *client.Client, method, path string, body io.Reader, out any) error {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), method, "http://aula/api/v1"+path, body)
+	b.check(err)
+	if method == "POST" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.HTTP.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	b.check(err)
+	if resp.StatusCode >= 300 {
+		return &client.Error{Status: resp.StatusCode, Detail: string(data)}
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(data, out)
+}
+
+func isStatus(err error, want int) bool {
+	var answered *client.Error
+	return errors.As(err, &answered) && answered.Status == want
+}
 
 // brokenOff reads as far as the network carried it.
 type brokenOff struct{ r io.Reader }
@@ -40,32 +91,32 @@ func TestAnUploadGoesOnAfterACut(t *testing.T) {
 	ctx := t.Context()
 	image := formattest.Partclone{Filesystem: "NTFS", Blocks: 2000}.Encode()
 	first, second := image[:5<<20], image[5<<20:]
-	u, err := c.BeginUpload(ctx, api.NewUploadFile{Path: "win7.img.000", Size: int64(len(first))}, api.NewUploadFile{Path: "win7.img.001", Size: int64(len(second))})
+	u, err := b.beginUpload(c, api.NewUploadFile{Path: "win7.img.000", Size: int64(len(first))}, api.NewUploadFile{Path: "win7.img.001", Size: int64(len(second))})
 	b.check(err)
 	if _, err := c.ExamineImport(ctx, api.Import{Upload: u.ID}); !errors.Is(err, client.ErrInvalid) || !strings.Contains(err.Error(), "not complete") {
 		t.Errorf("examined before it is complete: got %v", err)
 	}
-	if _, err := c.SendPiece(ctx, u.ID, 0, 0, &brokenOff{bytes.NewReader(first[:3<<20])}); !errors.Is(err, errCut) {
+	if _, err := b.sendPiece(c, u.ID, 0, 0, &brokenOff{bytes.NewReader(first[:3<<20])}); !errors.Is(err, errCut) {
 		t.Fatalf("the connection was to break: got %v", err)
 	}
 	b.eventually("what arrived before the cut", func() bool {
 		u, err = c.Upload(ctx, u.ID)
 		return err == nil && u.Files[0].Have == 3<<20
 	})
-	if _, err := c.SendPiece(ctx, u.ID, 0, 1<<20, bytes.NewReader(first[1<<20:])); !errors.Is(err, client.ErrConflict) {
+	if _, err := b.sendPiece(c, u.ID, 0, 1<<20, bytes.NewReader(first[1<<20:])); !errors.Is(err, client.ErrConflict) {
 		t.Errorf("going on at another byte: got %v, want a conflict", err)
 	}
-	have, err := c.SendPiece(ctx, u.ID, 0, u.Files[0].Have, bytes.NewReader(first[u.Files[0].Have:]))
+	have, err := b.sendPiece(c, u.ID, 0, u.Files[0].Have, bytes.NewReader(first[u.Files[0].Have:]))
 	if err != nil || have != int64(len(first)) {
 		t.Fatalf("going on: got %d, %v; want %d", have, err, len(first))
 	}
-	if _, err := c.SendPiece(ctx, u.ID, 1, 0, bytes.NewReader(append(second[:len(second):len(second)], 1))); !errors.Is(err, client.ErrInvalid) {
+	if _, err := b.sendPiece(c, u.ID, 1, 0, bytes.NewReader(append(second[:len(second):len(second)], 1))); !errors.Is(err, client.ErrInvalid) {
 		t.Errorf("more than was announced: got %v, want it refused", err)
 	}
 	if u, err = c.Upload(ctx, u.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.SendPiece(ctx, u.ID, 1, u.Files[1].Have, bytes.NewReader(second[u.Files[1].Have:]))
+	_, err = b.sendPiece(c, u.ID, 1, u.Files[1].Have, bytes.NewReader(second[u.Files[1].Have:]))
 	b.check(err)
 
 	plan, err := c.ExamineImport(ctx, api.Import{Upload: u.ID})
@@ -90,22 +141,22 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	b := newBed(t)
 	c := b.socketClient()
 	for _, path := range []string{"../x", "/etc/passwd", "a/b/c", ".hidden", "a\nb", ""} {
-		if _, err := c.BeginUpload(t.Context(), api.NewUploadFile{Path: path, Size: 1}); !errors.Is(err, client.ErrInvalid) {
+		if _, err := b.beginUpload(c, api.NewUploadFile{Path: path, Size: 1}); !errors.Is(err, client.ErrInvalid) {
 			t.Errorf("%q: got %v, want it refused", path, err)
 		}
 	}
-	if _, err := c.BeginUpload(t.Context(), api.NewUploadFile{Path: "huge", Size: 1 << 60}); !errors.Is(err, client.ErrInvalid) {
+	if _, err := b.beginUpload(c, api.NewUploadFile{Path: "huge", Size: 1 << 60}); !isStatus(err, http.StatusInsufficientStorage) {
 		t.Errorf("more than there is room for: got %v, want it refused", err)
 	}
-	if _, err := c.SendPiece(t.Context(), "nothing", 0, 0, strings.NewReader("x")); !errors.Is(err, client.ErrNotFound) {
+	if _, err := b.sendPiece(c, "nothing", 0, 0, strings.NewReader("x")); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("a piece of nothing: got %v, want not found", err)
 	}
-	u, err := c.BeginUpload(t.Context(), api.NewUploadFile{Path: "x", Size: 1})
+	u, err := b.beginUpload(c, api.NewUploadFile{Path: "x", Size: 1})
 	b.check(err)
-	if _, err := c.SendPiece(t.Context(), u.ID, 7, 0, strings.NewReader("x")); !errors.Is(err, client.ErrInvalid) {
+	if _, err := b.sendPiece(c, u.ID, 7, 0, strings.NewReader("x")); !errors.Is(err, client.ErrInvalid) {
 		t.Errorf("a piece of a file that is not there: got %v, want it refused", err)
 	}
-	b.check(c.DiscardUpload(t.Context(), u.ID))
+	b.check(b.discardUpload(c, u.ID))
 	if _, err := c.Upload(t.Context(), u.ID); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("discarded: got %v, want not found", err)
 	}
@@ -251,9 +302,9 @@ func TestAFolderIsSentAsOneUpload(t *testing.T) {
 func TestNothingRecognised(t *testing.T) {
 	b := newBed(t)
 	c := b.socketClient()
-	u, err := c.BeginUpload(t.Context(), api.NewUploadFile{Path: "holiday.jpg", Size: 4})
+	u, err := b.beginUpload(c, api.NewUploadFile{Path: "holiday.jpg", Size: 4})
 	b.check(err)
-	_, err = c.SendPiece(t.Context(), u.ID, 0, 0, strings.NewReader("\xff\xd8\xff\xe0"))
+	_, err = b.sendPiece(c, u.ID, 0, 0, strings.NewReader("\xff\xd8\xff\xe0"))
 	b.check(err)
 	br := b.login(b.serve())
 	page := br.get("/import/"+u.ID).want(http.StatusOK).has("Not recognised", "holiday.jpg", "Nothing was taken in", fmt.Sprintf(`action="/import/%s/discard"`, u.ID))

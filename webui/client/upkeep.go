@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"io"
-	"strconv"
 
 	"aula/webui/api"
 )
@@ -62,12 +60,6 @@ func (c *Client) RemoveRepository(ctx context.Context, name string) error {
 	return c.do(ctx, "DELETE", "/repositories"+seg(name), nil, nil)
 }
 
-// BeginUpload begins to send files that belong together.
-func (c *Client) BeginUpload(ctx context.Context, files ...api.NewUploadFile) (out api.Upload, err error) {
-	err = c.do(ctx, "POST", "/uploads", api.NewUpload{Files: files}, &out)
-	return out, err
-}
-
 // Uploads returns those that are under way or complete, the oldest first.
 func (c *Client) Uploads(ctx context.Context) ([]api.Upload, error) {
 	return get[[]api.Upload](ctx, c, "/uploads")
@@ -76,22 +68,4 @@ func (c *Client) Uploads(ctx context.Context) ([]api.Upload, error) {
 // Upload returns one.
 func (c *Client) Upload(ctx context.Context, id string) (api.Upload, error) {
 	return get[api.Upload](ctx, c, "/uploads"+seg(id))
-}
-
-// SendPiece sends what comes from r as the bytes of a file that begin at offset, which must be where the file has got to, and
-// returns where it has got to then. After an error, ask Upload.
-func (c *Client) SendPiece(ctx context.Context, id string, file int, offset int64, r io.Reader) (int64, error) {
-	path := "/uploads" + seg(id) + "/files" + seg(strconv.Itoa(file)) + "?offset=" + strconv.FormatInt(offset, 10)
-	resp, err := c.send(ctx, "PATCH", path, "application/octet-stream", r)
-	if err != nil {
-		return 0, err
-	}
-	var arrived api.Arrived
-	err = decode(resp, "PATCH", path, &arrived)
-	return arrived.Have, err
-}
-
-// DiscardUpload forgets an upload with all its files.
-func (c *Client) DiscardUpload(ctx context.Context, id string) error {
-	return c.do(ctx, "DELETE", "/uploads"+seg(id), nil, nil)
 }
