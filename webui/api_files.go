@@ -7,11 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/labstack/echo/v4"
 
 	"aula/imagestore"
 	"aula/imagestore/format"
@@ -76,24 +75,13 @@ var fileEndings = map[string]string{format.Lzop: ".lzo", format.Gzip: ".gz", for
 // sendImage answers the bytes of a revision that was there a moment ago.
 func (s *Server) sendImage(hc huma.Context, in exportInput) {
 	c := humaecho.Unwrap(hc)
-	h := c.Response().Header()
 	if in.Compressor == "" {
-		file, err := s.cfg.Images.OpenFile(in.Repository, in.Name, in.Revision)
-		if err != nil {
+		if err := s.sendFile(c, in); err != nil {
 			s.showError(err, c)
-			return
 		}
-		defer file.Close()
-		info, err := file.Stat()
-		if err != nil {
-			s.showError(err, c)
-			return
-		}
-		h.Set("Content-Type", "application/octet-stream")
-		h.Set("Content-Disposition", attachment(in.Name+".img"))
-		http.ServeContent(c.Response(), c.Request(), "", info.ModTime(), file) // in ranges, too, so that a download can be resumed
 		return
 	}
+	h := c.Response().Header()
 	out := &lateWriter{w: c.Response(), begin: func() {
 		h.Set("Content-Type", "application/octet-stream")
 		h.Set("Content-Disposition", attachment(in.Name+".img"+fileEndings[in.Compressor]))
@@ -111,6 +99,29 @@ func (s *Server) sendImage(hc huma.Context, in exportInput) {
 	}
 }
 
+// sendFile answers the file of a revision as it is, which is held until the last byte is sent or the connection is lost.
+func (s *Server) sendFile(c echo.Context, in exportInput) error {
+	release, err := s.cfg.Images.Hold(in.Repository, in.Name, in.Revision, "download by "+callerOf(c.Request().Context()).name())
+	if err != nil {
+		return err
+	}
+	defer release()
+	file, err := s.cfg.Images.OpenFile(in.Repository, in.Name, in.Revision)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	h := c.Response().Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", attachment(in.Name+".img"))
+	http.ServeContent(c.Response(), c.Request(), "", info.ModTime(), file) // in ranges, too, so that a download can be resumed
+	return nil
+}
+
 // A lateWriter calls begin before the first byte, until when an error can still be answered.
 type lateWriter struct {
 	w     io.Writer
@@ -126,15 +137,19 @@ func (l *lateWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// torrent returns the .torrent that lies beside the current revision of an image.
+// torrent returns the .torrent of the current revision of an image.
 func (s *Server) torrent(repository, name string) ([]byte, error) {
-	r, _, err := s.home(repository, name)
+	r, img, err := s.home(repository, name)
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(filepath.Join(r.Dir(), name+".img.torrent"))
+	file, err := r.OpenTorrent(name, img.Revision)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w with a torrent: %s has none yet", imagestore.ErrNotFound, name)
 	}
-	return data, err
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(file)
 }

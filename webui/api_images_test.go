@@ -2,6 +2,7 @@ package webui
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -224,6 +225,27 @@ func TestExport(t *testing.T) {
 	}
 	br.get("/api/v1/images/win7/torrent").want(http.StatusOK).has("8:announce", "win7.img")
 	br.get("/api/v1/images/empty/torrent").want(http.StatusNotFound)
+}
+
+// TestADownloadHoldsItsImage begins one, which is larger than what lies between the two, and drops the connection in its middle.
+func TestADownloadHoldsItsImage(t *testing.T) {
+	b := newBed(t)
+	c := b.socketClient()
+	_, err := b.stageAndPublish("win7", fromSystem("FOG"), 8000)
+	b.check(err)
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	r, err := http.NewRequestWithContext(ctx, "GET", "http://aula/api/v1/images/win7/file", nil)
+	b.check(err)
+	resp, err := c.HTTP.Do(r)
+	b.check(err)
+	defer resp.Body.Close()
+	if err := c.RemoveImage(t.Context(), "win7"); !errors.Is(err, client.ErrConflict) || !strings.Contains(err.Error(), "download by ") {
+		t.Errorf("removing it meanwhile: got %v, want who downloads it", err)
+	}
+	hangUp()
+	b.eventually("the end of the download's hold", func() bool { return len(b.images.Holders("win7")) == 0 })
+	b.check(c.RemoveImage(t.Context(), "win7"))
 }
 
 func TestConvertAndVerifyThroughTheAPI(t *testing.T) {

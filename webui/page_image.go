@@ -15,7 +15,6 @@ import (
 	"aula/clientos/disk"
 	"aula/imagestore"
 	"aula/imagestore/format"
-	"aula/webui/api"
 )
 
 type imagePage struct {
@@ -193,19 +192,6 @@ func isDiskImage(img imagestore.Image) bool { return img.Info.Filesystem == form
 // byPlace orders images by disk and partition.
 func byPlace(a, b imagestore.Source) int {
 	return cmp.Or(cmp.Compare(a.Disk, b.Disk), cmp.Compare(a.Partition, b.Partition))
-}
-
-// text is the form as the API has it.
-func (f registerForm) text() (api.ImageText, error) {
-	t := api.ImageText{DisplayName: f.Display, Profile: f.Profile, PartitionType: f.Type, Repository: f.Repository, Comments: f.Comments}
-	if f.Partition == "" {
-		return t, nil
-	}
-	var err error
-	if t.Partition, err = strconv.Atoi(f.Partition); err != nil {
-		return t, invalid("the partition is a number such as 2, and %.40q is none", f.Partition)
-	}
-	return t, nil
 }
 
 func (s *Server) editImage(c echo.Context) error {

@@ -13,6 +13,7 @@ export function dialogs(document) {
     }
     dialog.replaceChildren(sheet);
     dialog.showModal();
+    dialog.focus(); // not its first button: the key that opened it, held a moment longer, must confirm nothing
   };
 
   document.addEventListener("click", (event) => {
