@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,10 +22,12 @@ import (
 // A LooseFile is an image file outside of any repository that is being written. It appears under its name whole and with its sums,
 // as OpenGnsys writes them, or not at all. It must be ended by Commit or Abort.
 type LooseFile struct {
-	path string
-	file *os.File // of another name in the same folder
-	sum  hash.Hash
-	size int64
+	path    string
+	replace bool     // what there is of that name
+	file    *os.File // of another name in the same folder
+	sum     hash.Hash
+	size    int64
+	sums    map[string]string // by suffix, the other names of the sums, once they are written
 }
 
 // CreateLoose begins a file. It answers an error wrapping fs.ErrExist when there is one of that name, unless it may be replaced.
@@ -36,7 +39,7 @@ func CreateLoose(path string, replace bool) (*LooseFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &LooseFile{path: path, file: file, sum: md5.New()}, nil
+	return &LooseFile{path: path, replace: replace, file: file, sum: md5.New()}, nil
 }
 
 // Write appends.
@@ -62,31 +65,77 @@ func (f *LooseFile) Commit() (err error) {
 	if err := errors.Join(f.file.Chmod(0o644), f.file.Sync(), f.file.Close()); err != nil {
 		return err
 	}
+	f.sums = map[string]string{}
+	for suffix, sum := range map[string]string{".sum": tail, ".full.sum": hex.EncodeToString(f.sum.Sum(nil))} {
+		if err := f.writeSum(suffix, sum); err != nil {
+			return err
+		}
+	}
+	if err := f.appear(); err != nil {
+		return err
+	}
+	for suffix, name := range f.sums {
+		if err := os.Rename(name, f.path+suffix); err != nil {
+			return fmt.Errorf("the file is there, but not its sum: %w", err)
+		}
+	}
+	return syncFolder(filepath.Dir(f.path))
+}
+
+// writeSum writes a sum, under another name for now.
+func (f *LooseFile) writeSum(suffix, sum string) error {
+	file, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+suffix+".part-")
+	if err != nil {
+		return err
+	}
+	f.sums[suffix] = file.Name()
+	_, err = file.WriteString(sum + "\n")
+	return errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
+}
+
+// appear gives the file its name.
+func (f *LooseFile) appear() error {
+	if !f.replace {
+		// Unlike a rename, it never replaces what somebody has put there meanwhile.
+		if err := os.Link(f.file.Name(), f.path); err == nil || errors.Is(err, fs.ErrExist) {
+			return errors.Join(err, os.Remove(f.file.Name()))
+		}
+		// A volume without links.
+		place, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		place.Close()
+		return os.Rename(f.file.Name(), f.path)
+	}
 	// Sums of the file that is replaced must not stand beside the new one for an instant.
-	sums := map[string]string{".sum": tail, ".full.sum": hex.EncodeToString(f.sum.Sum(nil))}
-	for suffix := range sums {
+	for suffix := range f.sums {
 		if err := os.Remove(f.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if err := os.Rename(f.file.Name(), f.path); err != nil {
+	return os.Rename(f.file.Name(), f.path)
+}
+
+// syncFolder brings the names in a folder to stable storage.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
 		return err
 	}
-	for suffix, sum := range sums {
-		if err := os.WriteFile(f.path+suffix, []byte(sum+"\n"), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Abort throws away what was written. It is harmless after Commit.
 func (f *LooseFile) Abort() error {
 	f.file.Close()
-	if err := os.Remove(f.file.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	var errs []error
+	for _, name := range append(slices.Collect(maps.Values(f.sums)), f.file.Name()) {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // VerifyLoose reads an image file that is in no repository, decodes it whole with all its checksums, and compares it with the sums
