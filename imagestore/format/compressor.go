@@ -13,12 +13,14 @@ import (
 
 // A compressor is one way in which image files are packed.
 type compressor struct {
-	name string // as in Info.Compressor
-	is   func(head []byte) bool
-	// decode delivers the plain bytes of in to p until they end, with fail(io.EOF) or a block whose err is io.EOF, or p is closed.
-	// It answers a damaged stream with src.failure, so that a broken connection is not taken for damage.
-	decode func(p *pipeline, in *bufio.Reader, src *source, workers int)
+	name   string // as in Info.Compressor
+	is     func(head []byte) bool
+	decode decodeFunc
 }
+
+// A decodeFunc delivers the plain bytes of in to p until they end, with fail(io.EOF) or a block whose err is io.EOF, or p is closed.
+// It answers a damaged stream with src.failure, so that a broken connection is not taken for damage.
+type decodeFunc func(p *pipeline, in *bufio.Reader, src *source, workers int)
 
 // compressors are all that are read.
 func compressors() []compressor {

@@ -51,6 +51,16 @@ type block struct {
 
 // newPipeline starts to decode src, from which in reads.
 func newPipeline(in *bufio.Reader, src *source, compressor string) *pipeline {
+	for _, c := range compressors() {
+		if c.name == compressor {
+			return startPipeline(in, src, c.decode)
+		}
+	}
+	return startPipeline(in, src, (*pipeline).decodePlain)
+}
+
+// startPipeline starts a given decoder.
+func startPipeline(in *bufio.Reader, src *source, decode decodeFunc) *pipeline {
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	blocks := 2*workers + 1
 	p := &pipeline{
@@ -66,16 +76,30 @@ func newPipeline(in *bufio.Reader, src *source, compressor string) *pipeline {
 	p.wg.Go(func() {
 		defer close(p.order)
 		defer p.aside.Wait()
-		for _, c := range compressors() {
-			if c.name == compressor {
-				c.decode(p, in, src, workers)
-				return
-			}
+		err := guard(func() error {
+			decode(p, in, src, workers)
+			return nil
+		})
+		if err != nil {
+			p.fail(err)
 		}
-		p.copyFrom(in, src.failure)
 	})
 	return p
 }
+
+// guard returns what decode returns, or that it panicked: nobody else would recover in a goroutine, and a file that
+// finds a mistake in a decoder must not end the whole program, with everything else that is under way.
+func guard(decode func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = damaged("the decoder failed: %v", cause)
+		}
+	}()
+	return decode()
+}
+
+// decodePlain delivers the bytes of a file that is not compressed.
+func (p *pipeline) decodePlain(in *bufio.Reader, src *source, _ int) { p.copyFrom(in, src.failure) }
 
 // take returns a block to fill, or nil when the pipeline has been closed.
 func (p *pipeline) take() *block {
@@ -118,7 +142,7 @@ func (p *pipeline) deliver(b *block) {
 func (p *pipeline) deliverLater(b *block, unpack func(b *block) error) {
 	p.order <- b
 	p.aside.Go(func() {
-		if b.err = unpack(b); b.err != nil {
+		if b.err = guard(func() error { return unpack(b) }); b.err != nil {
 			b.plain = b.plain[:0]
 		}
 		b.ready <- struct{}{}

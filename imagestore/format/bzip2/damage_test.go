@@ -189,6 +189,38 @@ func TestMarkAcrossCut(t *testing.T) {
 	}
 }
 
+// panics is a stream that fails in the worst way after its first bytes.
+type panics struct{ first io.Reader }
+
+func (p panics) Read(b []byte) (int, error) {
+	n, err := p.first.Read(b)
+	if err != nil {
+		panic("out of luck")
+	}
+	return n, nil
+}
+
+// TestPanics: what goes wrong in a goroutine ends the file and not the program.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	for name, file := range samples(t) {
+		for _, n := range []int{0, 20, len(file)} {
+			if _, err := unpack(panics{bytes.NewReader(file[:n])}, 2); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "out of luck") {
+				t.Errorf("%s, after %d bytes: got %v, want what happened", name, n, err)
+			}
+		}
+	}
+	x := &Reader{work: make(chan *chunk, 1)}
+	c := &chunk{ready: make(chan struct{}, 1), isMark: true} // without slack, as no chunk is
+	x.work <- c
+	close(x.work)
+	x.decodeAll()
+	<-c.ready
+	if c.decoded {
+		t.Error("a guess that failed is taken for right")
+	}
+}
+
 // TestRandomised: such blocks have not been written since 1999.
 func TestRandomised(t *testing.T) {
 	t.Parallel()

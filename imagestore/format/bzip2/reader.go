@@ -26,6 +26,7 @@ type Reader struct {
 	stop    chan struct{}
 	wg      sync.WaitGroup
 	inOrder atomic.Bool // workers are not to guess any more
+	slip    error       // why the goroutine that cuts failed; set before order is closed
 
 	window []byte // bytes of the file that have come and are still needed
 	from   int64  // position in the file of the first of them

@@ -39,6 +39,12 @@ func makeMarks() (m [256]uint8) {
 func (x *Reader) split(r io.Reader) {
 	defer close(x.order)
 	defer close(x.work)
+	defer func() {
+		// Nobody else would recover here, and the whole program must not end for a file.
+		if cause := recover(); cause != nil {
+			x.slip = corrupt("looking for blocks failed: %v", cause)
+		}
+	}()
 	var (
 		buf  = make([]byte, 64<<10)
 		last uint64 // the last 8 bytes
@@ -128,13 +134,25 @@ func (x *Reader) send(c *chunk) {
 func (x *Reader) decodeAll() {
 	for c := range x.work {
 		if c.isMark && !x.inOrder.Load() {
-			bit := int(c.start - 8*c.from)
-			c.decoded = c.block.decode(c.packed[:len(c.packed)+bitSlack], bit) == nil
-		}
-		if c.decoded {
-			c.plain = slices.Grow(c.plain, min(c.block.size+c.block.size/8, ahead))
-			c.plain = c.plain[:c.block.expand(c.plain[:cap(c.plain)])]
+			c.guess()
 		}
 		c.ready <- struct{}{}
 	}
+}
+
+// guess decodes what begins at the mark, if it is a block. A panic, which nobody else would recover from in this goroutine, makes it a wrong
+// guess, so that the block is decoded by whoever reads.
+func (c *chunk) guess() {
+	defer func() {
+		if recover() != nil {
+			c.decoded = false
+		}
+	}()
+	bit := int(c.start - 8*c.from)
+	if c.block.decode(c.packed[:len(c.packed)+bitSlack], bit) != nil {
+		return
+	}
+	c.plain = slices.Grow(c.plain, min(c.block.size+c.block.size/8, ahead))
+	c.plain = c.plain[:c.block.expand(c.plain[:cap(c.plain)])]
+	c.decoded = true
 }

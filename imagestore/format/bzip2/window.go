@@ -24,7 +24,9 @@ func (x *Reader) has(n int64) bool { return 8*(x.from+int64(len(x.window))) >= x
 func (x *Reader) takeChunk() {
 	c, ok := <-x.order
 	if !ok {
-		x.ended = errClosed
+		if x.ended = errClosed; x.slip != nil {
+			x.ended = x.slip
+		}
 		return
 	}
 	<-c.ready
