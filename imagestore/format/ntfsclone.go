@@ -69,6 +69,12 @@ func (h *ntfscloneHeader) tail() int64 {
 	return min(h.deviceSize-h.clusters*h.clusterSize, h.clusterSize)
 }
 
+// requiredBytes is what the filesystem needs, which may have been shrunk in its partition: its clusters and what is behind them, at most a
+// cluster, with the copy of the boot sector. It is also in a partition whose image does not have that.
+func (h *ntfscloneHeader) requiredBytes() int64 {
+	return min((h.clusters+1)*h.clusterSize, h.deviceSize)
+}
+
 // An ntfscloneReader reads the records of an ntfsclone image.
 type ntfscloneReader struct {
 	in      *bufio.Reader
@@ -115,7 +121,7 @@ func (n *ntfscloneReader) describe() (info Info, final bool) {
 		Tool:          Ntfsclone,
 		ToolVersion:   version,
 		Filesystem:    "NTFS",
-		RequiredBytes: h.deviceSize,
+		RequiredBytes: h.requiredBytes(),
 		UsedBytes:     h.used*h.clusterSize + h.tail(),
 		BlockSize:     int(h.clusterSize),
 		Blocks:        h.clusters,

@@ -127,6 +127,30 @@ func TestRestoresAsNtfscloneDoes(t *testing.T) {
 	}
 }
 
+// TestShrunkNTFSByNtfsclone restores an NTFS filesystem that fills half of its partition into as many bytes as the image asks for.
+func TestShrunkNTFSByNtfsclone(t *testing.T) {
+	t.Parallel()
+	f := realFilesystem{name: "NTFS", bytes: 40 << 20, mkfs: [][]string{
+		{"mkfs.ntfs", "-F", "-Q", "-q", "FILE"},
+		{"ntfsresize", "-f", "-f", "-P", "-s", "20000000", "FILE"},
+		{"ntfsfix", "-d", "FILE"}, // shrinking leaves the mark that asks Windows for a check
+	}}
+	partition := f.make(t)
+	image := captureNtfsclone(t, partition)
+	info, disk, err := restore(bytes.NewReader(readFile(t, image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := restoreNtfsclone(t, image, partition); !sameStart(disk, want) {
+		t.Error("restored partition is not what ntfsclone makes")
+	}
+	if info.RequiredBytes < 19_900_000 || info.RequiredBytes > 20_008_192 || info.RequiredBytes%512 != 0 {
+		t.Errorf("required bytes = %d, want about 20000000", info.RequiredBytes)
+	}
+	target := writeImage(t, append(disk, make([]byte, info.RequiredBytes-int64(len(disk)))...))
+	runTool(t, "ntfsresize", "--info", "--force", "--no-progress-bar", target) // checks it
+}
+
 func TestNtfscloneMetadata(t *testing.T) {
 	t.Parallel()
 	image := captureNtfsclone(t, realFilesystemNamed(t, "NTFS").make(t), "--metadata")
