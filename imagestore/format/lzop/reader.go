@@ -43,8 +43,8 @@ func (x *Reader) readHeader() (err error) {
 // Next reads a block into b, whose memory it uses again. After the end of the last member it answers io.EOF, when the stream ends
 // before that io.ErrUnexpectedEOF, and a failure of the stream as it is.
 //
-// Members follow each other directly. What comes behind the last of them and is no other one, not even with a few damaged bytes at
-// its beginning, is ignored as lzop does, and left unread.
+// Members follow each other directly. Behind the last there may be zeros, as a tape or a disk leaves them. Anything else is damage: lzop ignores it, but
+// it could be a member whose first bytes are wrong, with all that was in it.
 func (x *Reader) Next(b *Block) error {
 	if x.err == nil {
 		x.err = x.next(b)
@@ -79,22 +79,23 @@ func (x *Reader) nextMember() error {
 		return x.readHeader()
 	case strings.HasPrefix(Magic, string(magic)):
 		return io.ErrUnexpectedEOF
-	case resembles(magic):
-		return corrupt("another file follows after %d bytes, with a damaged beginning", x.at)
+	case magic[0] == 0:
+		return x.padding()
 	}
-	return io.EOF
+	return corrupt("what follows after %d bytes is not lzop", x.at)
 }
 
-// resembles tells whether most of magic is as in Magic: to lzop a member whose first bytes are damaged is rubbish and ignored, with all that
-// was in it.
-func resembles(magic []byte) bool {
-	alike := 0
-	for i, b := range magic {
-		if b == Magic[i] {
-			alike++
+// padding reads zeros up to the end of the stream.
+func (x *Reader) padding() error {
+	for {
+		b, err := x.r.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != 0 {
+			return corrupt("what follows after %d bytes and zeros is not the end", x.at)
 		}
 	}
-	return alike > len(Magic)/2
 }
 
 // readBlock reads the rest of a block: the packed size, then the checksums that the header promises, then the packed

@@ -82,7 +82,11 @@ func TestMembers(t *testing.T) {
 		{"nothing", "", false},
 		{"zeros", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", false},
 		{"few zeros", "\x00", false},
-		{"other bytes", "something else", false},
+		{"other bytes", "something else", true}, // which lzop ignores
+		{"zeros and other bytes", "\x00\x00\x00something else", true},
+		{"zeros and a member", "\x00" + string(file), true},
+		{"a member whose first byte is damaged", "X" + string(file[1:]), true},
+		{"a member of which nothing in the beginning is right", "something" + string(file[9:]), true},
 		{"half a magic", Magic[:4], true},
 		{"half a header", string(file[:20]), true},
 	}
