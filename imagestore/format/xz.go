@@ -32,9 +32,11 @@ func (p *pipeline) decodeXZ(in *bufio.Reader, src *source, _ int) {
 			return
 		}
 		p.deliverLater(b, func(b *block) (err error) {
-			defer pieces.Put(piece)
 			if b.plain, err = piece.Decode(b.plain, p.stop); err != nil {
 				return explainXZ(src, err)
+			}
+			if piece.Size() <= blockLen { // its packed bytes are hardly more
+				pieces.Put(piece)
 			}
 			return nil
 		})
