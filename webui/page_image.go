@@ -168,7 +168,7 @@ func (s *Server) drawLayout(img imagestore.Image, members []imagestore.Image) *d
 	}
 	for i := range parts {
 		if parts[i].Filesystem == "" {
-			parts[i].Filesystem = typeWords[strings.ToUpper(parts[i].Type)]
+			parts[i].Filesystem = typeWord(parts[i])
 		}
 		for _, m := range members {
 			if m.Source.Partition == parts[i].Number {
@@ -180,10 +180,15 @@ func (s *Server) drawLayout(img imagestore.Image, members []imagestore.Image) *d
 	return &drawn
 }
 
-// typeWords are the partition types that hold no image and are known all the same.
-var typeWords = map[string]string{
-	"82": "LINUX-SWAP", "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F": "LINUX-SWAP",
-	"EF": "EFI", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B": "EFI",
+// typeWord is what a partition without an image is for, as far as its type says.
+func typeWord(p disk.Partition) string {
+	switch {
+	case p.Swap():
+		return "LINUX-SWAP"
+	case p.ESP():
+		return "EFI"
+	}
+	return ""
 }
 
 // isDiskImage tells whether an image is that of a whole disk.

@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	maxGap       = 1 << 20 // clientos/disk keeps that much of the gap before the first partition
-	maxBootArea  = 2 << 20 // and of a BIOS boot partition
-	biosBootType = "21686148-6449-6E6F-744E-656564454649"
+	maxGap      = 1 << 20 // clientos/disk keeps that much of the gap before the first partition
+	maxBootArea = 2 << 20 // and of a BIOS boot partition
 )
 
 // A record is what another system keeps of a disk beside its partitions, each as the bytes of a file. Any of it may be missing.
@@ -244,17 +243,5 @@ func cause(err error) error {
 	return err
 }
 
-// kinds of partitions that have no image of their own.
-func isExtended(p disk.Partition) bool { return p.Type == "05" || p.Type == "0F" || p.Type == "85" }
-
-func isSwap(p disk.Partition) bool {
-	return p.Type == "82" || p.Type == "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"
-}
-
-func isLVM(p disk.Partition) bool {
-	return p.Type == "8E" || p.Type == "E6D6D379-F507-44C2-A23C-238F2A3DF928"
-}
-
-func isReserved(p disk.Partition) bool { return p.Type == "E3C9E316-0B5C-4DB8-817D-F92DF00215AE" }
-
-func isBIOSBoot(p disk.Partition) bool { return p.Type == biosBootType && p.Bytes <= maxBootArea }
+// keepsBoot tells whether p is a BIOS boot partition, of which the layout keeps the content.
+func keepsBoot(p disk.Partition) bool { return p.BIOSBoot() && p.Bytes <= maxBootArea }

@@ -30,8 +30,6 @@ type foreignPart struct {
 	volumes
 }
 
-const espType = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
-
 // set plans the images of the disks that are called name. After an error nothing of them is in the plan.
 func (x *examiner) set(system, called string, disks []foreignDisk) error {
 	name := x.opt.Name
@@ -120,10 +118,10 @@ func (x *examiner) layout(set string, d foreignDisk) (disk.Layout, map[int]disk.
 // part plans the image of one partition. It answers nil for one that needs none; a BIOS boot partition goes into the layout.
 // in is the partition in the table, zero when that is not known.
 func (x *examiner) part(part foreignPart, in disk.Partition, layout *disk.Layout) (*PlannedImage, error) {
-	if isExtended(in) {
+	if in.Extended() {
 		return nil, nil // old systems saved its first sectors, which the table has
 	}
-	if isBIOSBoot(in) {
+	if keepsBoot(in) {
 		data, err := x.bootArea(part, in.Bytes)
 		if err != nil {
 			return nil, err
@@ -135,7 +133,7 @@ func (x *examiner) part(part foreignPart, in disk.Partition, layout *disk.Layout
 	}
 	src, info, err := x.recognise(part.volumes)
 	switch {
-	case errors.Is(err, format.ErrNotImage) && (isReserved(in) || isSwap(in)):
+	case errors.Is(err, format.ErrNotImage) && (in.Reserved() || in.Swap()):
 		return nil, nil // nothing is in them that a system needs
 	case errors.Is(err, format.ErrNotImage):
 		x.warnf("partition %d (%s) is left out and will be empty: there is no filesystem in it that is known", part.number, part.words())
@@ -188,16 +186,16 @@ func (x *examiner) tellMissing(set string, d foreignDisk, layout disk.Layout, ta
 		saved[s.Partition] = true
 	}
 	for _, p := range sorted(table) {
-		x.efi = x.efi || p.Type == espType
+		x.efi = x.efi || p.ESP()
 		switch {
-		case isExtended(p), isReserved(p):
-		case isLVM(p):
+		case p.Extended(), p.Reserved():
+		case p.LVM():
 			x.warnf("%s: the logical volumes (LVM) in partition %d of disk %d do not come along", set, p.Number, d.number)
 		case saved[p.Number]:
-		case isBIOSBoot(p):
+		case keepsBoot(p):
 			x.warnf("%s: the boot loader in partition %d of disk %d was not saved: a PC that starts by BIOS will not start from a disk that is rebuilt",
 				set, p.Number, d.number)
-		case isSwap(p):
+		case p.Swap():
 			x.warnf("%s: the identity of the swap area in partition %d is not known: it will not be made, and Linux may wait for it when it starts", set, p.Number)
 		default:
 			x.warnf("%s: partition %d of disk %d has no image and will be empty", set, p.Number, d.number)

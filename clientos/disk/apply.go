@@ -83,7 +83,7 @@ func codeParts(l Layout, t *table) []codePart {
 		parts = append(parts, codePart{start, gap})
 	}
 	for _, e := range t.entries {
-		if size := e.sectors * int64(t.sectorSize); e.typ == biosBootType && size <= maxBootArea {
+		if size := e.sectors * int64(t.sectorSize); e.typ == typeBIOSBoot && size <= maxBootArea {
 			area := make([]byte, size)
 			copy(area, l.bootArea(e.number))
 			parts = append(parts, codePart{e.start * int64(t.sectorSize), area})

@@ -18,8 +18,6 @@ const (
 	maxGap = 1 << 20
 	// maxBootArea bounds what is kept of a BIOS boot partition.
 	maxBootArea = 2 << 20
-	// biosBootType is the GPT type of the partition in which GRUB keeps its core on a PC with BIOS.
-	biosBootType = "21686148-6449-6E6F-744E-656564454649"
 )
 
 // ParseLayout reads the JSON of a Layout and checks it, so that what it returns can be applied to a disk of sufficient size.
@@ -88,7 +86,7 @@ func (l Layout) checkAgainst(t *table) error {
 	}
 	for _, a := range l.BootAreas {
 		e, ok := t.entry(a.Partition)
-		if !ok || e.typ != biosBootType {
+		if !ok || e.typ != typeBIOSBoot {
 			return fmt.Errorf("boot code for partition %d, which is no BIOS boot partition", a.Partition)
 		}
 		if size := e.sectors * int64(t.sectorSize); size > maxBootArea || int64(len(a.Data)) > size {
@@ -197,7 +195,7 @@ func (l *Layout) readCode(r io.ReaderAt, t *table) error {
 		l.Gap, l.GapStart = gap, start
 	}
 	for _, e := range t.entries {
-		if size := e.sectors * int64(t.sectorSize); e.typ == biosBootType && size <= maxBootArea {
+		if size := e.sectors * int64(t.sectorSize); e.typ == typeBIOSBoot && size <= maxBootArea {
 			area := make([]byte, size)
 			if _, err := r.ReadAt(area, e.start*int64(t.sectorSize)); err != nil {
 				return err

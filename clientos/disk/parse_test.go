@@ -79,7 +79,7 @@ func FuzzParseLayout(f *testing.F) {
 			}
 			for _, e := range table.entries {
 				start, stop := e.start*int64(table.sectorSize), e.end()*int64(table.sectorSize)
-				if e.typ != biosBootType && part.offset < stop && end > start {
+				if e.typ != typeBIOSBoot && part.offset < stop && end > start {
 					t.Fatalf("code at %d to %d is inside partition %d", part.offset, end, e.number)
 				}
 			}

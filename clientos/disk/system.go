@@ -85,6 +85,3 @@ func (d Disk) Partition(number int) (Partition, bool) {
 	}
 	return d.Partitions[i], true
 }
-
-// Extended tells whether p only holds the logical partitions of a dos table.
-func (p Partition) Extended() bool { return isExtended(p.Type) }

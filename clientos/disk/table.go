@@ -38,8 +38,6 @@ func (e entry) end() int64 { return e.start + e.sectors }
 // extended tells whether e is the container of the logical partitions of a dos table.
 func (e entry) extended() bool { return isExtended(e.typ) }
 
-func isExtended(typ string) bool { return typ == "05" || typ == "0F" || typ == "85" }
-
 const (
 	labelDOS = "dos"
 	labelGPT = "gpt"
