@@ -24,11 +24,7 @@ func (c Conversion) Validate() error {
 			return err
 		}
 	}
-	w, err := format.NewWriter(io.Discard, c.Compressor, c.Level)
-	if err != nil {
-		return err
-	}
-	return w.Close()
+	return format.CheckCompressor(c.Compressor, c.Level)
 }
 
 // repack writes the image in file, of which info and index are known, packed by another compressor. A partclone stream stays as it

@@ -16,13 +16,8 @@ import (
 // on all cores, in bounded memory, and written in order by a goroutine that Close ends; so Close must be called, after an error as
 // well. It does not close w. Write and Close belong to one goroutine at a time.
 func NewWriter(w io.Writer, compressor string, level int) (io.WriteCloser, error) {
-	highest := map[string]int{Zstd: maxZstdLevel, Lzop: maxLzopLevel, Gzip: maxGzipLevel, None: 0}
-	most, ok := highest[compressor]
-	switch {
-	case !ok:
-		return nil, fmt.Errorf("images cannot be written with compressor %q: use %s, %s, %s or %s", compressor, Zstd, Lzop, Gzip, None)
-	case level < 0 || level > most:
-		return nil, fmt.Errorf("level %d for compressor %s is not between 0, its default, and %d", level, compressor, most)
+	if err := CheckCompressor(compressor, level); err != nil {
+		return nil, err
 	}
 	switch compressor {
 	case Zstd:
@@ -34,6 +29,19 @@ func NewWriter(w io.Writer, compressor string, level int) (io.WriteCloser, error
 	default:
 		return plainWriter{w}, nil
 	}
+}
+
+// CheckCompressor refuses a compressor that NewWriter does not have, and a level that the compressor does not have.
+func CheckCompressor(compressor string, level int) error {
+	highest := map[string]int{Zstd: maxZstdLevel, Lzop: maxLzopLevel, Gzip: maxGzipLevel, None: 0}
+	most, ok := highest[compressor]
+	switch {
+	case !ok:
+		return fmt.Errorf("images cannot be written with compressor %q: use %s, %s, %s or %s", compressor, Zstd, Lzop, Gzip, None)
+	case level < 0 || level > most:
+		return fmt.Errorf("level %d for compressor %s is not between 0, its default, and %d", level, compressor, most)
+	}
+	return nil
 }
 
 // A plainWriter writes bytes as they are.
