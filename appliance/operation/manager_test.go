@@ -464,6 +464,25 @@ func TestPreflightShowsWhatWillBeLost(t *testing.T) {
 	}
 }
 
+// TestWhatNoPCWouldBeginIsNotStored asks for a partition whose number no instruction may have: its record could not be read again.
+func TestWhatNoPCWouldBeginIsNotStored(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	pc := b.computers.all["pc1"]
+	pc.Inventory.Disks[0].Partitions[0].Number = 5000
+	writes := b.store.writes
+	_, err := b.m.Restore(t.Context(), "marta", RestoreRequest{ComputerIDs: []string{"pc1"}, Disk: 1, Partition: 5000, Image: "windows11"})
+	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "pc-01") || !strings.Contains(err.Error(), "partition number 5000") {
+		t.Errorf("got %v, want a refusal that names the PC and the partition", err)
+	}
+	if b.work(); b.store.writes != writes || len(b.agents.heard()) > 0 || len(b.images.holders()) > 0 {
+		t.Error("something was begun")
+	}
+	if _, _, busy := b.m.Current("pc1"); busy {
+		t.Error("the PC is taken")
+	}
+}
+
 func FuzzRecords(f *testing.F) {
 	op := Operation{
 		ID: "20261122T090000000-4f2a", Kind: RestoreImage, Actor: "marta", Created: t0, State: Running, Image: "windows11", Revision: 4,

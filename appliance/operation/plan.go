@@ -2,9 +2,9 @@ package operation
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -126,11 +126,18 @@ func (m *Manager) planWhole(plan *restorePlan) error {
 	if set, err = ofOneDisk(r, set); err != nil {
 		return err
 	}
+	of := make(map[int]string) // names of the images by partition
 	for _, img := range set {
-		if img.Source.Partition < 1 || img.Info.Filesystem == format.Disk {
+		number := img.Source.Partition
+		if number < 1 || img.Info.Filesystem == format.Disk {
 			return fmt.Errorf("image %s of set %s does not say which partition it is of (restore it on its own)", img.Name, r.Image)
 		}
-		plan.parts = append(plan.parts, plannedPart{partition: img.Source.Partition, image: img})
+		if other, ok := of[number]; ok {
+			return fmt.Errorf("images %s and %s of set %s are both of partition %d (remove one of them, or restore the partitions one by one)",
+				other, img.Name, r.Image, number)
+		}
+		of[number] = img.Name
+		plan.parts = append(plan.parts, plannedPart{partition: number, image: img})
 	}
 	if err := m.readLayout(plan); err != nil {
 		return err
@@ -185,15 +192,7 @@ func (m *Manager) readLayout(plan *restorePlan) error {
 
 // imageless tells whether no image is made of a partition of this type, because it holds nothing that lasts or the layout has it.
 func imageless(p disk.Partition) bool {
-	switch p.Type {
-	case "82", "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F": // swap
-		return true
-	case "E3C9E316-0B5C-4DB8-817D-F92DF00215AE": // Microsoft reserved
-		return true
-	case "21686148-6449-6E6F-744E-656564454649": // BIOS boot
-		return true
-	}
-	return p.Extended()
+	return p.Swap() || p.Reserved() || p.BIOSBoot() || p.Extended()
 }
 
 // checkComplete refuses a set of which an image is missing: the disk would be left with a partition that holds nothing.
@@ -267,18 +266,11 @@ func notReady(s imagestore.Standing) error {
 	return fmt.Errorf("image %s cannot be used: it is %s (see it in the list of images)", s.Name, s.State)
 }
 
-// checkCompressor refuses what an image cannot be compressed with.
+// checkCompressor refuses what an image cannot be captured with.
 func checkCompressor(compressor string, level int) error {
-	switch compressor {
-	case "":
-		compressor = format.Zstd
+	switch compressor = cmp.Or(compressor, format.Zstd); compressor {
 	case format.Zstd, format.Lzop, format.Gzip:
-	default:
-		return fmt.Errorf("images are not compressed with %q (choose %s, %s or %s)", compressor, format.Zstd, format.Lzop, format.Gzip)
+		return format.CheckCompressor(compressor, level)
 	}
-	w, err := format.NewWriter(io.Discard, compressor, level)
-	if err != nil {
-		return err
-	}
-	return w.Close()
+	return fmt.Errorf("images are not compressed with %q (choose %s, %s or %s)", compressor, format.Zstd, format.Lzop, format.Gzip)
 }

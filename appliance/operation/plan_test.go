@@ -36,6 +36,7 @@ func TestRestoresThatAreRefused(t *testing.T) {
 		"revision that is gone":           {nil, func(r *RestoreRequest) { r.Image, r.Whole, r.Partition, r.Revision = "windows11", false, 1, 2 }, "revision 2 of image windows11"},
 		"set of two disks":                {func(i *fakeImages) { i.more[1].Source.Disk = 2 }, nil, "has images of disks 1, 2"},
 		"disk that the set has not":       {nil, func(r *RestoreRequest) { r.SetDisk = 3 }, "no images of disk 3 (it has those of disk 1)"},
+		"two images for one partition":    {convertedUnderAnotherName, nil, "images lab-p1 and lab-p1-gzip of set lab are both of partition 1 (remove one"},
 		"set with a missing image":        {func(i *fakeImages) { i.more = i.more[:1] }, nil, "set lab has no image of partition 5 (type 83, 20.0 GB)"},
 		"set without a layout":            {func(i *fakeImages) { i.more[0].HasLayout = false }, nil, "layout of image lab-p1"},
 		"image without its partition":     {func(i *fakeImages) { i.more[0].Source.Partition = 0 }, nil, "which partition it is of"},
@@ -71,6 +72,13 @@ func TestRestoresThatAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// convertedUnderAnotherName puts a second image of partition 1 into the set.
+func convertedUnderAnotherName(i *fakeImages) {
+	second := i.more[0]
+	second.Name = "lab-p1-gzip"
+	i.more = append(i.more, second)
 }
 
 func stands(name string, state imagestore.State, problem string) func(i *fakeImages) {

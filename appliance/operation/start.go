@@ -201,6 +201,9 @@ func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
 		return Operation{}, fmt.Errorf("operation not begun: %w", err)
 	}
 	m.identify(&op)
+	if err := op.checkInstructions(); err != nil {
+		return Operation{}, refused(err)
+	}
 	j := &job{op: op, layout: layout}
 	for _, t := range op.Targets {
 		s := &seat{part: part{Target: t}, job: j}
@@ -223,6 +226,19 @@ func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
 	m.cfg.Log.Info("operation begun", "operation", op.ID, "kind", op.Kind, "actor", op.Actor, "image", op.Image,
 		"computers", len(op.Targets), "unfit", len(op.Targets)-len(j.unended()))
 	return j.snapshot(), nil
+}
+
+// checkInstructions refuses an operation of which no record could be read again, and no PC would begin.
+func (op Operation) checkInstructions() error {
+	for _, t := range op.Targets {
+		if ended(t.State) {
+			continue
+		}
+		if err := t.Instruct.Check(); err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+	}
+	return nil
 }
 
 func (m *Manager) storePlan(op Operation) error {
