@@ -111,7 +111,8 @@ func (p restorePlan) checkPlanned(part plannedPart) *protocol.Failure {
 	return nil
 }
 
-// checkSector refuses a disk with other sectors than the image's: filesystems and boot sectors count in them.
+// checkSector refuses a disk with other sectors than the image's: filesystems and boot sectors count in them. Of an image whose record
+// does not tell, the agent reads it in the partition table or the boot sector before it writes anything.
 func checkSector(d disk.Disk, img imagestore.Image) *protocol.Failure {
 	if want := img.Source.SectorSize; want != 0 && d.SectorSize != want {
 		return refusal(protocol.ErrPartition,

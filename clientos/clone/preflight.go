@@ -107,27 +107,17 @@ func (r *restore) examine(ctx context.Context, p *part, d disk.Disk) error {
 		return err
 	}
 	defer s.close()
-	if !p.whole() || p.image.SectorSize != 0 {
+	if p.image.SectorSize != 0 {
 		return nil
 	}
 	off, first, err := s.reader.Next()
 	if err != nil {
 		return err
 	}
-	if size := sectorsOfGPT(off, first); size != 0 && size != d.SectorSize {
+	if size := sectorsOf(p.index.Info.Filesystem, off, first); size != 0 && size != d.SectorSize {
 		return wrongSectors(d, size)
 	}
 	return nil
-}
-
-// sectorsOfGPT tells by the place of its mark for which sectors the GPT in the first run of a disk is made, 0 when there is none.
-func sectorsOfGPT(off int64, run []byte) int {
-	for _, size := range []int{512, 4096} {
-		if at := int64(size) - off; at >= 0 && at+8 <= int64(len(run)) && string(run[at:at+8]) == "EFI PART" {
-			return size
-		}
-	}
-	return 0
 }
 
 // fetchIndex gets the chunk index by which the part will be verified.

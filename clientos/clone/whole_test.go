@@ -40,9 +40,7 @@ func TestDiskIsRestored(t *testing.T) {
 				library := fakeLibrary{}
 				i := instruction(t, protocol.RestoreImage, target.Path, 0)
 				i.Parts = []protocol.Part{library.add(t, "kiosk", 0, image)}
-				if name == "GPT" {
-					i.Parts[0].Image.SectorSize = 0 // as of an image of which nobody knows
-				}
+				i.Parts[0].Image.SectorSize = 0 // as of an image of which nobody knows
 				result, progress, err := run(t, library, target.Path, i)
 				if err != nil {
 					t.Fatal(err)
@@ -91,8 +89,11 @@ func TestDiskIsRefused(t *testing.T) {
 	source := disktest.New(t, "MODEL", 64*mib, 512)
 	source.Partition(t, "label: gpt\n1 : start=2048, size=65536\n")
 	image := diskImage(t, source)
+	source.Partition(t, "label: dos\n1 : start=2048, size=65536, type=7\n")
+	imageMBR := diskImage(t, source)
 	for name, test := range map[string]struct {
 		size, sector int64
+		image        []byte // the one with a GPT when nil
 		prepare      func(t *testing.T, target disktest.Disk)
 		change       func(i *protocol.Instruct)
 		code         int
@@ -100,6 +101,7 @@ func TestDiskIsRefused(t *testing.T) {
 	}{
 		"smaller disk":            {size: 63 * mib, code: protocol.ErrSize, words: []string{"disk 1 has", "are missing"}},
 		"other sectors":           {size: 96 * mib, sector: 4096, code: protocol.ErrPartition, words: []string{"sectors of 4096 bytes", "sectors of 512"}},
+		"other sectors, MBR":      {size: 96 * mib, sector: 4096, image: imageMBR, code: protocol.ErrPartition, words: []string{"sectors of 4096 bytes", "sectors of 512"}},
 		"mounted partition":       {size: 96 * mib, prepare: mountPartition, code: protocol.ErrLocked, words: []string{"mounted on"}},
 		"to a partition":          {size: 96 * mib, change: func(i *protocol.Instruct) { i.Parts[0].Partition = 1 }, code: protocol.ErrFormat, words: []string{"cannot be written to partition 1"}},
 		"with a layout":           {size: 96 * mib, change: func(i *protocol.Instruct) { i.Layout = []byte("{}") }, code: protocol.ErrFormat, words: []string{"whole disk"}},
@@ -119,7 +121,10 @@ func TestDiskIsRefused(t *testing.T) {
 			}
 			library := fakeLibrary{}
 			i := instruction(t, protocol.RestoreImage, target.Path, 0)
-			i.Parts = []protocol.Part{library.add(t, "kiosk", 0, image)}
+			if test.image == nil {
+				test.image = image
+			}
+			i.Parts = []protocol.Part{library.add(t, "kiosk", 0, test.image)}
 			i.Parts[0].Image.SectorSize = 0
 			if test.change != nil {
 				test.change(&i)
