@@ -62,8 +62,8 @@ func (r *Repository) nextNewcomer() (newcomer, bool) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, path := range slices.Sorted(maps.Keys(r.newcomers)) {
-		n := r.newcomers[path]
+	for _, n := range slices.SortedFunc(maps.Values(r.newcomers), newcomer.compare) {
+		path := n.path
 		if !n.settled(now, r.opt.Settle) {
 			continue
 		}
@@ -107,18 +107,27 @@ func (r *Repository) takeIn(ctx context.Context, n newcomer) {
 		if err == nil && n.revision != 0 {
 			err = r.setHealth(same.img.key(), health{Verified: r.now().UTC()})
 		}
-		r.log.Info("file is that of the current revision", "file", n.path, "image", n.name, "revision", same.img.Revision, "err", err)
-		r.settle(n, err)
+		r.log.Info("file is that of a revision", "file", n.path, "image", n.name, "revision", same.img.Revision, "err", err)
+		if errors.Is(err, errChanged) {
+			r.putBack(n)
+		} else {
+			r.settle(n, err)
+		}
 	case ctx.Err() != nil || errors.Is(err, errChanged):
-		n.state, n.since = Arriving, r.now()
-		r.mu.Lock()
-		r.newcomers[n.path] = n
-		r.mu.Unlock()
+		r.putBack(n)
 	default:
 		r.log.Warn("file in the folder is not taken in", "file", n.path, "image", n.name, "err", err)
 		r.settle(n, err)
 	}
 	r.tell(n.name)
+}
+
+// putBack makes a newcomer arrive once more: it was changed while it was read, or it was not read to its end.
+func (r *Repository) putBack(n newcomer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n.state, n.since = Arriving, r.now()
+	r.newcomers[n.path] = n
 }
 
 // settle ends the processing of a newcomer: it is gone, or damaged until it changes.
@@ -143,6 +152,8 @@ func (n newcomer) advise(err error) string {
 	switch {
 	case errors.Is(err, ErrNoSpace):
 		advice = "make room; it is tried again every few minutes"
+	case errors.Is(err, errSuperseded):
+		advice = "move the file away if it is still needed"
 	case errors.Is(err, format.ErrUnsupported):
 		advice = "convert it to a format that is known, and put that in its place"
 	case errors.Is(err, format.ErrCorrupt):
@@ -168,6 +179,9 @@ func (e *sameError) Error() string {
 // adopt makes a newcomer the next revision of its name. No byte of it is copied: the staged file is a second name of it, so
 // that after a crash the file is where it was.
 func (r *Repository) adopt(ctx context.Context, n newcomer) (Image, error) {
+	if n.lost && r.superseded(n.key()) {
+		return Image{}, errSuperseded
+	}
 	source, layout := r.origin(n)
 	s, err := r.stage(n.name, source, fromFolder)
 	if err != nil {
@@ -184,6 +198,9 @@ func (r *Repository) adopt(ctx context.Context, n newcomer) (Image, error) {
 	s.amend = func(img *Image) error {
 		if old, err := r.same(n, *img); err == nil {
 			return &sameError{old}
+		}
+		if n.revision != 0 && r.superseded(n.key()) {
+			return errSuperseded
 		}
 		img.Warnings = r.compareSums(n, *img, s)
 		return nil
@@ -202,7 +219,7 @@ func (r *Repository) replaced(n newcomer) {
 	r.commit.Lock()
 	defer r.commit.Unlock()
 	if n.revision == 0 {
-		r.leftOver(n.path)
+		r.leftOver(n.path, n.stamp)
 		return
 	}
 	if err := r.drop(n.name, n.revision); err != nil {
@@ -244,12 +261,44 @@ func (r *Repository) same(n newcomer, img Image) (Image, error) {
 	return old, err
 }
 
-// alreadyThere deals with a newcomer whose bytes a revision has: a new file goes, and a touched one is noted as it is now.
+// removeStamped removes a file of the folder if it still is the one that was seen, and answers errChanged if another is there: people
+// rename files over each other at any time, and that may be the only copy. commit is held.
+func (r *Repository) removeStamped(file string, seen stamp) error {
+	info, err := r.folder.root.Lstat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if stampOf(info) != seen {
+		return errChanged
+	}
+	return r.folder.remove(file)
+}
+
+// errSuperseded is why what is left of an old revision is not published: it would become the current image.
+var errSuperseded = errors.New("a newer revision of the image is good, above which it is not published")
+
+// superseded tells whether a newer revision than k is good.
+func (r *Repository) superseded(k key) bool {
+	revisions, err := r.Revisions(k.name)
+	return err == nil && slices.ContainsFunc(revisions, func(img Image) bool {
+		if img.Revision <= k.revision {
+			return false
+		}
+		_, err := r.usable(img.Name, img.Revision)
+		return err == nil
+	})
+}
+
+// alreadyThere deals with a newcomer whose bytes a revision has: a new file goes, and a touched one is noted as it is now. It
+// answers errChanged when the file is not the one that was read any more.
 func (r *Repository) alreadyThere(n newcomer, img Image) error {
 	r.commit.Lock()
 	defer r.commit.Unlock()
 	if n.revision == 0 {
-		if err := r.folder.remove(n.path); err != nil {
+		if err := r.removeStamped(n.path, n.stamp); err != nil {
 			return err
 		}
 		return r.link(img.Name)
@@ -258,7 +307,7 @@ func (r *Repository) alreadyThere(n newcomer, img Image) error {
 	if err != nil || stampOf(info) != n.stamp {
 		return cmp.Or(err, errChanged)
 	}
-	img.Modified = info.ModTime().UTC()
+	img.Modified, img.LayoutBlake3 = info.ModTime().UTC(), r.layoutSum(img)
 	data, err := img.encode()
 	if err != nil {
 		return err

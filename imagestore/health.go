@@ -18,7 +18,9 @@ const (
 // was last read when it was published.
 type health struct {
 	Verified time.Time `json:"verified,omitzero"` // when it was last found good
+	Found    time.Time `json:"found,omitzero"`    // when it was last found damaged
 	Problem  string    `json:"problem,omitempty"` // why it is damaged, and what to do
+	Layout   string    `json:"layout,omitempty"`  // why its disk layout cannot be used; the image can
 }
 
 func healthPath(k key) string { return path.Join(revisionPath(k.name, k.revision), healthFile) }
@@ -36,13 +38,14 @@ func (r *Repository) loadHealth(name string, revision int) health {
 	return h
 }
 
-// setHealth notes what was found of a revision, here and on the disk.
+// setHealth notes what was found of a revision, on the disk and here. After an error a revision is as bad as it was: that it is good is
+// believed only when it is noted durably, while one that is damaged is not handed out even if that cannot be noted.
 func (r *Repository) setHealth(k key, h health) error {
 	r.commit.Lock() // the revision's folder stays where it is
 	defer r.commit.Unlock()
 	r.mu.Lock()
 	_, err := r.revision(k.name, k.revision)
-	if err == nil {
+	if err == nil && h.Problem != "" {
 		r.health[k] = h
 	}
 	r.mu.Unlock()
@@ -56,6 +59,9 @@ func (r *Repository) setHealth(k key, h health) error {
 	if err := r.folder.replaceFile(healthPath(k), append(data, '\n'), path.Join(stagingDir, k.name+".health")); err != nil {
 		return fmt.Errorf("noting how revision %d of image %s was found: %w", k.revision, k.name, r.explain(err))
 	}
+	r.mu.Lock()
+	r.health[k] = h
+	r.mu.Unlock()
 	return nil
 }
 
@@ -72,8 +78,11 @@ func (r *Repository) usable(name string, revision int) (Image, error) {
 		return Image{}, fmt.Errorf("%w: revision %d of %s: %s", ErrDamaged, revision, name, problem)
 	}
 	file, err := r.folder.root.Lstat(revisionFile(name, revision, imageSuffix))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return Image{}, fmt.Errorf("%w: revision %d of %s: %w", ErrDamaged, revision, name, err)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("revision %d of %s: %w", revision, name, err)
 	}
 	if img.changed(file) {
 		return Image{}, fmt.Errorf("%w: revision %d of %s: %s", ErrDamaged, revision, name, changedByHand)

@@ -26,7 +26,9 @@ type Image struct {
 	Modified  time.Time   `json:"modified,omitzero"` // of the file; a file that was modified later is not the one that was published
 	Source    Source      `json:"source"`
 	HasLayout bool        `json:"hasLayout"`
-	Warnings  []string    `json:"warnings,omitempty"` // what people should know of it
+	// LayoutBlake3 is the BLAKE3 of the layout, hexadecimal; empty without one, and in records that were written before it was noted.
+	LayoutBlake3 string   `json:"layoutBlake3,omitempty"`
+	Warnings     []string `json:"warnings,omitempty"` // what people should know of it
 }
 
 // A Source says where an image was captured.
@@ -39,6 +41,8 @@ type Source struct {
 	// Set is the common name of the images of one disk that belong together: the partitions of a FOG or Clonezilla image.
 	// They share their layout and are told apart by Partition.
 	Set string `json:"set,omitempty"`
+	// Import is the id of the import that brought the images of a set; members of different imports are not mixed.
+	Import string `json:"import,omitempty"`
 	// System says which system or file it was imported from, for people: "FOG", "Clonezilla", "OpenGnsys", a file's name.
 	System string `json:"system,omitempty"`
 }
@@ -78,6 +82,8 @@ func parseImage(data []byte) (Image, error) {
 		return Image{}, fmt.Errorf("image record: MD5 is %q", i.MD5)
 	case !isHex(i.Blake3, 32):
 		return Image{}, fmt.Errorf("image record: BLAKE3 is %q", i.Blake3)
+	case i.LayoutBlake3 != "" && !isHex(i.LayoutBlake3, 32):
+		return Image{}, fmt.Errorf("image record: BLAKE3 of the layout is %q", i.LayoutBlake3)
 	case i.Info.Tool == "" || i.Info.Compressor == "" || i.Info.Filesystem == "":
 		return Image{}, fmt.Errorf("image record: incomplete info %s", i.Info)
 	case i.Info.UsedBytes < 0 || i.Info.RequiredBytes < i.Info.UsedBytes || i.Info.BlockSize < 1:

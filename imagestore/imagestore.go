@@ -19,7 +19,11 @@
 //	.revisions/NAME/N/            the files above, of revision N, and health.json: when it was verified, why it is damaged
 //	.revisions/NAME/ledger.json   which numbers were given, and up to which revisions are removed
 //	.trash/ID/                    a removed image: its revisions, and trashed.json: its name and when it was removed
-//	.staging/ID/                  what is being captured, imported or made anew
+//	.staging/ID/                  what is being captured, imported or made anew, and what is being removed
+//	.staging/NAME.link, .health, .ledger, .img.json, .img.torrent
+//	                              a link or a small file that is about to replace another in one step
+//	.uploads/ID/                  what is being uploaded (appliance/incorporation); it survives a restart
+//	.unpacking/ID/                archives that are being unpacked (appliance/incorporation)
 //	.lock                         belongs to the process that has the repository open; there is only one
 //
 // A capture is written to .staging/ID/ and becomes a revision by one rename of its folder, after everything in it is on
@@ -39,7 +43,10 @@
 //   - A file that replaces the link NAME.img becomes the next revision; the one before is kept (Options.Keep).
 //   - A file written over the link changes the revision itself, which is therefore no longer handed out, and becomes the next
 //     revision when it is an image; what it was is lost. Copy under another name first and rename, as OpenGnsys teaches.
-//   - A link that is removed comes back, since the revision is safe; images are removed with Remove.
+//   - What is left of an old revision, above which a newer one is good, is never published: it stays where it is, with a warning.
+//   - A link that is removed comes back, since the revision is safe, and so does that of a sidecar which is replaced; images are
+//     removed with Remove.
+//   - A file that replaces another while that is read is left alone and is the next newcomer.
 //   - Sums and torrents are made anew. Sums that come with a file, are not older than it and differ are a warning of the image.
 //
 // # Holds
@@ -88,7 +95,7 @@ type Repository struct {
 
 	// commit is held while revisions appear and disappear on the disk; it is taken before mu.
 	commit sync.Mutex
-	absent map[string]time.Time // since when NAME.img is missing from the folder; belongs to commit
+	absent map[string]time.Time // since when the files NAME.img and so on are not the current revision's; belongs to commit
 
 	mu     sync.Mutex
 	images map[string][]Image // revisions, ascending; never empty
@@ -263,7 +270,13 @@ func (r *Repository) OpenChunks(name string, revision int) (*os.File, error) {
 	return r.openPart(name, revision, chunksSuffix)
 }
 
-// Layout returns the JSON of the disk layout beside a revision, or ErrNotFound.
+// OpenTorrent opens the torrent of a revision, or answers an error wrapping ErrDamaged.
+func (r *Repository) OpenTorrent(name string, revision int) (*os.File, error) {
+	return r.openPart(name, revision, torrentSuffix)
+}
+
+// Layout returns the JSON of the disk layout beside a revision, or ErrNotFound, or an error wrapping ErrDamaged when it is not the
+// one that was published.
 func (r *Repository) Layout(name string, revision int) ([]byte, error) {
 	img, err := r.Revision(name, revision)
 	if err != nil {
@@ -272,7 +285,14 @@ func (r *Repository) Layout(name string, revision int) ([]byte, error) {
 	if !img.HasLayout {
 		return nil, fmt.Errorf("%w with a disk layout: revision %d of %q has none", ErrNotFound, revision, name)
 	}
-	return r.folder.readFile(revisionFile(name, revision, layoutSuffix), maxLayout)
+	layout, err := r.folder.readFile(revisionFile(name, revision, layoutSuffix), maxLayout)
+	if err != nil {
+		return nil, err
+	}
+	if sum := r.layoutSum(img); sum != "" && sum != blake3Of(layout) {
+		return nil, fmt.Errorf("revision %d of %s: %w", revision, name, errLayout)
+	}
+	return layout, nil
 }
 
 // openPart opens one of the files of a revision.

@@ -1,6 +1,7 @@
 package imagestore
 
 import (
+	"cmp"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -17,6 +18,21 @@ type newcomer struct {
 	state    State     // Arriving, Processing or Damaged
 	problem  string    // why it is damaged
 	again    time.Time // when a damaged one is tried again although it has not changed; zero for never
+	// Of the file of a revision:
+	lost       bool // its record cannot be read
+	superseded bool // a newer revision is good
+}
+
+// key is the revision whose file was changed.
+func (n newcomer) key() key { return key{n.name, n.revision} }
+
+// compare orders newcomers as they are taken in: of what is left of several revisions of one image, the newest first, because the
+// older ones are not published above it.
+func (n newcomer) compare(m newcomer) int {
+	if n.revision != 0 && m.revision != 0 && n.name == m.name {
+		return cmp.Compare(m.revision, n.revision)
+	}
+	return cmp.Compare(n.path, m.path)
 }
 
 // retryAfter is the time after which a file is tried again for which there was no room.
@@ -44,15 +60,20 @@ type sighting struct {
 	revision int
 	stamp    stamp
 	problem  string // why it cannot be an image, whatever is in it
+	// As those of a newcomer.
+	lost, superseded bool
 }
 
 // observe is what becomes of a newcomer when it is seen again. known is false when it was not there before.
 func (n newcomer) observe(s sighting, known bool, now time.Time) newcomer {
 	retry := n.state == Damaged && !n.again.IsZero() && !now.Before(n.again)
-	if known && n.stamp == s.stamp && !retry || n.state == Processing {
+	if known && n.stamp == s.stamp && n.superseded == s.superseded && !retry || n.state == Processing {
 		return n // whoever reads it notices itself that it changes
 	}
-	n = newcomer{path: s.path, name: s.name, revision: s.revision, stamp: s.stamp, since: now, state: Arriving}
+	n = newcomer{
+		path: s.path, name: s.name, revision: s.revision, stamp: s.stamp, since: now, state: Arriving,
+		lost: s.lost, superseded: s.superseded,
+	}
 	if s.problem != "" {
 		n.state, n.problem = Damaged, s.problem
 	}

@@ -229,10 +229,7 @@ var errForeign = errors.New("a file of that name was put into the repository's f
 func (r *Repository) linked(img Image) bool {
 	for _, suffix := range append(sidecarSuffixes(), imageSuffix) {
 		target := revisionFile(img.Name, img.Revision, suffix)
-		if r.folder.exists(target) != r.folder.exists(img.Name+suffix) {
-			return false
-		}
-		if r.folder.exists(target) && !r.folder.same(target, img.Name+suffix) {
+		if !r.folder.same(target, img.Name+suffix) && (r.folder.exists(target) || r.folder.exists(img.Name+suffix)) {
 			return false
 		}
 	}

@@ -1,8 +1,11 @@
 package imagestore
 
 import (
+	"encoding/hex"
 	"fmt"
 	"path"
+
+	"github.com/zeebo/blake3"
 )
 
 // The files of a revision are NAME and one of these.
@@ -56,13 +59,42 @@ func (r *Repository) writeSidecars(dir string, img Image, found findings) error 
 	return nil
 }
 
-// writeRecord makes the record of img, as a new file in the folder dir.
+// writeRecord makes the record of img, as a new file in the folder dir. It notes the sum of the layout that is there.
 func (r *Repository) writeRecord(dir string, img Image) error {
+	if img.HasLayout && img.LayoutBlake3 == "" {
+		layout, err := r.folder.readFile(path.Join(dir, img.Name+layoutSuffix), maxLayout)
+		if err != nil {
+			return err
+		}
+		img.LayoutBlake3 = blake3Of(layout)
+	}
 	data, err := img.encode()
 	if err != nil {
 		return err
 	}
 	return r.folder.writeFile(path.Join(dir, img.Name+recordSuffix), data)
+}
+
+var errLayout = fmt.Errorf("%w: its disk layout is not the one that was published: the image itself can be restored to a partition, capture it again with its layout",
+	ErrDamaged)
+
+// blake3Of is the BLAKE3 of data, hexadecimal.
+func blake3Of(data []byte) string {
+	sum := blake3.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// layoutSum returns the sum that the record of a revision has for the layout, or "" when there is none.
+func (r *Repository) layoutSum(img Image) string {
+	if !img.HasLayout || img.LayoutBlake3 != "" {
+		return img.LayoutBlake3
+	}
+	// What was published by this process has it in the file only.
+	recorded, err := r.load(img.Name, img.Revision)
+	if err != nil {
+		return ""
+	}
+	return recorded.LayoutBlake3
 }
 
 // outOfDate tells whether a revision lacks sidecars that this version makes. Its file can be used all the same.

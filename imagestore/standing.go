@@ -104,6 +104,11 @@ func (r *Repository) published(s *Standing, revisions []Image) {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("revision %d: %s", img.Revision, problem))
 		}
 	}
+	if problem := r.health[current.key()].Layout; problem != "" {
+		s.Warnings = append(s.Warnings, problem)
+	}
+	s.Warnings = append(s.Warnings, r.lostOf(current.Name)...)
+	s.Warnings = append(s.Warnings, r.leftOf(current)...)
 }
 
 // newcomerOf returns the newcomer of a name, the first by path when there are several. A changed file of an older revision does
@@ -119,6 +124,17 @@ func (r *Repository) newcomerOf(name string) (found newcomer, ok bool) {
 		}
 	}
 	return found, ok
+}
+
+// leftOf says of the older revisions than current whose files were changed why they are not taken in. mu is held.
+func (r *Repository) leftOf(current Image) (list []string) {
+	for _, n := range r.newcomers {
+		if n.name == current.Name && n.revision != 0 && n.revision < current.Revision && !n.lost && n.state == Damaged {
+			list = append(list, n.problem)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // activityOf returns what is under way with a name, that which is further when there is more. mu is held.

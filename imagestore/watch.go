@@ -59,7 +59,7 @@ func (r *Repository) look() ([]sighting, error) {
 		return nil, err
 	}
 	seen, err := r.sightings(entries)
-	return seen, errors.Join(err, r.relinkAll(entries))
+	return seen, errors.Join(err, r.relinkAll())
 }
 
 // nudge wakes the worker.
@@ -112,7 +112,7 @@ func (r *Repository) sightings(entries []fs.DirEntry) ([]sighting, error) {
 		s := sighting{path: e.Name(), name: name, stamp: stampOf(info)}
 		switch {
 		case ours[s.owner()]:
-			r.leftOver(e.Name())
+			r.leftOver(e.Name(), s.stamp)
 			continue
 		case !info.Mode().IsRegular():
 			s.problem = errNoFile.Error()
@@ -136,7 +136,7 @@ func (s sighting) owner() owner { return owner{s.name, s.stamp.device, s.stamp.i
 // ownFiles returns whose the image files of all revisions are, and those among them that are not as they were published.
 func (r *Repository) ownFiles() (changed []sighting, ours map[owner]bool) {
 	ours = make(map[owner]bool)
-	look := func(k key, differs func(fs.FileInfo) bool) {
+	look := func(k key, lost bool, differs func(fs.FileInfo) bool) {
 		file := revisionFile(k.name, k.revision, imageSuffix)
 		info, err := r.folder.root.Lstat(file)
 		if err != nil || !info.Mode().IsRegular() {
@@ -145,39 +145,38 @@ func (r *Repository) ownFiles() (changed []sighting, ours map[owner]bool) {
 		s := sighting{path: file, name: k.name, revision: k.revision, stamp: stampOf(info)}
 		ours[s.owner()] = true
 		if differs(info) {
+			s.lost, s.superseded = lost, r.superseded(k)
 			changed = append(changed, s)
 		}
 	}
 	for _, img := range r.all() {
-		look(img.key(), img.changed)
+		look(img.key(), false, img.changed)
 	}
 	r.mu.Lock()
 	lost := slices.Collect(maps.Keys(r.lost))
 	r.mu.Unlock()
 	for _, k := range lost {
-		look(k, func(fs.FileInfo) bool { return true })
+		look(k, true, func(fs.FileInfo) bool { return true })
 	}
 	return changed, ours
 }
 
 // leftOver removes what is left in the folder of a file NAME.dsk that has just become a revision.
-func (r *Repository) leftOver(file string) {
+func (r *Repository) leftOver(file string, seen stamp) {
 	if path.Ext(file) == imageSuffix {
 		return // the link of a revision
 	}
-	if err := r.folder.remove(file); err != nil {
+	// Another file in its place is the next newcomer.
+	if err := r.removeStamped(file, seen); err != nil && !errors.Is(err, errChanged) {
 		r.log.Warn("a file that was taken in is left", "file", file, "err", err)
 	}
 }
 
-// relinkAll brings back the files NAME.img and so on that somebody has removed: the revisions are safe in .revisions, and an image
-// is removed by Remove. It waits a while for somebody who removes NAME.img in order to copy another there: a copy over the link
-// would change the revision.
-func (r *Repository) relinkAll(entries []fs.DirEntry) error {
-	there := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		there[e.Name()] = true
-	}
+// relinkAll brings back the files NAME.img and so on that somebody has removed or replaced: the revisions are safe in .revisions, and
+// an image is removed by Remove. A file that replaces NAME.img itself is a newcomer and stays. It waits a while for somebody who
+// removes NAME.img in order to copy another there, since a copy over the link would change the revision, and for the image
+// whose sums have come first.
+func (r *Repository) relinkAll() error {
 	images, err := r.Images()
 	if err != nil {
 		return err
@@ -185,15 +184,16 @@ func (r *Repository) relinkAll(entries []fs.DirEntry) error {
 	now, settle := r.now(), r.Options().Settle
 	var failed error
 	for _, img := range images {
-		if there[img.Name+imageSuffix] {
+		if r.linked(img) {
 			delete(r.absent, img.Name)
-		} else if since, ok := r.absent[img.Name]; !ok {
-			r.absent[img.Name] = now
-			continue
-		} else if now.Sub(since) < settle {
 			continue
 		}
-		if img.allThere(there) {
+		since, ok := r.absent[img.Name]
+		if !ok {
+			since = now
+			r.absent[img.Name] = now
+		}
+		if now.Sub(since) < settle {
 			continue
 		}
 		if err := r.link(img.Name); err != nil && !errors.Is(err, errForeign) {
@@ -201,14 +201,4 @@ func (r *Repository) relinkAll(entries []fs.DirEntry) error {
 		}
 	}
 	return failed
-}
-
-// allThere tells whether all files of an image are among names.
-func (i Image) allThere(names map[string]bool) bool {
-	for _, suffix := range append(sidecarSuffixes(), imageSuffix) {
-		if !names[i.Name+suffix] && (suffix != layoutSuffix || i.HasLayout) {
-			return false
-		}
-	}
-	return true
 }

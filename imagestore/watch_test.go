@@ -23,6 +23,21 @@ func drop(t testing.TB, r *Repository, file string, data []byte) {
 	written()
 }
 
+// remove and rename do what somebody's rm and mv do.
+func remove(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // written waits until no program that another test was just starting has the test's files open for writing, as its process
 // has for an instant: such a file is taken for one that somebody still writes.
 func written() {
@@ -106,29 +121,43 @@ func TestDropOver(t *testing.T) {
 	}{
 		{"renamed over the link", func(t *testing.T, r *Repository) {
 			drop(t, r, "lab.tmp", files[2])
-			if err := os.Rename(path(r, "lab.tmp"), path(r, "lab.img")); err != nil {
-				t.Fatal(err)
-			}
+			rename(t, path(r, "lab.tmp"), path(r, "lab.img"))
 		}, 2, 2, 2},
 		{"link removed, then copied", func(t *testing.T, r *Repository) {
-			os.Remove(path(r, "lab.img"))
+			remove(t, path(r, "lab.img"))
 			drop(t, r, "lab.img", files[2])
 		}, 2, 2, 2},
 		{"written over in place", func(t *testing.T, r *Repository) { rewrite(t, path(r, "lab.img"), files[2]) }, 2, 1, 2},
 		{"the same file once more", func(t *testing.T, r *Repository) {
-			os.Remove(path(r, "lab.img"))
+			remove(t, path(r, "lab.img"))
 			drop(t, r, "lab.img", files[1])
 		}, 1, 1, 1},
 		{"touched", func(t *testing.T, r *Repository) {
-			os.Chtimes(path(r, "lab.img"), time.Time{}, time.Now().Add(time.Hour))
+			if err := os.Chtimes(path(r, "lab.img"), time.Time{}, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
 		}, 1, 1, 1},
-		{"link removed", func(t *testing.T, r *Repository) { os.Remove(path(r, "lab.img")); r.scan() }, 1, 1, 1},
+		{"link removed", func(t *testing.T, r *Repository) { remove(t, path(r, "lab.img")) }, 1, 1, 1},
 		{"sums and torrent removed", func(t *testing.T, r *Repository) {
-			os.Remove(path(r, "lab.img.sum"))
-			os.Remove(path(r, "lab.img.torrent"))
+			remove(t, path(r, "lab.img.sum"))
+			remove(t, path(r, "lab.img.torrent"))
+		}, 1, 1, 1},
+		{"other files renamed over the sidecars", func(t *testing.T, r *Repository) {
+			for _, suffix := range []string{sumSuffix, infoSuffix, recordSuffix, chunksSuffix, layoutSuffix} {
+				drop(t, r, "other", []byte("of another image"))
+				rename(t, path(r, "other"), path(r, "lab"+suffix))
+			}
+		}, 1, 1, 1},
+		{"symbolic links in place of the sidecars", func(t *testing.T, r *Repository) {
+			for _, suffix := range []string{fullSumSuffix, torrentSuffix} {
+				remove(t, path(r, "lab"+suffix))
+				if err := os.Symlink("/etc/passwd", path(r, "lab"+suffix)); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}, 1, 1, 1},
 		{"link renamed to what is no image", func(t *testing.T, r *Repository) {
-			os.Rename(path(r, "lab.img"), path(r, "lab.old"))
+			rename(t, path(r, "lab.img"), path(r, "lab.old"))
 			drop(t, r, "lab.img", files[2])
 		}, 2, 2, 2},
 	}
@@ -440,6 +469,137 @@ func TestChangedWhileRead(t *testing.T) {
 		}
 		readAgain(t, r)
 		checkImage(t, r, "lab", 1, file)
+	})
+}
+
+// TestReplacedWhileRead renames another file over one that is being read: it is the only copy, and the next revision.
+func TestReplacedWhileRead(t *testing.T) {
+	t.Parallel()
+	files := [][]byte{1: imageFile(t, 1), 2: imageFile(t, 2)}
+	tests := []struct {
+		name, file string
+		before     int // revisions that have the bytes of the file already
+	}{
+		{"NAME.img", "lab.img", 0},
+		{"NAME.dsk", "lab.dsk", 0},
+		{"NAME.img, the same as the current revision", "lab.img", 1},
+		{"NAME.dsk, the same as the current revision", "lab.dsk", 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := openRepository(t, t.TempDir())
+			path := filepath.Join(r.Dir(), test.file)
+			if test.before > 0 {
+				publishFile(t, r, "lab", files[1])
+				if test.file == "lab.img" {
+					remove(t, path)
+				}
+			}
+			drop(t, r, test.file, files[1])
+			replaced := false
+			r.folder.after = func(step, name string) {
+				if step == "sync" && strings.HasSuffix(name, chunksSuffix) && !replaced {
+					replaced = true
+					drop(t, r, "lab.new", files[2])
+					rename(t, filepath.Join(r.Dir(), "lab.new"), path)
+				}
+			}
+			if err := r.scan(); err != nil {
+				t.Fatal(err)
+			}
+			r.workOne(t.Context())
+			r.folder.after = nil
+			if !replaced {
+				t.Fatal("it was not replaced")
+			}
+			readAgain(t, r)
+			checkImage(t, r, "lab", 2, files[2])
+			checkStanding(t, r, "lab", Ready, "")
+			if first, err := r.Revision("lab", 1); err != nil || first.Blake3 != digest(files[1]) {
+				t.Errorf("revision 1 = %+v, %v", first, err)
+			}
+			checkClean(t, r, "lab")
+		})
+	}
+}
+
+// TestReplacedBeforeRemoval renames a file over what is left of a revision's between the look at it and its removal.
+func TestReplacedBeforeRemoval(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	drop(t, r, "lab.dsk", imageFile(t, 1))
+	info, err := r.folder.root.Lstat("lab.dsk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drop(t, r, "lab.new", imageFile(t, 2))
+	rename(t, filepath.Join(r.Dir(), "lab.new"), filepath.Join(r.Dir(), "lab.dsk"))
+	r.leftOver("lab.dsk", stampOf(info))
+	readAgain(t, r)
+	checkImage(t, r, "lab", 1, imageFile(t, 2))
+}
+
+// TestOldRevisionStaysOld does not make what is left of an old revision the current image.
+func TestOldRevisionStaysOld(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		spoil   func(t *testing.T, home string)
+		warning string
+	}{
+		{"its record cannot be read", func(t *testing.T, home string) { rewrite(t, home+recordSuffix, []byte("{")) }, "revision 1: image record"},
+		{"its file was written over", func(t *testing.T, home string) { rewrite(t, home+imageSuffix, imageFile(t, 3)) }, "or remove revision 1"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			r := openRepository(t, dir)
+			publishFile(t, r, "lab", imageFile(t, 1))
+			publishFile(t, r, "lab", imageFile(t, 2))
+			r.Close()
+			test.spoil(t, filepath.Join(dir, revisionPath("lab", 1), "lab"))
+			for range 2 {
+				r = openRepository(t, dir)
+				readAgain(t, r)
+				readAgain(t, r)
+				checkImage(t, r, "lab", 2, imageFile(t, 2))
+				if s, _ := r.Standing("lab"); s.State != Ready || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], test.warning) {
+					t.Errorf("standing = %+v, want a warning with %q", s, test.warning)
+				}
+				if !r.folder.exists(revisionFile("lab", 1, imageSuffix)) {
+					t.Error("its file was removed")
+				}
+				r.Close()
+			}
+			// Without the newer one it is the best that there is.
+			r = openRepository(t, dir)
+			readAgain(t, r)
+			if err := r.RemoveRevision("lab", 2); err != nil {
+				t.Fatal(err)
+			}
+			readAgain(t, r)
+			if img, err := r.Image("lab"); err != nil || img.Revision != 3 {
+				t.Errorf("image = %+v, %v, want revision 3", img, err)
+			}
+			checkStanding(t, r, "lab", Ready, "")
+		})
+	}
+	t.Run("no record can be read", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		r := openRepository(t, dir)
+		for n := range 11 { // 10 sorts before 9
+			publishFile(t, r, "lab", imageFile(t, n))
+		}
+		r.Close()
+		for n := range 11 {
+			rewrite(t, filepath.Join(dir, revisionFile("lab", n+1, recordSuffix)), []byte("{"))
+		}
+		r = openRepository(t, dir)
+		readAgain(t, r)
+		checkImage(t, r, "lab", 12, imageFile(t, 10))
 	})
 }
 
