@@ -6,9 +6,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path"
 	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"aula/imagestore/format"
 )
 
 // nextStale takes the next revision whose sidecars are not as this version makes them.
@@ -91,6 +95,13 @@ func (r *Repository) remake(ctx context.Context, img Image, dir string, progress
 		return img, err
 	}
 	img.Info, img.Modified = found.info, info.ModTime().UTC()
+	if img.LayoutBlake3 = r.layoutSum(img); img.HasLayout && img.LayoutBlake3 == "" {
+		layout, err := r.folder.readFile(revisionFile(img.Name, img.Revision, layoutSuffix), maxLayout)
+		if err != nil {
+			return img, err
+		}
+		img.LayoutBlake3 = blake3Of(layout)
+	}
 	if err := r.writeSidecars(dir, img, found); err != nil {
 		return img, err
 	}
@@ -131,11 +142,16 @@ func (i Image) compare(md5, blake3 string) error {
 	return fmt.Errorf("%w: its bytes are not those that were published: MD5 is %s, was %s", ErrDamaged, md5, i.MD5)
 }
 
-// damagedBy tells what kept a published file from being read whole: it makes the file damaged, unless it is the
-// caller's or the volume's doing.
+// damagedBy tells what kept a published file from being read whole. It makes the file damaged if the file is the cause: its data
+// cannot be read, or are too few, or do not decode. What the caller, the system or the network of a volume does is no damage.
 func damagedBy(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, os.ErrNotExist) || isNoSpace(err) {
+	var read *readError
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrDamaged), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, fs.ErrClosed), errors.Is(err, unix.ESTALE):
 		return err
+	case errors.As(err, &read), errors.Is(err, errLength), errors.Is(err, format.ErrCorrupt):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return fmt.Errorf("%w: %w", ErrDamaged, err)
+	return err
 }

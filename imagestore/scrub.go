@@ -59,16 +59,19 @@ func dueTonight(all []verified, night night) (key, bool) {
 	}).key, true
 }
 
-// verifications returns all revisions that are not damaged and when they were verified.
+// verifications returns all revisions and when they were last read again. One that is damaged has its turn like the others: what
+// made it so may be over.
 func (r *Repository) verifications() []verified {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var list []verified
 	for _, revisions := range r.images {
 		for _, img := range revisions {
-			if r.health[img.key()].Problem == "" {
-				list = append(list, verified{img.key(), img.FileBytes, r.verifiedAt(img)})
+			at := r.verifiedAt(img)
+			if found := r.health[img.key()].Found; found.After(at) {
+				at = found
 			}
+			list = append(list, verified{img.key(), img.FileBytes, at})
 		}
 	}
 	return list

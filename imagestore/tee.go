@@ -2,6 +2,7 @@ package imagestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -80,7 +81,7 @@ func (t *tee) feed(ctx context.Context, file io.ReaderAt, size int64, progress f
 			continue
 		}
 		if done != size {
-			return fmt.Errorf("reading the image file: it does not have the %d bytes that it should have", size)
+			return fmt.Errorf("reading the image file: %w: %d bytes", errLength, size)
 		}
 		for _, out := range t.outs {
 			close(out)
@@ -88,6 +89,8 @@ func (t *tee) feed(ctx context.Context, file io.ReaderAt, size int64, progress f
 		return nil
 	}
 }
+
+var errLength = errors.New("it does not have the length that it should have")
 
 // A readError is what the disk answered instead of data.
 type readError struct{ err error }

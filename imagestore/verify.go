@@ -1,6 +1,7 @@
 package imagestore
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -33,51 +34,70 @@ func (r *Repository) verify(ctx context.Context, k key, holder string, progress 
 	if err != nil {
 		return err
 	}
-	if err := r.compareFile(ctx, img, progress, slow); err != nil {
+	found, err := r.compareFile(ctx, img, progress, slow)
+	if err != nil {
 		if err = damagedBy(ctx, err); errors.Is(err, ErrDamaged) {
 			return r.condemn(k, err)
 		}
 		return fmt.Errorf("verifying revision %d of image %s: %w", k.revision, k.name, err)
 	}
-	if err := r.setHealth(k, health{Verified: r.now().UTC()}); err != nil {
+	h := health{Verified: r.now().UTC()}
+	// A layout cannot be made anew from the image, which can be used without.
+	_, bad := r.Layout(k.name, k.revision)
+	if errors.Is(bad, ErrDamaged) {
+		h.Layout = bad.Error()
+	}
+	if err := r.setHealth(k, h); err != nil {
 		return err
 	}
-	if err := r.compareSidecars(img); err != nil {
+	if err := r.compareSidecars(img, found); err != nil {
 		r.log.Warn("sidecars are not what they should be and are made anew", "image", k.name, "revision", k.revision, "err", err)
-		return r.refresh(ctx, k)
+		if err := r.refresh(ctx, k); err != nil {
+			return err
+		}
+	}
+	if bad != nil && !errors.Is(bad, ErrNotFound) {
+		r.log.Error("disk layout cannot be used", "image", k.name, "revision", k.revision, "err", bad)
+		r.tell(k.name)
+		return fmt.Errorf("verifying the disk layout: %w", bad)
 	}
 	return nil
 }
 
-// compareFile reads a file as it is on the disk and compares it with its record.
-func (r *Repository) compareFile(ctx context.Context, img Image, progress func(done, total int64), slow func(n int) error) error {
+// compareFile reads a file as it is on the disk and compares it with its record. It answers what its sidecars should say.
+func (r *Repository) compareFile(ctx context.Context, img Image, progress func(done, total int64), slow func(n int) error) (findings, error) {
 	file, err := r.folder.root.Open(revisionFile(img.Name, img.Revision, imageSuffix))
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: its file is gone", ErrDamaged)
+		return findings{}, fmt.Errorf("%w: its file is gone", ErrDamaged)
 	}
 	if err != nil {
-		return err
+		return findings{}, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return err
+		return findings{}, err
 	}
 	if img.changed(info) {
-		return fmt.Errorf("%w: %s", ErrDamaged, changedByHand)
+		return findings{}, fmt.Errorf("%w: %s", ErrDamaged, changedByHand)
 	}
 	if err := forgetCached(file); err != nil {
-		return err
+		return findings{}, err
 	}
 	var in io.ReaderAt = file
 	if slow != nil {
 		in = slowReader{file, slow}
 	}
-	sum, digest := md5.New(), blake3.New()
-	if err := readOnce(ctx, in, img.FileBytes, progress, into(sum), into(digest)); err != nil {
-		return err
+	sum, digest, pieces := md5.New(), blake3.New(), newPieceHash()
+	if err := readOnce(ctx, in, img.FileBytes, progress, into(sum), into(digest), into(pieces)); err != nil {
+		return findings{}, err
 	}
-	return img.compare(hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(digest.Sum(nil)))
+	found := findings{md5: hex.EncodeToString(sum.Sum(nil)), blake3: hex.EncodeToString(digest.Sum(nil)), pieces: pieces.Sum(nil)}
+	if err := img.compare(found.md5, found.blake3); err != nil {
+		return findings{}, err
+	}
+	found.tailMD5, err = tailMD5(file, img.FileBytes)
+	return found, err
 }
 
 // A slowReader asks before each read.
@@ -93,20 +113,21 @@ func (s slowReader) ReadAt(p []byte, off int64) (int, error) {
 	return s.ReaderAt.ReadAt(p, off)
 }
 
-// compareSidecars compares the sidecars of a revision, whose file is good, with its record.
-func (r *Repository) compareSidecars(img Image) error {
+// compareSidecars compares the sidecars of a revision, whose file is good, with its record and with what was found of the file.
+func (r *Repository) compareSidecars(img Image, found findings) error {
 	file := func(suffix string) string { return revisionFile(img.Name, img.Revision, suffix) }
-	if sum, err := r.folder.readFile(file(fullSumSuffix), maxRecord); err != nil || string(sum) != img.MD5+"\n" {
-		return fmt.Errorf("%s: %w", path.Base(file(fullSumSuffix)), orDiffers(err))
-	}
-	if info, err := r.folder.readFile(file(infoSuffix), maxRecord); err != nil || string(info) != img.infoLine() {
-		return fmt.Errorf("%s: %w", path.Base(file(infoSuffix)), orDiffers(err))
+	for _, text := range []struct{ suffix, want string }{
+		{sumSuffix, found.tailMD5 + "\n"}, {fullSumSuffix, img.MD5 + "\n"}, {infoSuffix, img.infoLine()},
+	} {
+		if data, err := r.folder.readFile(file(text.suffix), maxRecord); err != nil || string(data) != text.want {
+			return fmt.Errorf("%s: %w", path.Base(file(text.suffix)), orDiffers(err))
+		}
 	}
 	data, err := r.folder.readFile(file(torrentSuffix), maxTorrent)
 	if err != nil {
 		return err
 	}
-	if t, err := parseTorrent(data); err != nil || t.length != img.FileBytes || t.comment != img.MD5 {
+	if t, err := parseTorrent(data); err != nil || !bytes.Equal(data, img.torrent(found.pieces, t.announce).encode()) {
 		return fmt.Errorf("%s: %w", path.Base(file(torrentSuffix)), orDiffers(err))
 	}
 	chunks, err := r.folder.root.Open(file(chunksSuffix))
@@ -136,7 +157,7 @@ func (r *Repository) condemn(k key, err error) error {
 	r.mu.Lock()
 	h := r.health[k]
 	r.mu.Unlock()
-	h.Problem = problem
+	h.Problem, h.Found = problem, r.now().UTC()
 	noted := r.setHealth(k, h)
 	r.log.Error("image is damaged", "image", k.name, "revision", k.revision, "err", err)
 	r.tell(k.name)

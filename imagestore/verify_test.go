@@ -1,9 +1,11 @@
 package imagestore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"aula/imagestore/format"
 )
 
 // flip changes one bit of a revision's file as a bad disk does: size and times stay.
@@ -149,13 +155,183 @@ func TestVerifySidecars(t *testing.T) {
 	r := openRepository(t, t.TempDir())
 	file := imageFile(t, 1)
 	publishFile(t, r, "lab", file)
-	for _, suffix := range []string{fullSumSuffix, infoSuffix, torrentSuffix, chunksSuffix} {
-		rewrite(t, filepath.Join(r.Dir(), "lab"+suffix), []byte("something else"))
+	img, err := r.Image("lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := img.torrent(bytes.Repeat([]byte{7}, len(pieceSums(file))), tracker).encode()
+	tests := []struct {
+		suffix string
+		data   []byte
+	}{
+		{sumSuffix, []byte(md5Of([]byte("x")) + "\n")}, {fullSumSuffix, []byte("something else")}, {infoSuffix, []byte("something else")},
+		{torrentSuffix, []byte("something else")}, {torrentSuffix, foreign}, {chunksSuffix, []byte("something else")},
+	}
+	for _, test := range tests {
+		rewrite(t, filepath.Join(r.Dir(), "lab"+test.suffix), test.data)
 		if err := r.Verify(t.Context(), "lab", 1, nil); err != nil {
-			t.Errorf("%s: %v", suffix, err)
+			t.Errorf("%s: %v", test.suffix, err)
 		}
 		checkImage(t, r, "lab", 1, file)
 		checkClean(t, r, "lab")
+	}
+}
+
+// TestVerifyLayout finds that a layout was changed, which cannot be made anew and without which the image can be used.
+func TestVerifyLayout(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := openRepository(t, dir)
+	file := imageFile(t, 1)
+	publishFile(t, r, "lab", file)
+	layout := filepath.Join(dir, "lab.img.layout")
+	for range 2 { // as it was published, and as it is found again
+		rewrite(t, layout, []byte(`{"version":2}`))
+		if _, err := r.Layout("lab", 1); !errors.Is(err, ErrDamaged) {
+			t.Errorf("layout: %v", err)
+		}
+		if err := r.Verify(t.Context(), "lab", 1, nil); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "disk layout") {
+			t.Errorf("verifying it: %v", err)
+		}
+		if s, _ := r.Standing("lab"); s.State != Ready || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "disk layout") {
+			t.Errorf("standing = %+v", s)
+		}
+		if f, err := r.OpenFile("lab", 1); err != nil {
+			t.Error(err)
+		} else {
+			f.Close()
+		}
+		rewrite(t, layout, []byte(`{"version":1}`))
+		if err := r.Verify(t.Context(), "lab", 1, nil); err != nil {
+			t.Error(err)
+		}
+		checkImage(t, r, "lab", 1, file)
+		if s, _ := r.Standing("lab"); len(s.Warnings) > 0 {
+			t.Errorf("standing = %+v", s)
+		}
+		r.Close()
+		r = openRepository(t, dir)
+	}
+	t.Run("record without its sum", func(t *testing.T) {
+		record := revisionFile("lab", 1, recordSuffix)
+		swap(t, filepath.Join(dir, record), fmt.Sprintf(`"layoutBlake3": %q`, digest([]byte(`{"version":1}`))), `"x": 1`)
+		r.Close()
+		r = openRepository(t, dir)
+		if layout, err := r.Layout("lab", 1); err != nil || string(layout) != `{"version":1}` {
+			t.Errorf("layout = %s, %v", layout, err)
+		}
+		if err := r.Verify(t.Context(), "lab", 1, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDamagedBy tells what is wrong with an image from what is wrong with the machine.
+func TestDamagedBy(t *testing.T) {
+	t.Parallel()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	tests := []struct {
+		ctx     context.Context
+		err     error
+		damaged bool
+	}{
+		{t.Context(), &readError{unix.EIO}, true},
+		{t.Context(), errLength, true},
+		{t.Context(), fmt.Errorf("block 7: %w", format.ErrCorrupt), true},
+		{t.Context(), fmt.Errorf("%w: its file is gone", ErrDamaged), true},
+		{cancelled, &readError{unix.EIO}, false},
+		{t.Context(), &readError{context.Canceled}, false},
+		{t.Context(), &readError{unix.ESTALE}, false},
+		{t.Context(), &readError{fs.ErrClosed}, false},
+		{t.Context(), &fs.PathError{Op: "open", Err: unix.EMFILE}, false},
+		{t.Context(), &fs.PathError{Op: "open", Err: unix.EACCES}, false},
+		{t.Context(), &fs.PathError{Op: "stat", Err: unix.EIO}, false},
+		{t.Context(), unix.ENOSPC, false},
+	}
+	for _, test := range tests {
+		if err := damagedBy(test.ctx, test.err); errors.Is(err, ErrDamaged) != test.damaged || !errors.Is(err, test.err) {
+			t.Errorf("%v makes it damaged: %v, want %t", test.err, err, test.damaged)
+		}
+	}
+}
+
+// TestVerifyClosed does not take a repository that is closed for damage.
+func TestVerifyClosed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := openRepository(t, dir)
+	publishFile(t, r, "lab", imageFile(t, 1))
+	r.Close()
+	if err := r.Verify(t.Context(), "lab", 1, nil); err == nil || errors.Is(err, ErrDamaged) {
+		t.Errorf("verifying it: %v", err)
+	}
+	if _, err := r.OpenFile("lab", 1); err == nil || errors.Is(err, ErrDamaged) {
+		t.Errorf("opening it: %v", err)
+	}
+	r = openRepository(t, dir)
+	checkStanding(t, r, "lab", Ready, "")
+}
+
+// TestHealthNotNoted has a disk that does not take what was found: a damaged image is not handed out, and is not good again
+// before that lasts.
+func TestHealthNotNoted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := openRepository(t, dir)
+	publishFile(t, r, "lab", imageFile(t, 1))
+	inTheWay := filepath.Join(dir, healthPath(key{"lab", 1}))
+	block := func() {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(inTheWay, "x"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	block()
+	flip(t, r, "lab", 1)
+	if err := r.Verify(t.Context(), "lab", 1, nil); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "noting") {
+		t.Errorf("a bit differs: %v", err)
+	}
+	checkStanding(t, r, "lab", Damaged, "capture the image again")
+	if err := os.RemoveAll(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Verify(t.Context(), "lab", 1, nil); !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), "noting") {
+		t.Errorf("once more: %v", err)
+	}
+	flip(t, r, "lab", 1)
+	remove(t, inTheWay)
+	block()
+	if err := r.Verify(t.Context(), "lab", 1, nil); err == nil || errors.Is(err, ErrDamaged) {
+		t.Errorf("it is as it was: %v", err)
+	}
+	checkStanding(t, r, "lab", Damaged, "capture the image again")
+}
+
+// TestScrubTurns gives damaged revisions their turn among the others.
+func TestScrubTurns(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	r := openWith(t, t.TempDir(), Options{Now: clock.now})
+	publishFile(t, r, "a", imageFile(t, 1))
+	publishFile(t, r, "b", imageFile(t, 1))
+	next := func() string {
+		t.Helper()
+		clock.Time = clock.Add(24 * time.Hour)
+		k, due := dueTonight(r.verifications(), nightOf(clock.Time))
+		if !due {
+			t.Fatal("nothing is due")
+		}
+		return k.name
+	}
+	flip(t, r, "a", 1)
+	for _, want := range []string{"a", "b", "a", "b"} {
+		if got := next(); got != want {
+			t.Errorf("%s is next, want %s", got, want)
+		}
+		if err := r.Verify(t.Context(), want, 1, nil); errors.Is(err, ErrDamaged) != (want == "a") {
+			t.Errorf("verifying %s: %v", want, err)
+		}
 	}
 }
 
