@@ -2,6 +2,8 @@ package imagestore
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,7 +80,7 @@ func TestTorrentClients(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.argv[0], func(t *testing.T) {
 			if _, err := exec.LookPath(test.argv[0]); err != nil {
-				t.Skip("SKIPPED: it is not installed")
+				t.Skipf("SKIPPED: %s is not installed", test.argv[0])
 			}
 			out, err := exec.CommandContext(t.Context(), test.argv[0], test.argv[1:]...).CombinedOutput()
 			for _, want := range test.want {
@@ -87,6 +89,32 @@ func TestTorrentClients(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOpenTorrent opens the torrent of a revision that may be used.
+func TestOpenTorrent(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	file := imageFile(t, 1)
+	img := publishFile(t, r, "lab", file)
+	f, err := r.OpenTorrent("lab", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, img.torrent(pieceSums(file), tracker).encode()) {
+		t.Errorf("torrent of %d bytes, %v", len(got), err)
+	}
+	if _, err := r.OpenTorrent("lab", 2); !errors.Is(err, ErrNotFound) {
+		t.Errorf("revision that is not there: %v", err)
+	}
+	flip(t, r, "lab", 1)
+	if err := r.Verify(t.Context(), "lab", 1, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a bit differs: %v", err)
+	}
+	if _, err := r.OpenTorrent("lab", 1); !errors.Is(err, ErrDamaged) {
+		t.Errorf("damaged revision: %v", err)
 	}
 }
 
@@ -99,25 +127,27 @@ func TestAria2Checks(t *testing.T) {
 	r := openRepository(t, t.TempDir())
 	publishFile(t, r, "lab", imageFile(t, 1))
 	dir := t.TempDir()
-	check := func() string {
-		out, _ := exec.CommandContext(t.Context(), "aria2c", "--check-integrity=true", "--hash-check-only=true", "--seed-time=0",
+	check := func() (string, error) {
+		out, err := exec.CommandContext(t.Context(), "aria2c", "--check-integrity=true", "--hash-check-only=true", "--seed-time=0",
 			"--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--bt-tracker-connect-timeout=1", "--bt-stop-timeout=1",
 			"--listen-port=6881-6999", "--dir="+dir, filepath.Join(r.Dir(), "lab.img.torrent")).CombinedOutput()
-		return string(out)
+		return string(out), err
 	}
 	file := imageFile(t, 1)
 	if err := os.WriteFile(filepath.Join(dir, "lab.img"), file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := check(); !strings.Contains(out, "Verification finished successfully") {
-		t.Errorf("good file:\n%s", out)
+	if out, err := check(); err != nil || !strings.Contains(out, "Verification finished successfully") {
+		t.Errorf("good file: %v\n%s", err, out)
 	}
 	file[len(file)/2] ^= 1
 	if err := os.WriteFile(filepath.Join(dir, "lab.img"), file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := check(); strings.Contains(out, "Verification finished successfully") {
-		t.Errorf("file in which a bit differs:\n%s", out)
+	out, err := check()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || !strings.Contains(out, "Checksum error detected") {
+		t.Errorf("file in which a bit differs: %v\n%s", err, out)
 	}
 }
 
