@@ -58,8 +58,8 @@ func TestFOGDirectory(t *testing.T) {
 	infos := []string{"PARTCLONE:ZSTD:EXT4:8192", "PARTCLONE:GZIP:NTFS:8192"}
 	for i, number := range []int{1, 5} {
 		img := images[i]
-		source := imagestore.Source{Disk: 1, Partition: number, SectorSize: 512, Set: set, System: "FOG"}
-		if img.Name != fmt.Sprintf("%s-p%d", set, number) || img.Source != source || !img.HasLayout || img.Info.String() != infos[i] {
+		source := imagestore.Source{Disk: 1, Partition: number, SectorSize: 512, Set: set, Import: images[0].Source.Import, System: "FOG"}
+		if img.Name != fmt.Sprintf("%s-p%d", set, number) || img.Source != source || img.Source.Import == "" || !img.HasLayout || img.Info.String() != infos[i] {
 			t.Errorf("image %+v, want %s-p%d, %s, with a layout, from %+v", img, set, number, infos[i], source)
 		}
 		sameContent(t, repo, img, want[number])
@@ -268,6 +268,71 @@ func TestSetIsTakenInWholeOrNotAtAll(t *testing.T) {
 	fails()
 	if left, err := repo.Images(); err != nil || !reflect.DeepEqual(left, want) {
 		t.Errorf("in the repository: %+v, %v, want both images as they were: %+v", left, err, want)
+	}
+}
+
+// Nothing of a set is published before all of it could be.
+func TestSetIsPublishedInOneGo(t *testing.T) {
+	t.Parallel()
+	dir := smallFOG(t)
+	repo := openRepository(t)
+	examined := 0
+	_, err := examine(t, Options{}, dir).Run(t.Context(), repo, func(p Progress) {
+		if p.Stage == "checking" {
+			examined++
+		}
+		if images, err := repo.Images(); err != nil || len(images) > 0 {
+			t.Errorf("during the import there are %d images already, %v", len(images), err)
+		}
+	})
+	if images, _ := repo.Images(); err != nil || examined == 0 || len(images) != 2 {
+		t.Errorf("afterwards: %d images, %v", len(images), err)
+	}
+}
+
+// A set that fails at its very end leaves what was there before, all revisions of it, although they would be pruned.
+func TestSetThatCannotBePublishedCostsNothing(t *testing.T) {
+	t.Parallel()
+	dir := smallFOG(t)
+	repo := openRepository(t)
+	for range 2 {
+		take(t, examine(t, Options{}, dir), repo)
+	}
+	options := repo.Options()
+	options.Keep = 0
+	repo.SetOptions(options)
+	p := examine(t, Options{}, dir)
+	revisions := func() (all []imagestore.Image) {
+		for _, img := range p.Images {
+			of, err := repo.Revisions(img.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, of...)
+		}
+		return all
+	}
+	want := revisions()
+	r := &runner{repo: repo, progress: func(Progress) {}}
+	var all []staged
+	for _, img := range p.Images {
+		s, err := r.stage(t.Context(), img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.prepare(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	if err := all[1].Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if images, err := r.commit(t.Context(), all); err == nil || len(images) > 0 {
+		t.Errorf("a set whose second image cannot be published: %v, %v", images, err)
+	}
+	if got := revisions(); len(want) != 4 || !reflect.DeepEqual(got, want) {
+		t.Errorf("there are %+v, want %+v", got, want)
 	}
 }
 

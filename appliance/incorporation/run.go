@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/zeebo/blake3"
 
@@ -59,11 +60,10 @@ type staged struct {
 	link    string // a second name that the file was given, empty for none
 }
 
-// takeIn takes in the images of a group, all or none.
+// takeIn takes in the images of a group, all or none. What takes long comes first, for all of them; then they are published in one
+// go, so that hardly anything can come between.
 func (r *runner) takeIn(ctx context.Context, group []PlannedImage) (images []imagestore.Image, err error) {
-	if len(group) > 1 {
-		defer r.keepCurrent(group)()
-	}
+	id := rand.Text()
 	var all []staged
 	defer func() {
 		for _, s := range all {
@@ -74,6 +74,9 @@ func (r *runner) takeIn(ctx context.Context, group []PlannedImage) (images []ima
 		}
 	}()
 	for _, img := range group {
+		if img.Source.Set != "" {
+			img.Source.Import = id
+		}
 		s, err := r.stage(ctx, img)
 		if s.Staging != nil {
 			all = append(all, s)
@@ -83,7 +86,23 @@ func (r *runner) takeIn(ctx context.Context, group []PlannedImage) (images []ima
 		}
 	}
 	for _, s := range all {
-		img, err := r.publish(ctx, s)
+		if err := r.prepare(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	return r.commit(ctx, all)
+}
+
+// commit publishes what has been prepared. Until all of it is there no revision of before goes, so that a set that fails costs nothing.
+func (r *runner) commit(ctx context.Context, all []staged) (images []imagestore.Image, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if len(all) > 1 {
+		defer r.keepRevisions(all)()
+	}
+	for _, s := range all {
+		img, err := s.Commit()
 		if err != nil {
 			return nil, errors.Join(err, r.undo(images))
 		}
@@ -92,16 +111,18 @@ func (r *runner) takeIn(ctx context.Context, group []PlannedImage) (images []ima
 	return images, nil
 }
 
-// keepCurrent keeps the current revisions of what is taken in from being pruned until the whole set is there.
-func (r *runner) keepCurrent(group []PlannedImage) (release func()) {
+// keepRevisions keeps all revisions of the names of a set from being pruned.
+func (r *runner) keepRevisions(all []staged) (release func()) {
 	var releases []func()
-	for _, img := range group {
-		current, err := r.repo.Image(img.Name)
+	for _, s := range all {
+		revisions, err := r.repo.Revisions(s.planned.Name)
 		if err != nil {
-			continue // there is none
+			continue // there are none
 		}
-		if release, err := r.repo.Hold(img.Name, current.Revision, "import of "+img.Source.Set); err == nil { // a damaged one is no loss
-			releases = append(releases, release)
+		for _, old := range revisions {
+			if release, err := r.repo.Hold(old.Name, old.Revision, "import of "+s.planned.Source.Set); err == nil { // a damaged one is no loss
+				releases = append(releases, release)
+			}
 		}
 	}
 	return func() {
@@ -155,35 +176,36 @@ func (r *runner) take(ctx context.Context, s *imagestore.Staging, src source, re
 		return "", err
 	}
 	f.Close()
-	link = p.path() + "." + rand.Text()
+	link = filepath.Join(p.dir, secondName())
 	if err := os.Link(p.path(), link); err != nil {
 		return "", err
 	}
 	return link, s.Take(link)
 }
 
-// publish makes a staged image an image.
-func (r *runner) publish(ctx context.Context, s staged) (imagestore.Image, error) {
+// secondName is a name for a second link to a file. No file of an upload or an archive begins with a dot; what a crash leaves is
+// removed with the folder, or when the uploads are opened.
+func secondName() string { return "." + rand.Text() }
+
+// prepare does all of publishing a staged image that takes long.
+func (r *runner) prepare(ctx context.Context, s staged) error {
 	r.state.Image, r.state.Stage = s.planned.Name, "checking"
 	start := r.state.Done
-	img, err := s.Publish(ctx, s.blake3, func(done, total int64) {
+	err := s.Prepare(ctx, s.blake3, func(done, total int64) {
 		if total > 0 {
 			r.state.Done = start + int64(float64(done)/float64(total)*float64(s.planned.Bytes))
 		}
 		r.progress(r.state)
 	})
 	r.state.Done = start + s.planned.Bytes
-	if err == nil {
-		return img, nil
-	}
-	if ctx.Err() != nil {
-		return imagestore.Image{}, err
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
 	hint := "copy the file again; if it is the same then, the image was made wrong"
 	if n := len(s.planned.source.pieces); n > 1 {
 		hint = fmt.Sprintf("are these %d volumes all of them, and copied whole?", n)
 	}
-	return imagestore.Image{}, fmt.Errorf("%s: %w: %s", s.planned.source.words(), err, hint)
+	return fmt.Errorf("%s: %w: %s", s.planned.source.words(), err, hint)
 }
 
 // undo removes what was published of a set whose rest could not be.
