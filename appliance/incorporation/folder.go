@@ -20,7 +20,6 @@ import (
 const (
 	maxFiles = 10_000  // in one directory
 	maxSmall = 4 << 20 // bytes of a file that is read whole: tables, boot code, lists
-	maxSums  = 4 << 20
 )
 
 // A piece is a file as Examine saw it.

@@ -3,9 +3,8 @@ package incorporation
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
-	"golang.org/x/text/unicode/norm"
+	"aula/imagestore"
 )
 
 // maxName is the longest canonical name (imagestore.CheckName).
@@ -17,30 +16,46 @@ type namer struct {
 	warnings []string
 }
 
-// name makes a canonical name of what a file or directory is called. A name that another image of the plan has gets a
-// number, and people are told.
-func (n *namer) name(called string) string {
-	name := canonical(called)
-	if n.given == nil {
-		n.given = make(map[string]bool)
-	}
-	if n.given[name] {
-		taken := name
-		for i := 2; n.given[name]; i++ {
+// name makes a canonical name of what a file or directory is called. A name that another image of the plan has gets a number, and
+// people are told. members are what follows it in the names of the images of a set; these must be free too.
+func (n *namer) name(called string, members ...string) string {
+	name := imagestore.SuggestName(called)
+	if taken := n.taken(name, members); taken != "" {
+		base := name
+		for i := 2; n.taken(name, members) != ""; i++ {
 			suffix := fmt.Sprintf("-%d", i)
-			name = taken[:min(len(taken), maxName-len(suffix))] + suffix
+			name = base[:min(len(base), maxName-len(suffix))] + suffix
 		}
 		n.warnings = append(n.warnings, fmt.Sprintf("%q becomes image %s, because another image of this import is called %s", called, name, taken))
 	}
+	if n.given == nil {
+		n.given = make(map[string]bool)
+	}
 	n.given[name] = true
+	for _, member := range members {
+		n.given[name+member] = true
+	}
 	return name
+}
+
+// taken returns the first of the names that another image has, "" when all are free.
+func (n *namer) taken(name string, members []string) string {
+	if n.given[name] {
+		return name
+	}
+	for _, member := range members {
+		if n.given[name+member] {
+			return name + member
+		}
+	}
+	return ""
 }
 
 // nameIn is name for an image in a directory of a collection, by which it is told from one of the same name elsewhere.
 func (n *namer) nameIn(called, unit string) string {
-	if unit != "" && n.given[canonical(called)] {
+	if unit != "" && n.given[imagestore.SuggestName(called)] {
 		called = unit + "-" + called
-		n.warnings = append(n.warnings, fmt.Sprintf("the image in directory %s becomes %s, because there is another of its name", unit, canonical(called)))
+		n.warnings = append(n.warnings, fmt.Sprintf("the image in directory %s becomes %s, because there is another of its name", unit, imagestore.SuggestName(called)))
 	}
 	return n.name(called)
 }
@@ -66,23 +81,4 @@ func stripImageSuffixes(name string) string {
 		}
 		name = cut
 	}
-}
-
-// canonical makes a name of which imagestore.CheckName approves: accents fall off, and what else is not allowed becomes an underscore.
-func canonical(called string) string {
-	var b strings.Builder
-	for _, c := range norm.NFD.String(called) {
-		switch {
-		case b.Len() == maxName:
-			return b.String()
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '.' && b.Len() > 0:
-			b.WriteRune(c)
-		case c != '.' && !unicode.Is(unicode.Mn, c) && b.Len() > 0 && !strings.HasSuffix(b.String(), "_"):
-			b.WriteByte('_')
-		}
-	}
-	if s := strings.TrimRight(b.String(), "_"); s != "" {
-		return s
-	}
-	return "image"
 }

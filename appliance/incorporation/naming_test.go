@@ -1,6 +1,7 @@
 package incorporation
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,10 +24,10 @@ func TestNamesFromFiles(t *testing.T) {
 		"../../etc/passwd":       "_etc_passwd",
 		"win.10":                 "win.10",
 	} {
-		if got := canonical(stripImageSuffixes(called)); got != want && called != "../../etc/passwd" {
+		if got := imagestore.SuggestName(stripImageSuffixes(called)); got != want && called != "../../etc/passwd" {
 			t.Errorf("%q: got %q, want %q", called, got, want)
 		}
-		if err := imagestore.CheckName(canonical(stripImageSuffixes(called))); err != nil {
+		if err := imagestore.CheckName(imagestore.SuggestName(stripImageSuffixes(called))); err != nil {
 			t.Errorf("%q: %v", called, err)
 		}
 	}
@@ -52,12 +53,25 @@ func TestNamesAreGivenOnce(t *testing.T) {
 	}
 }
 
-func FuzzCanonical(f *testing.F) {
+// The images of a set have names that nobody typed; no unrelated image gets one of them.
+func TestNamesOfASetAreItsOwn(t *testing.T) {
+	t.Parallel()
+	var n namer
+	got := []string{
+		n.name("lab", "-p1", "-p2"), n.name("lab-p1"), n.name("win-d2-p1"), n.name("win", "-p1", "-d2-p1"), n.name("lab-p3"),
+	}
+	want := []string{"lab", "lab-p1-2", "win-d2-p1", "win-2", "lab-p3"}
+	if !slices.Equal(got, want) || len(n.warnings) != 2 {
+		t.Errorf("got %q with warnings %q, want %q with two", got, n.warnings, want)
+	}
+}
+
+func FuzzNames(f *testing.F) {
 	for _, s := range []string{"win 10", "é", "..", "", "\xff", "a.img.img.000"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, called string) {
-		if err := imagestore.CheckName(canonical(stripImageSuffixes(called))); err != nil {
+		if err := imagestore.CheckName(imagestore.SuggestName(stripImageSuffixes(called))); err != nil {
 			t.Errorf("%q: %v", called, err)
 		}
 	})

@@ -34,7 +34,7 @@ type foreignPart struct {
 func (x *examiner) set(system, called string, disks []foreignDisk) error {
 	name := x.opt.Name
 	if name == "" {
-		name = x.namer.name(called)
+		name = x.namer.name(called, members(disks)...)
 	}
 	var images []PlannedImage
 	for _, d := range disks {
@@ -56,6 +56,25 @@ func (x *examiner) set(system, called string, disks []foreignDisk) error {
 	return nil
 }
 
+// member is what follows the name of a set in that of the image of a partition.
+func member(disk, partition int) string {
+	if disk > 1 {
+		return fmt.Sprintf("-d%d-p%d", disk, partition)
+	}
+	return fmt.Sprintf("-p%d", partition)
+}
+
+// members are those of all partitions.
+func members(disks []foreignDisk) []string {
+	var all []string
+	for _, d := range disks {
+		for _, part := range d.parts {
+			all = append(all, member(d.number, part.number))
+		}
+	}
+	return all
+}
+
 // disk plans the images of one disk.
 func (x *examiner) disk(system, set string, d foreignDisk) ([]PlannedImage, error) {
 	layout, table := x.layout(set, d)
@@ -69,10 +88,7 @@ func (x *examiner) disk(system, set string, d foreignDisk) ([]PlannedImage, erro
 		if img == nil {
 			continue
 		}
-		img.Name = fmt.Sprintf("%s-p%d", set, part.number)
-		if d.number > 1 {
-			img.Name = fmt.Sprintf("%s-d%d-p%d", set, d.number, part.number)
-		}
+		img.Name = set + member(d.number, part.number)
 		if err := imagestore.CheckName(img.Name); err != nil {
 			return nil, fmt.Errorf("%w: import it under a shorter name", err)
 		}
