@@ -206,8 +206,9 @@ func readClonedRecord(f *folder, name string) (record, error) {
 	r.head, r.after = read("-mbr"), read("-hidden-data-after-mbr")
 	r.bytes = partedBytes(read("-pt.parted"))
 	for file := range f.files {
-		part, ok := strings.CutPrefix(file, "swappt-")
-		if part, ok = strings.CutSuffix(part, ".info"); !ok {
+		part, isSwap := strings.CutPrefix(file, "swappt-")
+		part, isInfo := strings.CutSuffix(part, ".info")
+		if !isSwap || !isInfo {
 			continue
 		}
 		if d, number := splitDevice(part, []string{name}); d == name && number > 0 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"aula/clientos/disk"
 	"aula/imagestore/format"
 )
 
@@ -184,6 +185,25 @@ func TestClonezillaDirectoryThatCannotBeTaken(t *testing.T) {
 		"unknown compression": {map[string]string{"parts": "sda1", "sda-mbr": "", "sda1.ext4-ptcl-img.lrz": "LRZI and so on"}, "lrzip"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, test.want, make(t, test.files)) })
+	}
+}
+
+// Only swappt-PARTITION.info tells of a swap area; other files end in .info too.
+func TestClonezillaSwaps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, data := range map[string]string{
+		"swappt-sda6.info": "UUID=\"" + swapID + "\"\n", "sda1.info": "UUID=\"x\"\n", "swappt-sda7": "UUID=\"x\"\n", "blkdev.info": "", "swappt-sdb1.info": "",
+	} {
+		write(t, filepath.Join(dir, name), []byte(data))
+	}
+	f, err := readFolder(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := readClonedRecord(f, "sda")
+	if want := []disk.Swap{{Partition: 6, UUID: swapID}}; err != nil || !reflect.DeepEqual(r.swaps, want) {
+		t.Errorf("got %+v, %v, want %+v", r.swaps, err, want)
 	}
 }
 
