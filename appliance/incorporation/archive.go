@@ -33,6 +33,9 @@ func isArchive(ctx context.Context, src source) (bool, error) {
 
 // runArchive unpacks an archive beside the images and takes in what is in it.
 func (p Plan) runArchive(ctx context.Context, repo *imagestore.Repository, progress func(Progress)) ([]imagestore.Image, error) {
+	if err := Clean(repo.Dir()); err != nil {
+		return nil, err
+	}
 	scratch, err := makeScratch(filepath.Join(repo.Dir(), unpackingDir))
 	if err != nil {
 		return nil, err
@@ -53,7 +56,7 @@ func (p Plan) runArchive(ctx context.Context, repo *imagestore.Repository, progr
 	}
 	inner, err := Examine(ctx, []string{dir}, Options{Name: p.opt.Name, Owned: true})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.archive.words(), errors.New(strings.ReplaceAll(err.Error(), scratch.dir+"/", "")))
+		return nil, fmt.Errorf("%s: %w", p.archive.words(), within{err, scratch.dir})
 	}
 	progress(Progress{Image: inner.Images[0].Name, Stage: "copying", Done: total, Total: 3 * total, Warnings: inner.Warnings})
 	return inner.Run(ctx, repo, func(in Progress) {
@@ -64,6 +67,18 @@ func (p Plan) runArchive(ctx context.Context, repo *imagestore.Repository, progr
 		progress(in)
 	})
 }
+
+// A within is an error about files in a folder whose own path says nothing to people.
+type within struct {
+	error
+	dir string
+}
+
+// Error implements error.
+func (w within) Error() string { return strings.ReplaceAll(w.error.Error(), w.dir+"/", "") }
+
+// Unwrap returns the error as it is.
+func (w within) Unwrap() error { return w.error }
 
 // unpack writes the files of an archive into a new folder in dir and returns that. An archive that holds anything but regular files
 // of one directory, or more than room bytes, is refused.
@@ -105,9 +120,9 @@ func unpack(ctx context.Context, src source, dir string, room int64, read func(n
 	if _, err := io.CopyN(io.Discard, plain, 64<<20); err != nil && err != io.EOF {
 		return "", err
 	}
-	name := canonical(path.Base(u.parent))
+	name := imagestore.SuggestName(path.Base(u.parent))
 	if u.parent == "" || u.parent == "." {
-		name = canonical(stripImageSuffixes(src.stem))
+		name = imagestore.SuggestName(stripImageSuffixes(src.stem))
 	}
 	if err := u.root.Rename(unpackingName, name); err != nil {
 		return "", err
@@ -195,19 +210,28 @@ type scratch struct {
 	lock *os.File
 }
 
-// makeScratch makes a folder in parent and removes what crashes have left there.
-func makeScratch(parent string) (scratch, error) {
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return scratch{}, err
-	}
+// Clean removes what imports that a crash has ended have left in the folder dir of a repository. It may be called while imports run.
+func Clean(dir string) error {
+	parent := filepath.Join(dir, unpackingDir)
 	entries, err := os.ReadDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return scratch{}, err
+		return err
 	}
 	for _, e := range entries {
 		if old, err := lockScratch(filepath.Join(parent, e.Name())); err == nil {
 			old.remove()
 		}
+	}
+	return nil
+}
+
+// makeScratch makes a folder in parent.
+func makeScratch(parent string) (scratch, error) {
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return scratch{}, err
 	}
 	dir := filepath.Join(parent, rand.Text())
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -229,7 +253,7 @@ func lockScratch(dir string) (scratch, error) {
 	return scratch{dir, lock}, nil
 }
 
-// remove removes the folder. What cannot be removed now is removed by a later import.
+// remove removes the folder. What cannot be removed now is removed by Clean.
 func (s scratch) remove() {
 	_ = os.RemoveAll(s.dir)
 	s.lock.Close()

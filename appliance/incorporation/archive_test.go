@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,7 +168,11 @@ func TestArchiveThatClaimsTooMuch(t *testing.T) {
 
 func TestScratchOfACrashIsRemoved(t *testing.T) {
 	t.Parallel()
-	parent := filepath.Join(t.TempDir(), unpackingDir)
+	dir := t.TempDir()
+	if err := Clean(dir); err != nil {
+		t.Errorf("a repository into which nothing was unpacked: %v", err)
+	}
+	parent := filepath.Join(dir, unpackingDir)
 	busy, err := makeScratch(parent)
 	if err != nil {
 		t.Fatal(err)
@@ -176,13 +182,20 @@ func TestScratchOfACrashIsRemoved(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(left, "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	second, err := makeScratch(parent)
-	if err != nil {
+	if err := Clean(dir); err != nil {
 		t.Fatal(err)
 	}
-	second.remove()
-	if exists(left) || !exists(busy.dir) || exists(second.dir) {
+	if exists(left) || !exists(busy.dir) {
 		t.Error("only the folder that is in use must be left")
+	}
+}
+
+// What is wrong with a file of an archive is told without the folder into which it was unpacked, and callers can still branch on it.
+func TestErrorWithinAnArchive(t *testing.T) {
+	t.Parallel()
+	err := error(within{fmt.Errorf("/srv/.unpacking/X/win/d1p1.img: %w", format.ErrUnsupported), "/srv/.unpacking/X"})
+	if !errors.Is(err, format.ErrUnsupported) || err.Error() != "win/d1p1.img: "+format.ErrUnsupported.Error() {
+		t.Errorf("got %v", err)
 	}
 }
 
