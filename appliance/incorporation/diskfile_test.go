@@ -2,6 +2,8 @@ package incorporation
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,10 +49,34 @@ func TestDiskFilesThatCannotBeTaken(t *testing.T) {
 	refused(t, "not a disk image", file("empty.qcow2"))
 	tool(t, "", "qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", file("huge.qcow2"), "16T")
 	refused(t, "claims a disk of 16384 GiB", file("huge.qcow2"))
+	tool(t, "", "qemu-img", "create", "-q", "-f", "qcow2", file("small.qcow2"), "2T")
+	refused(t, "claims a disk of 2048 GiB", file("small.qcow2"))
 	tool(t, "", "qemu-img", "create", "-q", "-f", "vmdk", file("vm.vmdk"), "64M")
 	refused(t, "qemu-img convert -O qcow2", file("vm.vmdk"))
 	tool(t, "", "qemu-img", "create", "-q", "-f", "qcow2", "-b", file("empty.qcow2"), "-F", "qcow2", file("child.qcow2"))
 	refused(t, "backing file", file("child.qcow2"))
+}
+
+// A qcow2 file is read by the size of its disk, not of the file, and that can be stopped.
+func TestCancelOfADiskFile(t *testing.T) {
+	t.Parallel()
+	raw := diskFile(t, dosScript, 40*mib)
+	path := filepath.Join(t.TempDir(), "vm.qcow2")
+	tool(t, "", "qemu-img", "convert", "-O", "qcow2", raw, path)
+	tool(t, "", "qemu-img", "resize", "-q", path, "200G")
+	p := examine(t, Options{}, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	half := false
+	images, err := p.Run(ctx, openRepository(t), func(now Progress) {
+		if now.Done > 0 {
+			half = half || now.Done < now.Total/4
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || len(images) > 0 || !half {
+		t.Errorf("got %v, %v, stopped early %t", images, err, half)
+	}
 }
 
 // A partition's plain content is packed too, and people are told what it may be.

@@ -1,11 +1,11 @@
 package incorporation
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"aula/imagestore/format"
 	"aula/imagestore/format/qcow2"
@@ -32,7 +32,7 @@ func (x *examiner) recognise(v volumes) (source, format.Info, error) {
 		if ctxErr := x.ctx.Err(); ctxErr != nil {
 			err = ctxErr
 		}
-		return src, format.Info{}, fmt.Errorf("%s: %w%s", v.words(), err, advice(err))
+		return src, format.Info{}, fmt.Errorf("%s: %w%s", v.words(), err, x.advice(err, v.pieces[0]))
 	}
 	defer image.Close()
 	info := image.Info()
@@ -42,12 +42,29 @@ func (x *examiner) recognise(v volumes) (source, format.Info, error) {
 	return src, info, nil
 }
 
-// advice says what helps with what is not read.
-func advice(err error) string {
-	if errors.Is(err, format.ErrUnsupported) && strings.Contains(err.Error(), "virtual disk") {
-		return "; `qemu-img convert -O qcow2 OLD NEW` makes a file that can be read"
+// advice says what helps with a file that is not read.
+func (x *examiner) advice(err error, p piece) string {
+	if !errors.Is(err, format.ErrUnsupported) {
+		return ""
 	}
-	return ""
+	head, readErr := rawHead(x, p, maxDiskMagic)
+	if readErr != nil || !isVirtualDisk(head) {
+		return ""
+	}
+	return "; `qemu-img convert -O qcow2 OLD NEW` makes a file that can be read"
+}
+
+// maxDiskMagic is the length of the longest of virtual disks' magic numbers.
+const maxDiskMagic = 8
+
+// isVirtualDisk tells by its first bytes whether a file is a virtual machine's disk that qemu-img reads.
+func isVirtualDisk(head []byte) bool {
+	for _, magic := range []string{"vhdxfile", "conectix", "KDMV"} { // VHDX, dynamic VHD, VMDK
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return true
+		}
+	}
+	return false
 }
 
 // making tells how files become an image, and refuses what is no whole one.
@@ -106,8 +123,16 @@ func rawHead(x *examiner, p piece, n int) ([]byte, error) {
 	return head[:n], err
 }
 
-// checkQCOW2 refuses a qcow2 file that cannot be read, or that claims a disk out of all proportion to it: reading the holes of such
-// a disk would take days.
+// Bounds of the disk that a qcow2 file may claim. A new virtual machine's disk is mostly holes, but something is on it: an image of
+// a disk of more than diskGrace takes a file of at least a thousandth of that.
+const (
+	maxDisk   = 16 << 40
+	diskRatio = 1000
+	diskGrace = 256 << 30
+)
+
+// checkQCOW2 refuses a qcow2 file that cannot be read, or that claims a disk out of all proportion to it: packing the holes of such
+// a disk would take hours, and every PC would have to unpack them.
 func checkQCOW2(v volumes) error {
 	if len(v.pieces) > 1 {
 		return fmt.Errorf("%s: a qcow2 file that was split: join it first (cat %s* > NAME.qcow2)", v.words(), v.stem)
@@ -122,7 +147,7 @@ func checkQCOW2(v volumes) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
-	if d.Size()/2000 > p.size+1<<30 {
+	if d.Size() > maxDisk || d.Size() > diskGrace && d.Size()/diskRatio > p.size {
 		return fmt.Errorf("%s: %w: it claims a disk of %d GiB and holds %d KiB", p.name, format.ErrCorrupt, d.Size()>>30, p.size>>10)
 	}
 	return nil
