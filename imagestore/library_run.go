@@ -101,14 +101,8 @@ func inside(folder, dir string) bool {
 // Drop closes a repository and forgets it; its folder stays as it is. It answers ErrBusy wrapped with what is going on while an image
 // is in use, arriving or being processed. The first repository cannot be dropped.
 func (l *Library) Drop(name string) error {
-	r, place, err := l.take(name)
+	r, err := l.unlist(name)
 	if err != nil {
-		return err
-	}
-	if err := r.idle(); err != nil {
-		l.mu.Lock()
-		l.repositories = slices.Insert(l.repositories, min(place, len(l.repositories)), r)
-		l.mu.Unlock()
 		return err
 	}
 	l.mu.Lock()
@@ -122,20 +116,23 @@ func (l *Library) Drop(name string) error {
 	return r.Close()
 }
 
-// take takes a repository from its place in the list, so that nothing new begins in it.
-func (l *Library) take(name string) (r *Repository, place int, err error) {
+// unlist takes a repository in which nothing goes on out of the list, so that nothing new begins in it.
+func (l *Library) unlist(name string) (*Repository, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	place = slices.IndexFunc(l.repositories, func(r *Repository) bool { return r.opt.Name == name })
+	place := slices.IndexFunc(l.repositories, func(r *Repository) bool { return r.opt.Name == name })
 	switch {
 	case place < 0:
-		return nil, 0, fmt.Errorf("%w: %q", ErrNoRepository, name)
+		return nil, fmt.Errorf("%w: %q", ErrNoRepository, name)
 	case place == 0:
-		return nil, 0, errors.New("the first repository cannot be removed: it is where images go when nobody says where")
+		return nil, errors.New("the first repository cannot be removed: it is where images go when nobody says where")
 	}
-	r = l.repositories[place]
+	r := l.repositories[place]
+	if err := r.idle(); err != nil {
+		return nil, err
+	}
 	l.repositories = slices.Delete(l.repositories, place, place+1)
-	return r, place, nil
+	return r, nil
 }
 
 // idle answers ErrBusy when something goes on in the repository.
