@@ -226,6 +226,27 @@ func TestConversionThatFailsLeavesNothing(t *testing.T) {
 }
 
 // TestLossless notices a conversion that would lose or change anything.
+// A capture that ends at the last moment of a conversion is not covered by it.
+func TestConversionNeverCoversACapture(t *testing.T) {
+	t.Parallel()
+	l, repos := openLibrary(t, "main")
+	publishFile(t, repos[0], "lab", imageFile(t, 1))
+	captured := false
+	repos[0].folder.after = func(step, name string) {
+		if !captured && step == "sync" && strings.HasSuffix(name, infoSuffix) {
+			captured = true
+			publishFile(t, repos[0], "lab", imageFile(t, 2))
+		}
+	}
+	_, err := l.Convert(t.Context(), "", "lab", 0, Conversion{Compressor: format.Gzip}, nil)
+	repos[0].folder.after = nil
+	if !captured || !errors.Is(err, ErrExists) {
+		t.Errorf("captured: %t, got %v", captured, err)
+	}
+	checkImage(t, repos[0], "lab", 2, imageFile(t, 2))
+	checkClean(t, repos[0], "lab")
+}
+
 func TestLossless(t *testing.T) {
 	t.Parallel()
 	make := func(change func(*format.Index)) *format.Index {
@@ -356,6 +377,26 @@ func TestLooseFiles(t *testing.T) {
 	t.Run("a folder", func(t *testing.T) {
 		if _, _, err := VerifyLoose(t.Context(), dir, nil); !errors.Is(err, format.ErrNotImage) {
 			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a file that somebody makes meanwhile", func(t *testing.T) {
+		taken := filepath.Join(dir, "taken.img")
+		to, err := CreateLoose(taken, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{taken, taken + ".sum", taken + ".full.sum"} {
+			if err := os.WriteFile(name, []byte("theirs"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := ConvertLoose(t.Context(), path, to, Conversion{Compressor: format.Gzip}, nil); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("got %v", err)
+		}
+		for _, name := range []string{taken, taken + ".sum", taken + ".full.sum"} {
+			if data, err := os.ReadFile(name); err != nil || string(data) != "theirs" {
+				t.Errorf("%s holds %.20q, %v", name, data, err)
+			}
 		}
 	})
 	left, err := os.ReadDir(dir)

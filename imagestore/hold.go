@@ -1,6 +1,7 @@
 package imagestore
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -8,7 +9,8 @@ import (
 // A hold is one holder's mark on a revision, or on a name when the revision is 0.
 type hold struct {
 	key
-	mark *int // its identity
+	mark  *int // its identity
+	going bool // the mark of who removes it: nobody else may hold it
 }
 
 // A key names one revision.
@@ -33,12 +35,16 @@ func (r *Repository) Hold(name string, revision int, holder string) (release fun
 func (r *Repository) hold(name string, revision int, holder string) (release func(), err error) {
 	r.mu.Lock()
 	if revision != 0 {
-		if _, err := r.revision(name, revision); err != nil {
+		_, err := r.revision(name, revision)
+		if err == nil && r.going(name, revision) {
+			err = fmt.Errorf("%w: %s: it is being removed", ErrBusy, name)
+		}
+		if err != nil {
 			r.mu.Unlock()
 			return nil, err
 		}
 	}
-	h := hold{key{name, revision}, new(int)}
+	h := hold{key: key{name, revision}, mark: new(int)}
 	r.holds[h] = holder
 	r.mu.Unlock()
 	r.tell(name)
@@ -48,6 +54,33 @@ func (r *Repository) hold(name string, revision int, holder string) (release fun
 		r.mu.Unlock()
 		r.tell(name)
 	}), nil
+}
+
+// claim marks a revision, or with 0 an image, as going: until release is called nobody can hold a revision of it. It answers what
+// removable answers. An image that is being staged meanwhile does not mind: it becomes a revision after those that go.
+func (r *Repository) claim(name string, revision int) (release func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.removable(name, revision); err != nil {
+		return nil, err
+	}
+	h := hold{key{name, revision}, new(int), true}
+	r.holds[h] = "removal"
+	return func() {
+		r.mu.Lock()
+		delete(r.holds, h)
+		r.mu.Unlock()
+	}, nil
+}
+
+// going tells whether a revision is being removed. mu is held.
+func (r *Repository) going(name string, revision int) bool {
+	for h := range r.holds {
+		if h.going && h.name == name && (h.revision == revision || h.revision == 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // Holders returns who holds any revision of an image, by name.
@@ -70,7 +103,7 @@ func (r *Repository) revisionHolders(name string, revision int) []string {
 func (r *Repository) whoHolds(what func(key) bool) []string {
 	var who []string
 	for h, holder := range r.holds {
-		if what(h.key) {
+		if what(h.key) && !h.going {
 			who = append(who, holder)
 		}
 	}

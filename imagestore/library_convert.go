@@ -22,7 +22,7 @@ func (l *Library) Convert(ctx context.Context, repository, name string, revision
 	if err != nil {
 		return Image{}, err
 	}
-	img, release, err := r.take(name, revision, "conversion to "+to.Compressor)
+	img, release, err := r.holdFor(name, revision, "conversion to "+to.Compressor)
 	if err != nil {
 		return Image{}, err
 	}
@@ -58,13 +58,14 @@ func (r *Repository) convert(ctx context.Context, img Image, to Conversion, prog
 	if err := r.repack(ctx, io.MultiWriter(staging, digest), img, index, to, progress); err != nil {
 		return Image{}, err
 	}
+	staging.check = func() error { return r.CheckConversion(img, to) }
 	keepDate := staging.amend
 	staging.amend = func(next *Image) error {
 		after, err := staging.index()
 		if err != nil {
 			return err
 		}
-		return errors.Join(lossless(index, after), r.CheckConversion(img, to), keepDate(next))
+		return errors.Join(lossless(index, after), keepDate(next))
 	}
 	return staging.Publish(ctx, hex.EncodeToString(digest.Sum(nil)), progress.after(img.FileBytes).publishing(img.FileBytes))
 }
@@ -123,7 +124,7 @@ func (l *Library) Export(ctx context.Context, repository, name string, revision 
 	if err != nil {
 		return err
 	}
-	img, release, err := r.take(name, revision, "export")
+	img, release, err := r.holdFor(name, revision, "export")
 	if err != nil {
 		return err
 	}

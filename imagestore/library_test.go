@@ -160,7 +160,7 @@ func TestMoveThatFailsIsUndone(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
-		// when is done before the move, or in it, when something has been published in the other repository.
+		// when is done before the move, or in it, when the second revision is being copied.
 		before, within func(t *testing.T, l *Library, repos []*Repository, cancel func())
 		want           error
 		revision       int
@@ -202,8 +202,8 @@ func TestMoveThatFailsIsUndone(t *testing.T) {
 			}
 			there, _ := repos[1].Revisions("lab")
 			done := false
-			_, err := l.Move(ctx, "main", "lab", "attic", func(int64, int64) {
-				if _, err := repos[1].Image("lab"); err == nil && !done && test.within != nil {
+			_, err := l.Move(ctx, "main", "lab", "attic", func(n, total int64) {
+				if n > total/2 && !done && test.within != nil {
 					done = true
 					test.within(t, l, repos, cancel)
 				}
@@ -216,6 +216,93 @@ func TestMoveThatFailsIsUndone(t *testing.T) {
 				t.Errorf("the other repository has %d revisions, had %d", len(left), len(there))
 			}
 		})
+	}
+}
+
+// A capture into the other repository while a move goes on stays, and the move does not happen.
+func TestMoveLeavesTheCapturesOfOthersAlone(t *testing.T) {
+	t.Parallel()
+	l, repos := openLibrary(t, "main", "attic")
+	publishFile(t, repos[0], "lab", imageFile(t, 1))
+	publishFile(t, repos[0], "lab", imageFile(t, 2))
+	captured := false
+	_, err := l.Move(t.Context(), "main", "lab", "attic", func(int64, int64) {
+		if !captured {
+			captured = true
+			publishFile(t, repos[1], "lab", imageFile(t, 3))
+		}
+	})
+	if !errors.Is(err, ErrExists) {
+		t.Errorf("got %v", err)
+	}
+	checkImage(t, repos[0], "lab", 2, imageFile(t, 2))
+	checkImage(t, repos[1], "lab", 1, imageFile(t, 3))
+	if left, _ := repos[1].Revisions("lab"); len(left) != 1 {
+		t.Errorf("%d revisions in the other repository, want the captured one", len(left))
+	}
+}
+
+// A move whose last step fails, the removal of the original, leaves the original whole and no copies.
+func TestMoveThatCannotRemoveIsUndone(t *testing.T) {
+	t.Parallel()
+	l, repos := openLibrary(t, "main", "attic")
+	publishFile(t, repos[0], "lab", imageFile(t, 1))
+	publishFile(t, repos[0], "lab", imageFile(t, 2))
+	// A folder in the way of the ledger stands for a failing disk.
+	if err := os.MkdirAll(filepath.Join(repos[0].Dir(), revisionsDir, "lab", ledgerFile, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Move(t.Context(), "main", "lab", "attic", nil); err == nil {
+		t.Error("no error")
+	}
+	checkImage(t, repos[0], "lab", 2, imageFile(t, 2))
+	if revisions, _ := repos[0].Revisions("lab"); len(revisions) != 2 {
+		t.Errorf("%d revisions are left, had 2", len(revisions))
+	}
+	checkClean(t, repos[1])
+}
+
+// A move that was killed goes on where it was, with the first or all of the copies there.
+func TestMoveAgain(t *testing.T) {
+	t.Parallel()
+	for _, done := range []int{1, 2} {
+		l, repos := openLibrary(t, "main", "attic")
+		for n := range 2 {
+			publishFile(t, repos[0], "lab", imageFile(t, n+1))
+		}
+		for n := range done {
+			if _, err := l.Copy(t.Context(), "main", "lab", n+1, "attic", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		img, err := l.Move(t.Context(), "main", "lab", "attic", nil)
+		if err != nil || img.Revision != 2 {
+			t.Fatalf("with %d copies there: revision %d, %v", done, img.Revision, err)
+		}
+		checkImage(t, repos[1], "lab", 2, imageFile(t, 2))
+		checkClean(t, repos[0])
+		checkClean(t, repos[1], "lab")
+	}
+}
+
+// While revisions are copied none of them is seen, least of all an old one as the image.
+func TestMoveShowsNoOldRevision(t *testing.T) {
+	t.Parallel()
+	l, repos := openLibrary(t, "main", "attic")
+	publishFile(t, repos[1], "lab", imageFile(t, 1))
+	publishFile(t, repos[1], "lab", imageFile(t, 2))
+	who := ""
+	_, err := l.Move(t.Context(), "attic", "lab", "main", func(int64, int64) {
+		if img, err := l.Image("", "lab"); err != nil || img.Revision != 2 || img.Repository != "attic" {
+			t.Errorf("during the move the image is revision %d in %s, %v", img.Revision, img.Repository, err)
+		}
+		who = strings.Join(repos[0].Holders("lab"), ", ")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(who, "move from repository attic") || strings.Contains(who, "capture") {
+		t.Errorf("there it was held by %q", who)
 	}
 }
 
@@ -272,6 +359,33 @@ func TestDropWaitsForNobody(t *testing.T) {
 	}
 	again := openNamed(t, "attic", repos[1].Dir()) // which its lock would refuse if it were open
 	checkImage(t, again, "lab", 1, imageFile(t, 1))
+}
+
+// A repository that may not be dropped is never missing from the library.
+func TestDropThatIsRefusedIsNotSeen(t *testing.T) {
+	t.Parallel()
+	l, repos := openLibrary(t, "main", "attic")
+	staging := stageFile(t, repos[1], "lab", imageFile(t, 1))
+	defer staging.Abort()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 500 {
+			if err := l.Drop("attic"); !errors.Is(err, ErrBusy) {
+				t.Errorf("got %v", err)
+			}
+		}
+	}()
+	for {
+		if _, err := l.Repository("attic"); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-ended:
+			return
+		default:
+		}
+	}
 }
 
 // TestRunRunsEveryRepository drops a file into the folder of each: only Run takes it in.

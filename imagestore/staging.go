@@ -36,7 +36,9 @@ type Staging struct {
 	release  func()
 	// amend, when not nil, sees the record before it becomes a revision, when the index is written: a copy keeps its date, a conversion
 	// compares the indexes.
-	amend    func(*Image) error
+	amend func(*Image) error
+	// check, when not nil, has the last word, when nobody else can commit anything in between.
+	check    func() error
 	prepared *Image // by Prepare
 	ended    bool
 }
@@ -44,6 +46,11 @@ type Staging struct {
 // Stage begins an image. Nothing of it is visible until Publish, except that it is arriving; meanwhile no image of that name
 // can be removed.
 func (r *Repository) Stage(name string, source Source) (*Staging, error) {
+	return r.stageFor(name, source, source.holder())
+}
+
+// stageFor is Stage on behalf of holder.
+func (r *Repository) stageFor(name string, source Source, holder string) (*Staging, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -61,7 +68,7 @@ func (r *Repository) Stage(name string, source Source) (*Staging, error) {
 	}
 	var s *Staging
 	if err == nil {
-		s, err = r.stage(name, source, source.holder())
+		s, err = r.stage(name, source, holder)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s cannot be taken in: %w", name, r.explain(err))
@@ -329,10 +336,26 @@ func (s *Staging) examine(ctx context.Context, progress func(done, total int64))
 	return found, errors.Join(err, chunks.Close())
 }
 
-// commitStaged makes the staged folder the next revision. The rename is the instant at which the image exists.
+// commitStaged makes the staged folder the next revision.
 func (r *Repository) commitStaged(s *Staging, img Image) (Image, error) {
 	r.commit.Lock()
-	defer r.commit.Unlock()
+	img, err := r.place(s, img)
+	var rubbish []string
+	if err == nil {
+		rubbish = r.prune(img.Name)
+	}
+	r.commit.Unlock()
+	r.sweep(rubbish)
+	return img, err
+}
+
+// place does what commitStaged says. The rename is the instant at which the image exists. commit is held.
+func (r *Repository) place(s *Staging, img Image) (Image, error) {
+	if s.check != nil {
+		if err := s.check(); err != nil {
+			return Image{}, err
+		}
+	}
 	r.mu.Lock()
 	img.Revision = r.last[img.Name] + 1
 	img.Repository = r.opt.Name
@@ -366,7 +389,6 @@ func (r *Repository) commitStaged(s *Staging, img Image) (Image, error) {
 		r.log.Warn("image is published, but its files in the repository's folder are not renewed",
 			"image", img.Name, "revision", img.Revision, "err", err)
 	}
-	r.prune(img.Name)
 	return img, nil
 }
 

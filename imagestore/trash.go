@@ -222,17 +222,23 @@ func (r *Repository) bringBack(t Trashed) error {
 // Discard removes an image from the trash for good.
 func (r *Repository) Discard(id string) error {
 	r.commit.Lock()
-	defer r.commit.Unlock()
 	t, err := r.trashed(id)
+	var scratch string
+	if err == nil {
+		if scratch, err = r.detach(path.Join(trashDir, id)); err != nil {
+			err = fmt.Errorf("image %s is not discarded: %w", t.Name, err)
+		}
+	}
+	if err == nil {
+		r.mu.Lock()
+		delete(r.trash, id)
+		r.mu.Unlock()
+	}
+	r.commit.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := r.throwAway(path.Join(trashDir, id)); err != nil {
-		return fmt.Errorf("image %s is not discarded: %w", t.Name, err)
-	}
-	r.mu.Lock()
-	delete(r.trash, id)
-	r.mu.Unlock()
+	r.sweep([]string{scratch})
 	r.log.Info("image discarded from the trash", "image", t.Name, "id", id, "bytes", t.Bytes)
 	return nil
 }
@@ -262,8 +268,9 @@ func (r *Repository) tidy(ctx context.Context) error {
 		}
 		for _, img := range images {
 			r.commit.Lock()
-			r.prune(img.Name)
+			rubbish := r.prune(img.Name)
 			r.commit.Unlock()
+			r.sweep(rubbish)
 		}
 		select {
 		case <-ticker.C:
