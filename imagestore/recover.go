@@ -257,6 +257,10 @@ func (r *Repository) link(name string) error {
 			}
 		}
 	}
+	// Somebody may have put a file there since.
+	if foreign, err := r.foreign(name); err != nil || foreign {
+		return cmp.Or(err, errForeign)
+	}
 	// In staging, where a crash leaves nothing behind.
 	scratch := path.Join(stagingDir, name+".link")
 	if err := r.folder.relink(revisionFile(name, img.Revision, imageSuffix), name+imageSuffix, scratch); err != nil {

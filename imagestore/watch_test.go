@@ -540,6 +540,32 @@ func TestReplacedBeforeRemoval(t *testing.T) {
 	checkImage(t, r, "lab", 1, imageFile(t, 2))
 }
 
+// TestReplacedWhileLinked renames a file over the link of a revision while its links are renewed.
+func TestReplacedWhileLinked(t *testing.T) {
+	t.Parallel()
+	r := openRepository(t, t.TempDir())
+	publishFile(t, r, "lab", imageFile(t, 1))
+	replaced := false
+	r.folder.after = func(step, name string) {
+		if step == "remove" && name == "lab"+sumSuffix && !replaced {
+			replaced = true
+			drop(t, r, "lab.new", imageFile(t, 3))
+			rename(t, filepath.Join(r.Dir(), "lab.new"), filepath.Join(r.Dir(), "lab.img"))
+		}
+	}
+	publishFile(t, r, "lab", imageFile(t, 2))
+	r.folder.after = nil
+	if !replaced {
+		t.Fatal("it was not replaced")
+	}
+	readAgain(t, r)
+	checkImage(t, r, "lab", 3, imageFile(t, 3))
+	if img, err := r.Revision("lab", 2); err != nil || img.Blake3 != digest(imageFile(t, 2)) {
+		t.Errorf("revision 2 = %+v, %v", img, err)
+	}
+	checkClean(t, r, "lab")
+}
+
 // TestOldRevisionStaysOld does not make what is left of an old revision the current image.
 func TestOldRevisionStaysOld(t *testing.T) {
 	t.Parallel()
