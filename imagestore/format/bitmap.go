@@ -3,6 +3,7 @@ package format
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"hash/maphash"
 	"io"
 	"math/bits"
 )
@@ -13,20 +14,43 @@ const (
 	pageBytes = pageBits / 8
 	// maxBitmapBlocks is 512 MiB of bitmap: 16 TiB of 4 KiB blocks or 2 TiB of sectors.
 	maxBitmapBlocks = 512 << 20 * 8
+	// maxPages is 128 MiB of pages that are not alike: 4 TiB of 4 KiB blocks of which no long stretch is used or free as a whole.
+	maxPages = 128 << 20 / pageBytes
 )
 
+// unknownCount stands for the number of used blocks of an image whose header does not tell it.
+const unknownCount = -1
+
 // A bitmap says which blocks an image holds. It grows as the stream yields it, never on a header's word, and a page
-// equal to the one before takes no memory, so the long stretches of used and of free space cost nothing.
+// equal to an earlier one takes no memory, so the long stretches of used and of free space cost nothing.
 type bitmap struct {
 	pages []*[pageWords]uint64
 	size  int64 // blocks
 	count int64 // used blocks
 }
 
+// A bitmapBuilder makes a bitmap page by page.
+type bitmapBuilder struct {
+	bitmap
+	want  int64 // used blocks that the header says, or unknownCount
+	seed  maphash.Seed
+	known map[uint64]*[pageWords]uint64 // by hash
+	kept  int                           // pages that are not alike
+}
+
+func newBitmapBuilder(blocks, want int64) *bitmapBuilder {
+	return &bitmapBuilder{
+		bitmap: bitmap{size: blocks},
+		want:   want,
+		seed:   maphash.MakeSeed(),
+		known:  make(map[uint64]*[pageWords]uint64),
+	}
+}
+
 // readBits reads a bitmap of one bit per block, least significant first, and returns the CRC-32 of its bytes. Bits beyond
-// the last block are not counted.
-func readBits(r io.Reader, blocks int64) (m *bitmap, crc uint32, err error) {
-	m = &bitmap{size: blocks}
+// the last block are not counted. It ends early when there cannot be as many used blocks as wanted, unless that is unknownCount.
+func readBits(r io.Reader, blocks, want int64) (_ *bitmap, crc uint32, err error) {
+	m := newBitmapBuilder(blocks, want)
 	var raw [pageBytes]byte
 	for left := (blocks + 7) / 8; left > 0; left -= pageBytes {
 		n := min(left, pageBytes)
@@ -35,15 +59,17 @@ func readBits(r io.Reader, blocks int64) (m *bitmap, crc uint32, err error) {
 			return nil, 0, err
 		}
 		crc = crc32.Update(crc, crc32.IEEETable, raw[:n])
-		m.add(&raw)
+		if err := m.add(&raw); err != nil {
+			return nil, 0, err
+		}
 	}
 	m.count -= m.spare()
-	return m, crc, nil
+	return &m.bitmap, crc, nil
 }
 
-// readFlags reads a bitmap of one byte per block: 1 stands for used, anything else for free.
-func readFlags(r io.Reader, blocks int64) (*bitmap, error) {
-	m := &bitmap{size: blocks}
+// readFlags reads a bitmap of one byte per block: 1 stands for used, anything else for free. It ends early as readBits does.
+func readFlags(r io.Reader, blocks, want int64) (*bitmap, error) {
+	m := newBitmapBuilder(blocks, want)
 	var flags [pageBits]byte
 	for left := blocks; left > 0; left -= pageBits {
 		n := min(left, pageBits)
@@ -56,9 +82,11 @@ func readFlags(r io.Reader, blocks int64) (*bitmap, error) {
 				raw[i/8] |= 1 << (i % 8)
 			}
 		}
-		m.add(&raw)
+		if err := m.add(&raw); err != nil {
+			return nil, err
+		}
 	}
-	return m, nil
+	return &m.bitmap, nil
 }
 
 // allUsed is the bitmap of an image that has every block.
@@ -74,18 +102,35 @@ func allUsed(blocks int64) *bitmap {
 	return m
 }
 
-func (m *bitmap) add(raw *[pageBytes]byte) {
+// add takes the next page.
+func (m *bitmapBuilder) add(raw *[pageBytes]byte) error {
 	var page [pageWords]uint64
 	for i := range page {
 		page[i] = binary.LittleEndian.Uint64(raw[8*i:])
 		m.count += int64(bits.OnesCount64(page[i]))
 	}
-	if n := len(m.pages); n > 0 && *m.pages[n-1] == page {
-		m.pages = append(m.pages, m.pages[n-1])
-		return
+	hash := maphash.Bytes(m.seed, raw[:])
+	same := m.known[hash]
+	if same == nil || *same != page {
+		if m.kept++; m.kept > maxPages {
+			return unsupported("bitmap of used blocks in too many pieces: it takes more than %d MiB", maxPages*pageBytes>>20)
+		}
+		kept := page // on the heap, page is not
+		same = &kept
+		m.known[hash] = same
 	}
-	kept := page // on the heap, page is not
-	m.pages = append(m.pages, &kept)
+	m.pages = append(m.pages, same)
+	return m.checkCount()
+}
+
+// checkCount tells whether there still can be as many used blocks as wanted. Bits behind the last block, of which there are less than 8, may have
+// been counted.
+func (m *bitmapBuilder) checkCount() error {
+	left := max(m.size-int64(len(m.pages))*pageBits, 0)
+	if m.want != unknownCount && (m.count > m.want+7 || m.count+left < m.want) {
+		return damaged("the header says %d used blocks of %d, and of the first %d are %d used", m.want, m.size, m.size-left, m.count)
+	}
+	return nil
 }
 
 // spare counts the bits that are set behind the last block, which is less than a byte of them.

@@ -201,9 +201,9 @@ func readPartcloneBitmap(in io.Reader, h partcloneHeader) (*bitmap, error) {
 	case bitmapNone:
 		return allUsed(h.blocks), nil
 	case bitmapBytes:
-		return readByteBitmap(in, h.blocks)
+		return readByteBitmap(in, h.blocks, h.used)
 	}
-	used, crc, err := readBits(in, h.blocks)
+	used, crc, err := readBits(in, h.blocks, h.used)
 	if err != nil {
 		return nil, err
 	}

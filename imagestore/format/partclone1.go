@@ -46,7 +46,7 @@ func openPartclone1(in *bufio.Reader) (decoder, error) {
 	if err := h.setFilesystem(head[15:30]); err != nil {
 		return nil, err
 	}
-	used, err := readByteBitmap(in, h.blocks)
+	used, err := readByteBitmap(in, h.blocks, unknownCount)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func openPartclone1(in *bufio.Reader) (decoder, error) {
 }
 
 // readByteBitmap reads a bitmap of a byte per block and the mark that ends it.
-func readByteBitmap(in io.Reader, blocks int64) (*bitmap, error) {
-	used, err := readFlags(in, blocks)
+func readByteBitmap(in io.Reader, blocks, want int64) (*bitmap, error) {
+	used, err := readFlags(in, blocks, want)
 	if err != nil {
 		return nil, err
 	}

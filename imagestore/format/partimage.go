@@ -172,7 +172,7 @@ func (p *partimageReader) readBitmap(length int64) error {
 		return err
 	}
 	// Bits behind the last block say nothing; NTFS has them set.
-	used, _, err := readBits(p.in, p.header.blocks)
+	used, _, err := readBits(p.in, p.header.blocks, unknownCount)
 	if err != nil {
 		return err
 	}
