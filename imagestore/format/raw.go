@@ -5,6 +5,15 @@ import "io"
 // maxRawBytes is the largest partition or disk that is supported, 16 TiB.
 const maxRawBytes = 16 << 40
 
+// In something compressed, where bytes cost nothing, these bound what may follow a filesystem or the last partition of an MBR; unless what
+// is before it is larger yet.
+const (
+	// maxBehindFilesystem leaves room for one that was shrunk in its partition, as long as a classroom's whole disk.
+	maxBehindFilesystem = 512 << 30
+	// maxBehindPartitions is as much as an MBR can describe.
+	maxBehindPartitions = 2 << 40
+)
+
 // sectorSize is the unit of raw images.
 const sectorSize = 512
 
@@ -42,6 +51,18 @@ func findSuperblock(table []superblock, head []byte) (content, bool) {
 		}
 	}
 	return content{}, false
+}
+
+// most is how many bytes something compressed may have that holds c.
+func (c content) most() int64 {
+	behind := int64(maxBehindFilesystem)
+	switch {
+	case c.bytes == 0:
+		return maxRawBytes
+	case c.filesystem == Disk:
+		behind = maxBehindPartitions
+	}
+	return min(c.bytes+max(c.bytes, behind), maxRawBytes)
 }
 
 // A rawReader reads the bytes of a partition or disk, all of which are used.
@@ -94,6 +115,9 @@ func (r *rawReader) next() (off int64, data []byte, err error) {
 		return 0, nil, err
 	case r.pos > maxRawBytes:
 		return 0, nil, unsupported("raw image of more than %d bytes", int64(maxRawBytes))
+	case r.size == unknownSize && r.pos > r.content.most():
+		return 0, nil, unsupported("compressed raw image of more than %d bytes, of which the %s takes %d: decompress it first",
+			r.content.most(), r.content.filesystem, r.content.bytes)
 	case r.size != unknownSize && (r.pos > r.size || err != nil && r.pos < r.size):
 		return 0, nil, damaged("the file had %d bytes and changed while it was read", r.size)
 	case n > 0:

@@ -171,7 +171,7 @@ func (r *Reader) Close() error {
 }
 
 // Inspect returns the exact Info of the image in r, for which it decodes an image to its end only when its size is told nowhere
-// else; then all that Next checks is checked. It answers the errors of NewReader and of Next.
+// else; then all that Next checks is checked. That takes as long as decompressing: to give up earlier, let a Read of r fail. It answers the errors of NewReader and of Next.
 func Inspect(r io.Reader) (Info, error) {
 	rd, err := NewReader(r)
 	if err != nil {
