@@ -1,10 +1,11 @@
 package upkeep
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"aula/appliance/catalog"
 	"aula/imagestore"
@@ -19,10 +20,8 @@ type RepositoryStatus struct {
 	Problem string // why it cannot be used now; empty when it can
 }
 
-// Repositories returns all, the first one first.
+// Repositories returns all, the first one first. A volume that does not answer is waited for only so long.
 func (s *Service) Repositories() ([]RepositoryStatus, error) {
-	s.shelves.Lock()
-	defer s.shelves.Unlock()
 	known, err := s.cfg.Catalog.Repositories()
 	if err != nil {
 		return nil, err
@@ -32,17 +31,35 @@ func (s *Service) Repositories() ([]RepositoryStatus, error) {
 		open[r.Name()] = r
 	}
 	first := s.cfg.Library.Repositories()[0]
-	list := []RepositoryStatus{statusOf(fromOptions(first), first)}
+	list := []RepositoryStatus{{Repository: fromOptions(first)}}
 	for _, r := range known {
-		status := RepositoryStatus{Repository: r}
-		if repository := open[r.Name]; repository != nil {
-			status = statusOf(r, repository)
-		} else if fault := s.faults[r.Name]; fault != nil {
-			status.Problem = fault.Error()
-		}
-		list = append(list, status)
+		list = append(list, RepositoryStatus{Repository: r})
 	}
+	var group sync.WaitGroup
+	for i := range list {
+		group.Go(func() {
+			if repository := open[list[i].Name]; repository != nil {
+				s.look(&list[i], repository)
+			} else {
+				list[i].Problem = s.fault(list[i].Name)
+			}
+		})
+	}
+	group.Wait()
 	return list, nil
+}
+
+// fault says why a repository is not open, in words for people; "" when nothing is known against it.
+func (s *Service) fault(name string) string {
+	s.shelves.Lock()
+	defer s.shelves.Unlock()
+	switch {
+	case s.openings[name] != nil:
+		return errSilent.Error()
+	case s.faults[name] != nil:
+		return s.faults[name].Error()
+	}
+	return ""
 }
 
 // fromOptions describes the first repository, which is not in the catalog.
@@ -54,102 +71,46 @@ func fromOptions(r *imagestore.Repository) catalog.Repository {
 	}
 }
 
-// statusOf looks at an open repository.
-func statusOf(r catalog.Repository, open *imagestore.Repository) RepositoryStatus {
-	status := RepositoryStatus{Repository: r}
-	images, err := open.Images()
-	if err == nil {
-		status.Images = len(images)
-		status.Free, err = open.Free()
-	}
-	var volume unix.Statfs_t
-	if err == nil {
-		err = unix.Statfs(open.Dir(), &volume)
-		status.Size = int64(volume.Blocks) * volume.Bsize
-	}
-	if err != nil {
-		status.Problem = err.Error()
-	}
-	return status
-}
-
-// openAll opens the repositories of the catalog that are not open.
-func (s *Service) openAll() error {
-	s.shelves.Lock()
-	defer s.shelves.Unlock()
-	known, err := s.cfg.Catalog.Repositories()
-	if err != nil {
-		return err
-	}
-	for _, r := range known {
-		if _, err := s.cfg.Library.Repository(r.Name); err == nil {
-			continue
-		}
-		before := s.faults[r.Name]
-		err := s.open(r, true)
-		switch {
-		case err != nil && before == nil:
-			s.log.Warn("repository cannot be used", "repository", r.Name, "dir", r.Dir, "err", err)
-		case err == nil && before != nil:
-			s.log.Info("repository can be used again", "repository", r.Name, "dir", r.Dir)
-		}
-	}
-	return nil
-}
-
-// open opens a repository, puts it into the library and notes why it cannot. shelves is held.
-func (s *Service) open(r catalog.Repository, existing bool) (err error) {
-	defer func() {
-		if s.faults[r.Name] = err; err == nil {
-			delete(s.faults, r.Name)
-		}
-	}()
-	if err := s.cfg.Library.CheckNew(r.Name, r.Dir); err != nil {
-		return err // before anything is begun in that folder
-	}
-	repository, err := imagestore.Open(r.Dir, s.options(r, existing))
-	if err != nil {
-		return err
-	}
-	if err := s.cfg.Library.Add(repository); err != nil {
-		repository.Close()
-		return err
-	}
-	return nil
-}
-
-// options are how a repository of the catalog is kept.
-func (s *Service) options(r catalog.Repository, existing bool) imagestore.Options {
-	o := s.cfg.Options
-	o.Name, o.Address, o.Keep, o.Existing = r.Name, r.Address, r.Keep, existing
-	o.Trash = time.Duration(r.TrashDays) * 24 * time.Hour
-	o.Reserve = r.ReserveMiB << 20
-	return o
-}
-
 // AddRepository opens (and, if its folder is empty or missing, begins) a repository and notes it in the catalog.
 func (s *Service) AddRepository(r catalog.Repository) error {
+	added, o, err := s.beginAdding(r)
+	if err != nil {
+		return err
+	}
+	if err = s.await(context.Background(), o); err == nil {
+		return nil
+	}
+	s.shelves.Lock()
+	defer s.shelves.Unlock()
+	if _, late := s.cfg.Library.Repository(added.Name); late == nil {
+		return nil // it has answered just now
+	}
+	delete(s.faults, added.Name)
+	if undo := s.cfg.Catalog.RemoveRepository(added.Name); undo != nil {
+		s.log.Error("a repository that could not be added stays in the catalog", "repository", added.Name, "err", undo)
+	}
+	return refuse("repository %s: %w", added.Name, err)
+}
+
+// beginAdding notes a repository in the catalog and begins to open it.
+func (s *Service) beginAdding(r catalog.Repository) (added catalog.Repository, o *opening, err error) {
 	s.shelves.Lock()
 	defer s.shelves.Unlock()
 	if _, err := s.cfg.Catalog.Repository(r.Name); err == nil {
-		return fmt.Errorf("repository %s: %w: choose another name, or change that one", r.Name, catalog.ErrExists)
+		return r, nil, fmt.Errorf("repository %s: %w: choose another name, or change that one", r.Name, catalog.ErrExists)
+	}
+	if s.openings[r.Name] != nil {
+		return r, nil, refuse("repository %s: %w", r.Name, errSilent)
 	}
 	// The catalog checks what was typed before anything is made on the disk.
 	if err := s.cfg.Catalog.PutRepository(r); err != nil {
-		return err
+		return r, nil, err
 	}
-	added, err := s.cfg.Catalog.Repository(r.Name) // as it was cleaned
-	if err == nil {
-		err = s.open(added, false)
+	added, err = s.cfg.Catalog.Repository(r.Name) // as it was cleaned
+	if err != nil {
+		return r, nil, err
 	}
-	if err == nil {
-		return nil
-	}
-	delete(s.faults, r.Name)
-	if undo := s.cfg.Catalog.RemoveRepository(r.Name); undo != nil {
-		s.log.Error("a repository that could not be added stays in the catalog", "repository", r.Name, "err", undo)
-	}
-	return refuse("repository %s: %w", r.Name, err)
+	return added, s.startOpening(added, false), nil
 }
 
 // ChangeRepository changes all but the folder of a repository.
@@ -186,19 +147,23 @@ var errFirst = refuse("the first repository is described in the configuration fi
 
 // RemoveRepository forgets a repository; its folder stays as it is. One in which an image is in use is not removed.
 func (s *Service) RemoveRepository(name string) error {
-	s.shelves.Lock()
-	defer s.shelves.Unlock()
 	if name == catalog.FirstRepository {
 		return errFirst
 	}
-	if _, err := s.cfg.Catalog.Repository(name); err != nil {
+	before, err := s.cfg.Catalog.Repository(name)
+	if err != nil {
 		return err
 	}
-	if _, err := s.cfg.Library.Repository(name); err == nil {
-		if err := s.cfg.Library.Drop(name); err != nil {
-			return err
-		}
-	}
+	// It leaves the catalog first, so that nobody opens it again while it is being closed.
+	s.shelves.Lock()
+	err = s.cfg.Catalog.RemoveRepository(name)
 	delete(s.faults, name)
-	return s.cfg.Catalog.RemoveRepository(name)
+	s.shelves.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Library.Drop(name); err != nil && !errors.Is(err, imagestore.ErrNoRepository) {
+		return errors.Join(err, s.cfg.Catalog.PutRepository(before))
+	}
+	return nil
 }

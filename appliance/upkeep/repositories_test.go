@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"aula/appliance/catalog"
 	"aula/imagestore"
@@ -144,10 +145,99 @@ func TestVolumeThatIsNotMounted(t *testing.T) {
 	if err := os.Rename(away, r.Dir()); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.openAll(); err != nil { // as Run does from time to time
+	if err := b.openAll(t.Context()); err != nil { // as Run does from time to time
 		t.Fatal(err)
 	}
 	if s := b.status("attic"); s.Problem != "" || s.Images != 1 {
 		t.Errorf("when the volume is back: %+v", s)
+	}
+}
+
+// TestVolumeThatHangs has the volumes of two repositories hang: one before it can be opened, one afterwards.
+func TestVolumeThatHangs(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.add("open")
+	b.add("shut")
+	b.stop()
+	if err := b.library.Drop("shut"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newService(Config{Library: b.library, Catalog: b.catalog, Uploads: b.uploads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Service = s
+	answer := make(chan struct{})
+	s.patience = time.Millisecond
+	s.openFolder = func(dir string, opt imagestore.Options) (*imagestore.Repository, error) {
+		<-answer
+		return imagestore.Open(dir, opt)
+	}
+	s.measure = func(r *imagestore.Repository) (room, error) {
+		if r.Name() == "open" {
+			<-answer
+		}
+		return measure(r)
+	}
+	for range 2 { // the second time nothing more is begun
+		if err := s.openAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"open", "shut"} {
+			if status := b.status(name); status.Problem != errSilent.Error() {
+				t.Errorf("repository %s, whose volume hangs: %+v", name, status)
+			}
+		}
+	}
+	if err := s.ChangeRepository(catalog.Repository{Name: "shut", Keep: 7}); err != nil {
+		t.Errorf("others wait for the volume that hangs: %v", err)
+	}
+	if err := s.AddRepository(catalog.Repository{Name: "new", Dir: filepath.Join(b.dir, "new")}); !errors.Is(err, ErrRefused) || !errors.Is(err, errSilent) {
+		t.Errorf("adding one whose volume hangs: %v", err)
+	}
+	s.shelves.Lock()
+	shut, added, looked := s.openings["shut"], s.openings["new"], s.looks[b.library.Repositories()[1]]
+	s.shelves.Unlock()
+	close(answer)
+	<-shut.ended
+	<-added.ended
+	<-looked.ended
+	s.patience = patience
+	for _, name := range []string{"open", "shut"} {
+		if status := b.status(name); status.Problem != "" || status.Size == 0 {
+			t.Errorf("repository %s, whose volume answers again: %+v", name, status)
+		}
+	}
+	if r, err := b.library.Repository("shut"); err != nil || r.Options().Keep != 7 {
+		t.Errorf("the change that was made meanwhile is lost: %v", err)
+	}
+	if _, err := b.library.Repository("new"); err == nil {
+		t.Error("a repository that was refused is open")
+	}
+}
+
+// TestScratchOfACrashIsRemovedAtTheStart leaves what an import of an archive leaves when the power goes.
+func TestScratchOfACrashIsRemovedAtTheStart(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	attic := b.add("attic")
+	b.stop()
+	if err := b.library.Drop("attic"); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, dir := range []string{attic.Dir(), b.library.Repositories()[0].Dir()} {
+		path := filepath.Join(dir, ".unpacking", "LEFT")
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, path)
+	}
+	b.Service = b.service(slog.New(slog.DiscardHandler))
+	for _, path := range left {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
 	}
 }

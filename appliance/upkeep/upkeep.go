@@ -49,13 +49,34 @@ type Service struct {
 	stopped bool
 	tasks   []*task // oldest first
 
-	shelves sync.Mutex       // held while repositories are opened and closed
-	faults  map[string]error // why repositories of the catalog are not open, by name; under shelves
+	patience   time.Duration // how long volumes are waited for
+	openFolder func(dir string, opt imagestore.Options) (*imagestore.Repository, error)
+	measure    func(*imagestore.Repository) (room, error)
+
+	// Never held while a volume is waited for.
+	shelves  sync.Mutex
+	closed   bool
+	faults   map[string]error // why repositories of the catalog are not open, by name
+	openings map[string]*opening
+	looks    map[*imagestore.Repository]*look
 }
 
-// New makes a Service and opens the repositories of the catalog. One that cannot be opened is told by Repositories and tried
-// again from time to time; it does not keep the appliance from starting. Library.Close closes them all.
+// New makes a Service and opens the repositories of the catalog. One that cannot be opened, or whose volume does not answer, is told
+// by Repositories and tried again from time to time; it does not keep the appliance from starting. Library.Close closes them all.
 func New(cfg Config) (*Service, error) {
+	s, err := newService(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.clean(cfg.Library.Repositories()[0])
+	if err := s.openAll(context.Background()); err != nil {
+		return nil, fmt.Errorf("repositories of the catalog: %w", err)
+	}
+	return s, nil
+}
+
+// newService makes a Service that has not opened anything.
+func newService(cfg Config) (*Service, error) {
 	if cfg.Library == nil || cfg.Catalog == nil {
 		return nil, errors.New("upkeep: library and catalog are required")
 	}
@@ -68,11 +89,10 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
 	}
-	s := &Service{cfg: cfg, log: cfg.Log, faults: make(map[string]error)}
-	if err := s.openAll(); err != nil {
-		return nil, fmt.Errorf("repositories of the catalog: %w", err)
-	}
-	return s, nil
+	return &Service{
+		cfg: cfg, log: cfg.Log, patience: patience, openFolder: imagestore.Open, measure: measure,
+		faults: make(map[string]error), openings: make(map[string]*opening), looks: make(map[*imagestore.Repository]*look),
+	}, nil
 }
 
 // Pauses of Run.
@@ -92,7 +112,7 @@ func (s *Service) Run(ctx context.Context) error {
 			s.stop()
 			return nil
 		case <-reopen.C:
-			if err := s.openAll(); err != nil {
+			if err := s.openAll(ctx); err != nil {
 				s.log.Warn("repositories of the catalog cannot be read", "err", err)
 			}
 		case <-expire.C:
@@ -106,8 +126,11 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// stop ends all tasks.
+// stop ends all tasks, and admits no more repositories.
 func (s *Service) stop() {
+	s.shelves.Lock()
+	s.closed = true
+	s.shelves.Unlock()
 	s.mu.Lock()
 	s.stopped = true
 	for _, t := range s.tasks {
