@@ -90,6 +90,7 @@ func (s *Service) end(t *task, err error) {
 		t.now.State = Done
 	case errors.Is(err, context.Canceled):
 		t.now.State, t.now.Problem = Cancelled, "it was cancelled"
+		t.now.Warnings = append(t.now.Warnings, besidesCancel(err)...)
 	default:
 		t.now.State, t.now.Problem = Failed, err.Error()
 	}
@@ -111,6 +112,28 @@ func (s *Service) end(t *task, err error) {
 	close(t.ended)
 	s.log.Info("task ended", "task", last.ID, "kind", last.Kind, "title", last.Title, "state", last.State, "problem", last.Problem)
 	s.cfg.Changed(last.ID)
+}
+
+// besidesCancel returns what the error of a cancelled task says besides that: what else failed, and what could not be undone.
+func besidesCancel(err error) []string {
+	if !errors.Is(err, context.Canceled) {
+		return []string{err.Error()}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		parts := e.Unwrap()
+		if errors.Join(parts...).Error() != err.Error() {
+			return nil // one message that wraps several, not several messages
+		}
+		var besides []string
+		for _, part := range parts {
+			besides = append(besides, besidesCancel(part)...)
+		}
+		return besides
+	case interface{ Unwrap() error }:
+		return besidesCancel(e.Unwrap())
+	}
+	return nil
 }
 
 // change changes what is shown of a task.

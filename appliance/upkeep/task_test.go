@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +51,23 @@ func TestTaskTellsHowItEnded(t *testing.T) {
 			if ended := b.ends(running, nil); ended.State != Cancelled {
 				t.Errorf("got %+v", ended)
 			}
+		}
+	})
+	t.Run("cancelled, with something left", func(t *testing.T) {
+		running, err := b.begin(Task{Warnings: []string{"no boot loader"}}, func(ctx context.Context, _ *task) error {
+			<-ctx.Done()
+			stopped := fmt.Errorf("win10 is not taken in: %w", errors.Join(fmt.Errorf("reading: %w", ctx.Err()), errors.New("staging X is left")))
+			return errors.Join(errors.New("win7 is damaged"), fmt.Errorf("lab: %w: %w", ErrRefused, ctx.Err()), stopped)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Cancel(running.ID); err != nil {
+			t.Error(err)
+		}
+		ended := b.ends(running, nil)
+		if want := []string{"no boot loader", "win7 is damaged", "staging X is left"}; ended.State != Cancelled || !slices.Equal(ended.Warnings, want) {
+			t.Errorf("%s with the warnings %q, want cancelled with %q", ended.State, ended.Warnings, want)
 		}
 	})
 	t.Run("unknown", func(t *testing.T) {
