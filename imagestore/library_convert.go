@@ -14,8 +14,8 @@ import (
 )
 
 // Convert makes of a revision (0: the current one) an image packed by another compressor: a new revision of the same name, which only
-// the current revision can become, or an image of another name. Source, layout and date are those of the revision. Before it is
-// published its chunk index is compared with the old one: the image that comes out restores the same bytes, or there is
+// the current revision can become, or an image of another name, which is in no set. Source, layout and date are those of the
+// revision. Before it is published its chunk index is compared with the old one: the image that comes out restores the same bytes, or there is
 // none. progress is told file bytes, read and then checked.
 func (l *Library) Convert(ctx context.Context, repository, name string, revision int, to Conversion, progress func(done, total int64)) (Image, error) {
 	r, err := l.home(repository, name)

@@ -78,7 +78,8 @@ func (r *Repository) copyTo(ctx context.Context, target *Repository, img Image, 
 	return staging, staging.Prepare(ctx, img.Blake3, progress.after(img.FileBytes).publishing(img.FileBytes))
 }
 
-// restage begins, on behalf of holder, an image that will have the source, the layout and the date of a revision.
+// restage begins, on behalf of holder, an image that will have the source, the layout and the date of a revision. Under another name it
+// is in no set: that has an image of the partition already, and with two nobody could restore it.
 func (r *Repository) restage(target *Repository, img Image, name, holder string) (*Staging, error) {
 	var layout []byte
 	if img.HasLayout {
@@ -87,7 +88,11 @@ func (r *Repository) restage(target *Repository, img Image, name, holder string)
 			return nil, err
 		}
 	}
-	staging, err := target.stageFor(name, img.Source, holder)
+	source := img.Source
+	if name != img.Name {
+		source.Set = ""
+	}
+	staging, err := target.stageFor(name, source, holder)
 	if err != nil {
 		return nil, err
 	}

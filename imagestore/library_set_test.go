@@ -3,6 +3,8 @@ package imagestore
 import (
 	"strings"
 	"testing"
+
+	"aula/imagestore/format"
 )
 
 // publishMember publishes an image of the set fog.
@@ -49,4 +51,24 @@ func TestSetIsThatOfItsNewestImport(t *testing.T) {
 	publishMember(t, repos[0], "fog-p2", 2, "SECOND")
 	publishMember(t, repos[0], "fog-p1", 1, "SECOND")
 	set("fog-p1 fog-p2")
+}
+
+// A set has one image of each partition, also after one of them was converted under another name.
+func TestConversionUnderAnotherNameLeavesTheSet(t *testing.T) {
+	t.Parallel()
+	l, repos := openLibrary(t, "main")
+	publishMember(t, repos[0], "fog-p1", 1, "")
+	made, err := l.Convert(t.Context(), "", "fog-p1", 0, Conversion{Compressor: format.Gzip, Name: "other"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Source.Set != "" || made.Source.Partition != 1 {
+		t.Errorf("the new image comes from %+v, want partition 1 of no set", made.Source)
+	}
+	if made, err = l.Convert(t.Context(), "", "fog-p1", 0, Conversion{Compressor: format.Gzip}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if images, err := l.Set("", "fog"); err != nil || len(images) != 1 || images[0].Name != "fog-p1" || images[0].Revision != made.Revision {
+		t.Errorf("the set is %+v, %v; want revision %d of fog-p1", images, err, made.Revision)
+	}
 }
