@@ -107,7 +107,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	}
 	console, err := webui.New(webui.Config{
 		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: store.upkeep, Uploads: store.uploads,
-		Version: opt.Version, SetupCode: setupCode, Log: opt.Log.With("room", "webui"),
+		Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
 	})
 	if err != nil {
 		return err

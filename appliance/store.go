@@ -57,3 +57,9 @@ func openStore(cfg Config, address netip.Addr, cat *catalog.Catalog, changes *ch
 func tracker(address netip.Addr) string {
 	return "http://" + netip.AddrPortFrom(address, 6969).String() + "/announce"
 }
+
+// repositoryDefaults is how a repository is kept when nobody says otherwise.
+func repositoryDefaults() catalog.Repository {
+	usual := Defaults().Repository
+	return catalog.Repository{Keep: usual.Keep, TrashDays: usual.TrashDays, ReserveMiB: usual.Reserve}
+}

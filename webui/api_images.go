@@ -67,9 +67,14 @@ func (s *Server) routeImages(a huma.API) {
 			img, err := s.image(in.Repository, in.Name)
 			return s.apiImage(img), err
 		})
-	routeEmpty(s, a, "DELETE", "/images/{name}", imagesTag, "Remove an image with all its revisions to the trash",
-		func(ctx context.Context, in *imageName) error {
-			return s.removeImage(ctx, in.Repository, in.Name)
+	route(s, a, "DELETE", "/images/{name}", imagesTag, "Remove an image with all its revisions to the trash", 200,
+		func(ctx context.Context, in *imageName) (out api.Removed, err error) {
+			t, err := s.trashImage(ctx, in.Repository, in.Name)
+			if t != nil {
+				trashed := apiTrashed(*t)
+				out.Trash = &trashed
+			}
+			return out, err
 		})
 	route(s, a, "GET", "/images/{name}/revisions", imagesTag, "The revisions of an image, the newest first", 200,
 		func(_ context.Context, in *imageName) ([]api.Revision, error) {
@@ -131,7 +136,7 @@ func (s *Server) apiImage(img describedImage) api.Image {
 		Name: img.Name, Repository: img.Repository, State: string(img.Standing.State), Done: img.Standing.Done, Total: img.Standing.Total,
 		Problem: img.Standing.Problem, Warnings: img.Standing.Warnings, Holders: img.Standing.Holders,
 		DisplayName: img.Said.DisplayName, Profile: img.Said.Profile, Partition: img.Installed(), PartitionType: img.Said.PartitionType,
-		Comments: img.Said.Comments,
+		Comments: img.Said.Comments, Said: textOfImage(img.Said),
 	}
 	if !img.HasFile() {
 		return out

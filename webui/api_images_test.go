@@ -59,6 +59,9 @@ func TestImagesThroughTheAPI(t *testing.T) {
 	if img, err = c.DescribeImage(ctx, "debian", api.ImageText{Comments: "from FOG"}); err != nil || img.Comments != "from FOG" || img.System != "FOG" {
 		t.Errorf("described: got %+v, %v", img, err)
 	}
+	if img.Partition == 0 || img.Said != (api.ImageText{Comments: "from FOG"}) {
+		t.Errorf("described: said %+v of partition %d; what is known from the file was not said", img.Said, img.Partition)
+	}
 	if all, err := c.Images(ctx); err != nil || len(all) != 2 || all[0].Name != "debian" {
 		t.Errorf("images: got %+v, %v; want debian and win11", all, err)
 	}
@@ -77,6 +80,43 @@ func TestImagesThroughTheAPI(t *testing.T) {
 	}
 }
 
+// remove removes an image and returns what went to the trash.
+func (b *bed) remove(c *client.Client, name string) *api.Trashed {
+	b.t.Helper()
+	removed, err := c.RemoveImage(b.t.Context(), name)
+	b.check(err)
+	return removed.Trash
+}
+
+// TestRemovingTellsWhatWentToTheTrash removes images of one name again and again: each answer is about its own removal.
+func TestRemovingTellsWhatWentToTheTrash(t *testing.T) {
+	b := newBed(t)
+	c := b.socketClient()
+	seen := map[string]bool{}
+	for range 3 {
+		_, err := b.stageAndPublish("win7", fromSystem("FOG"), 20)
+		b.check(err)
+		trashed := b.remove(c, "win7")
+		if trashed == nil || trashed.Name != "win7" || trashed.Repository != "main" || len(trashed.Revisions) != 1 || seen[trashed.ID] {
+			t.Fatalf("told %+v, want another one than %v", trashed, seen)
+		}
+		seen[trashed.ID] = true
+	}
+	_, err := c.RegisterImage(t.Context(), api.NewImage{Name: "empty"})
+	b.check(err)
+	if trashed := b.remove(c, "empty"); trashed != nil {
+		t.Errorf("an image without a file: told %+v is in the trash", trashed)
+	}
+	options := b.images.Options()
+	options.Trash = 0
+	b.images.SetOptions(options)
+	_, err = b.stageAndPublish("win7", fromSystem("FOG"), 20)
+	b.check(err)
+	if trashed := b.remove(c, "win7"); trashed != nil {
+		t.Errorf("a repository without trash: told %+v is in it", trashed)
+	}
+}
+
 func TestTrashKeepsWhatPeopleSaid(t *testing.T) {
 	b := newBed(t)
 	c := b.socketClient()
@@ -85,7 +125,7 @@ func TestTrashKeepsWhatPeopleSaid(t *testing.T) {
 	b.publish("win11", pc, false)
 	_, err := c.DescribeImage(ctx, "win11", api.ImageText{DisplayName: "Windows 11"})
 	b.check(err)
-	b.check(c.RemoveImage(ctx, "win11"))
+	b.remove(c, "win11")
 	if all, err := c.Images(ctx); err != nil || len(all) != 0 {
 		t.Errorf("removed: still %+v, %v", all, err)
 	}
@@ -101,7 +141,7 @@ func TestTrashKeepsWhatPeopleSaid(t *testing.T) {
 	if err := c.Undelete(ctx, trash[0].ID); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("brought back twice: got %v, want not found", err)
 	}
-	b.check(c.RemoveImage(ctx, "win11"))
+	b.remove(c, "win11")
 	trash, err = c.Trash(ctx)
 	b.check(err)
 	b.check(c.DiscardTrash(ctx, trash[0].ID))
@@ -117,14 +157,14 @@ func TestAnImageInUseIsNotRemoved(t *testing.T) {
 	b.publish("win11", pc, false)
 	release, err := b.images.Hold("win11", 1, "restore on pc-07")
 	b.check(err)
-	if err := c.RemoveImage(t.Context(), "win11"); !errors.Is(err, client.ErrConflict) || !strings.Contains(err.Error(), "restore on pc-07") {
+	if _, err := c.RemoveImage(t.Context(), "win11"); !errors.Is(err, client.ErrConflict) || !strings.Contains(err.Error(), "restore on pc-07") {
 		t.Errorf("got %v, want who holds it", err)
 	}
 	if img, err := c.Image(t.Context(), "win11"); err != nil || img.State != "locked" || len(img.Holders) != 1 {
 		t.Errorf("got %+v, %v; want it locked", img, err)
 	}
 	release()
-	b.check(c.RemoveImage(t.Context(), "win11"))
+	b.remove(c, "win11")
 }
 
 func TestRepositoriesThroughTheAPI(t *testing.T) {
@@ -165,7 +205,7 @@ func TestRepositoriesThroughTheAPI(t *testing.T) {
 	if _, err := c.In("nowhere").Images(ctx); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("in a repository that is not there: got %v, want not found", err)
 	}
-	b.check(c.In("main").RemoveImage(ctx, "win7"))
+	b.remove(c.In("main"), "win7")
 	if img, err := c.Image(ctx, "win7"); err != nil || img.Repository != "archive" {
 		t.Errorf("removed from main: got %+v, %v; want that of archive", img, err)
 	}
@@ -240,12 +280,12 @@ func TestADownloadHoldsItsImage(t *testing.T) {
 	resp, err := c.HTTP.Do(r)
 	b.check(err)
 	defer resp.Body.Close()
-	if err := c.RemoveImage(t.Context(), "win7"); !errors.Is(err, client.ErrConflict) || !strings.Contains(err.Error(), "download by ") {
+	if _, err := c.RemoveImage(t.Context(), "win7"); !errors.Is(err, client.ErrConflict) || !strings.Contains(err.Error(), "download by ") {
 		t.Errorf("removing it meanwhile: got %v, want who downloads it", err)
 	}
 	hangUp()
 	b.eventually("the end of the download's hold", func() bool { return len(b.images.Holders("win7")) == 0 })
-	b.check(c.RemoveImage(t.Context(), "win7"))
+	b.remove(c, "win7")
 }
 
 func TestConvertAndVerifyThroughTheAPI(t *testing.T) {

@@ -27,17 +27,23 @@ func (s *Server) routeTrash(a huma.API) {
 			all, err := s.trash(in.Repository)
 			out := make([]api.Trashed, len(all))
 			for i, t := range all {
-				out[i] = api.Trashed{ID: t.ID, Repository: t.Repository, Name: t.Name, Removed: t.Removed, Expires: t.Expires, Revisions: t.Revisions, Bytes: t.Bytes}
+				out[i] = apiTrashed(t)
 			}
 			return out, err
 		})
-	routeEmpty(s, a, "POST", "/trash/{id}/undelete", tag, "Bring an image back with all its revisions", func(ctx context.Context, in *trashID) error {
+	routeEmpty(s, a, "POST", "/trash/{id}/undelete", tag, "Bring an image back from the trash with all its revisions", func(ctx context.Context, in *trashID) error {
 		_, err := s.undelete(ctx, in.Repository, in.ID)
 		return err
 	})
-	routeEmpty(s, a, "DELETE", "/trash/{id}", tag, "Remove an image for good", func(ctx context.Context, in *trashID) error {
+	routeEmpty(s, a, "DELETE", "/trash/{id}", tag, "Discard an image from the trash: remove it for good", func(ctx context.Context, in *trashID) error {
 		return s.discard(ctx, in.Repository, in.ID)
 	})
+}
+
+func apiTrashed(t trashedImage) api.Trashed {
+	return api.Trashed{
+		ID: t.ID, Repository: t.Repository, Name: t.Name, Removed: t.Removed, Expires: t.Expires, Revisions: t.Revisions, Bytes: t.Bytes,
+	}
 }
 
 func (s *Server) routeTasks(a huma.API) {

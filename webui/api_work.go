@@ -59,7 +59,7 @@ func (s *Server) routeOperations(a huma.API) {
 func apiOperation(op operation.Operation) api.Operation {
 	out := api.Operation{
 		ID: op.ID, Kind: op.Kind, Actor: op.Actor, Created: op.Created, Ended: op.Ended, State: op.State,
-		Image: op.Image, Revision: op.Revision, Layout: op.Layout, Summary: summaryOf(op), Targets: make([]api.Target, len(op.Targets)),
+		Repository: op.Repository, Image: op.Image, Revision: op.Revision, Layout: op.Layout, Whole: op.Whole, Summary: summaryOf(op), Targets: make([]api.Target, len(op.Targets)),
 	}
 	for i, t := range op.Targets {
 		out.Targets[i] = api.Target{

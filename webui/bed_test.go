@@ -167,6 +167,7 @@ func newBed(t *testing.T) *bed {
 	b.server, err = New(Config{
 		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: library, Upkeep: b.upkeep, Uploads: uploads,
 		Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
+		RepositoryDefaults: catalog.Repository{Keep: 2, TrashDays: 30, ReserveMiB: 1024},
 	})
 	if err != nil {
 		t.Fatal(err)

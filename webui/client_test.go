@@ -106,7 +106,7 @@ func TestTheWholeJobThroughTheAPI(t *testing.T) {
 	if ops, err := c.Operations(ctx, 2); err != nil || len(ops) != 2 || ops[0].Kind != "reboot" {
 		t.Errorf("last operations %+v, %v", ops, err)
 	}
-	must(c.RemoveImage(ctx, "win11"))
+	b.remove(c, "win11")
 	if images, err := c.Images(ctx); err != nil || len(images) != 0 {
 		t.Errorf("images %+v, %v", images, err)
 	}

@@ -177,6 +177,14 @@ func objectOf(name string, t api.ImageText) catalog.ImageObject {
 	}
 }
 
+// textOfImage is the opposite of objectOf.
+func textOfImage(o catalog.ImageObject) api.ImageText {
+	return api.ImageText{
+		DisplayName: o.DisplayName, Profile: o.Profile, Partition: o.Partition, PartitionType: o.PartitionType,
+		Repository: o.Repository, Comments: o.Comments,
+	}
+}
+
 // repositoryExists refuses the name of a repository that there is not. The empty name is the first one's.
 func (s *Server) repositoryExists(name string) error {
 	if name == "" {
@@ -194,32 +202,62 @@ func (s *Server) repositoryExists(name string) error {
 	return invalid("there is no repository %.140q; choose one of the list", name)
 }
 
-// removeImage removes an image with all its revisions to the trash, or what was registered when there is no file. What people said of
-// it is put away with it.
+// removeImage is trashImage for who need not know what is in the trash.
 func (s *Server) removeImage(ctx context.Context, repository, name string) error {
+	_, err := s.trashImage(ctx, repository, name)
+	return err
+}
+
+// trashImage removes an image with all its revisions to the trash, or what was registered when there is no file. What people said of
+// it is put away with it. It returns what is in the trash now because of that, nil when nothing is.
+func (s *Server) trashImage(ctx context.Context, repository, name string) (*trashedImage, error) {
 	img, err := s.image(repository, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	registered := img.Standing.State == imagestore.Missing
-	if registered {
+	var trashed *trashedImage
+	if img.Standing.State == imagestore.Missing {
 		err = s.cfg.Catalog.RemoveImageObject(name)
 	} else {
-		err = s.cfg.Images.Remove(img.Repository, name)
+		trashed, err = s.removeFile(img.Repository, name)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.log.Info("image removed", "image", name, "repository", img.Repository, "by", callerOf(ctx).name())
 	s.ImagesChanged()
 	left, err := s.image("", name)
 	switch {
 	case errors.Is(err, imagestore.ErrNotFound):
-		return nil // nobody said anything of it
+		return trashed, nil // nobody said anything of it
 	case err != nil || left.Standing.State != imagestore.Missing: // another repository has it too
-		return err
+		return trashed, err
 	}
-	return s.forgetWords(img.Said)
+	return trashed, s.forgetWords(img.Said)
+}
+
+// removeFile removes an image that has a file and finds it in the trash. One removal at a time: what is in the trash after it
+// and was not before, under that name, is what it put there.
+func (s *Server) removeFile(repository, name string) (*trashedImage, error) {
+	s.removing.Lock()
+	defer s.removing.Unlock()
+	before, err := s.trash(repository)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Images.Remove(repository, name); err != nil {
+		return nil, err
+	}
+	after, err := s.trash(repository)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range after {
+		if t.Name == name && !slices.ContainsFunc(before, func(b trashedImage) bool { return b.ID == t.ID }) {
+			return &t, nil
+		}
+	}
+	return nil, nil // nothing is kept in this repository's trash
 }
 
 // forgetWords removes what people said of an image and keeps it for the day when the image is brought back.

@@ -40,6 +40,11 @@ func readRepositoryForm(c echo.Context) repositoryForm {
 	return repositoryForm{f("name"), f("dir"), f("address"), f("keep"), f("trashDays"), f("reserve"), f("comments")}
 }
 
+// formOf is a form that is filled with how a repository is kept.
+func formOf(r catalog.Repository) repositoryForm {
+	return repositoryForm{Keep: strconv.Itoa(r.Keep), TrashDays: strconv.Itoa(r.TrashDays), Reserve: strconv.FormatInt(r.ReserveMiB, 10)}
+}
+
 // repository is the form as the catalog has it.
 func (f repositoryForm) repository() (catalog.Repository, error) {
 	r := catalog.Repository{Name: f.Name, Dir: f.Dir, Address: f.Address, Comments: f.Comments}
@@ -68,7 +73,7 @@ func (s *Server) repositoriesPage(c echo.Context, status int, v repositoriesPage
 	v.page = s.page(c, "settings", "Repositories")
 	v.Path = "/repositories"
 	if v.New == (repositoryForm{}) {
-		v.New = repositoryForm{Keep: "2", TrashDays: "30", Reserve: "1024"}
+		v.New = formOf(s.cfg.RepositoryDefaults)
 	}
 	all, err := s.cfg.Upkeep.Repositories()
 	if err != nil {

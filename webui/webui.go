@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,8 +43,10 @@ type Config struct {
 	// SetupCode must be given by whoever makes the first user; printed where only the machine's owner reads it. Without
 	// one the set-up page refuses everybody, and the first user can only be made through Local.
 	SetupCode string
-	Log       *slog.Logger     // discarded when nil
-	Now       func() time.Time // time.Now when nil
+	// RepositoryDefaults is how a new repository is kept when nobody says otherwise; its name and folder are not used.
+	RepositoryDefaults catalog.Repository
+	Log                *slog.Logger     // discarded when nil
+	Now                func() time.Time // time.Now when nil
 }
 
 // A Roster tells who is connected; *roster.Roster is one.
@@ -98,6 +101,7 @@ type Server struct {
 	shapes   shapes      // of live.run's goroutine
 	work     *standings  // of live.run's goroutine; nil to begin anew
 	moving   atomic.Bool // images are arriving or being processed
+	removing sync.Mutex  // of removeFile
 }
 
 // New makes a Server. It refuses an incomplete configuration.

@@ -33,9 +33,9 @@ func (c *imageDefineCommand) Run(ctx context.Context) error {
 	before, err := server.Image(ctx, c.Image)
 	var image api.Image
 	if errors.Is(err, client.ErrNotFound) {
-		image, err = server.RegisterImage(ctx, api.NewImage{Name: c.Image, ImageText: c.text(api.Image{})})
+		image, err = server.RegisterImage(ctx, api.NewImage{Name: c.Image, ImageText: c.text(api.ImageText{})})
 	} else if err == nil {
-		image, err = server.DescribeImage(ctx, c.Image, c.text(before))
+		image, err = server.DescribeImage(ctx, c.Image, c.text(before.Said))
 	}
 	if err != nil {
 		return err
@@ -43,12 +43,8 @@ func (c *imageDefineCommand) Run(ctx context.Context) error {
 	return c.tell(image, "%s is %s in repository %s", image.Name, image.State, image.Repository)
 }
 
-// text is what is said of the image now, with what the command line changes.
-func (c *imageDefineCommand) text(now api.Image) api.ImageText {
-	text := api.ImageText{
-		DisplayName: now.DisplayName, Profile: now.Profile, Partition: now.Partition, PartitionType: now.PartitionType,
-		Repository: now.Repository, Comments: now.Comments,
-	}
+// text is what people have said of the image, with what the command line changes. What is known from the file is not among it.
+func (c *imageDefineCommand) text(text api.ImageText) api.ImageText {
 	set(&text.DisplayName, c.Display)
 	set(&text.Profile, c.Profile)
 	set(&text.Partition, c.Partition)

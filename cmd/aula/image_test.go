@@ -174,6 +174,8 @@ func TestImagesThroughTheAppliance(t *testing.T) {
 
 	has(command("image", "rm", "win10-og", "--now"), "win10-og is removed")
 	has(command("image", "rm", "win10", "--repo", "main", "--json"), `"expires"`)
+	has(command("image", "import", image), "win10, revision")
+	has(command("image", "rm", "win10", "--repo", "main", "--now"), "win10 is removed for good") // and not the one before, which is still there:
 	has(command("image", "trash"), "win10")
 	has(command("image", "trash", "list"), "win10")
 	var trash []struct{ ID, Name string }
@@ -192,6 +194,17 @@ func TestImagesThroughTheAppliance(t *testing.T) {
 	has(command("image", "info", "--json", "win10"), `"profile": "Office"`)
 	has(command("image", "define", "win10", "--repo", "main", "--comments", "room 3"), "win10")
 	has(command("image", "info", "--json", "win10"), `"profile": "Office"`)
+
+	// What is known from the file does not become what somebody said.
+	has(command("image", "define", "lab", "--comments", "room 3"), "lab is ready in repository main")
+	var lab struct {
+		Partition int
+		Said      map[string]any
+	}
+	if err := json.Unmarshal([]byte(command("image", "info", "--json", "lab")), &lab); err != nil || lab.Partition != 2 ||
+		lab.Said["comments"] != "room 3" || lab.Said["partition"] != nil || lab.Said["repository"] != nil {
+		t.Errorf("lab: got %+v, %v; want the comments said, and partition 2 and repository of the file not", lab, err)
+	}
 
 	refused(exitNoFile, "such task", "task", "cancel", "nothing")
 	has(command("task", "list"), "Convert win10 to GZIP")

@@ -46,44 +46,28 @@ func (c *imageRemoveCommand) Run(ctx context.Context) error {
 		return answerError(err)
 	}
 	server = server.In(image.Repository)
-	before, err := trashed(ctx, server, c.Image)
+	answer, err := server.RemoveImage(ctx, c.Image)
 	if err != nil {
-		return err
-	}
-	if err := server.RemoveImage(ctx, c.Image); err != nil {
 		return answerError(err)
 	}
-	after, err := trashed(ctx, server, c.Image)
-	if err != nil {
-		return err
-	}
-	// What was in the trash before, under the same name, stays there.
-	added := slices.DeleteFunc(after, func(t api.Trashed) bool {
-		return slices.ContainsFunc(before, func(b api.Trashed) bool { return b.ID == t.ID })
-	})
-	if len(added) == 0 {
+	trash := answer.Trash
+	switch {
+	case trash == nil:
 		return c.tell(removed{Image: c.Image}, "%s is removed", c.Image)
+	case !c.Now:
+		return c.tell(removed{Image: c.Image, Trash: trash}, "%s is in the trash until %s; 'aula image undelete %s' brings it back",
+			c.Image, trash.Expires.Local().Format(time.DateOnly), trash.ID)
 	}
-	if !c.Now {
-		return c.tell(removed{Image: c.Image, Trash: &added[0]}, "%s is in the trash until %s; 'aula image undelete %s' brings it back",
-			c.Image, added[0].Expires.Local().Format(time.DateOnly), added[0].ID)
-	}
-	if err := server.DiscardTrash(ctx, added[0].ID); err != nil {
+	if err := server.DiscardTrash(ctx, trash.ID); err != nil {
 		return fmt.Errorf("%s is in the trash, but not removed from there: %w", c.Image, err)
 	}
 	return c.tell(removed{Image: c.Image}, "%s is removed for good", c.Image)
 }
 
-// trashed returns what the trash has of a name.
-func trashed(ctx context.Context, server *client.Client, name string) ([]api.Trashed, error) {
-	all, err := server.Trash(ctx)
-	return slices.DeleteFunc(all, func(t api.Trashed) bool { return t.Name != name }), err
-}
-
 // imageTrashCommand is `aula image trash`.
 type imageTrashCommand struct {
 	List    imageTrashListCommand    `cmd:"" default:"withargs" help:"List what is in the trash, which is what 'aula image trash' does with no further word."`
-	Discard imageTrashDiscardCommand `cmd:"" help:"Remove an image from the trash for good."`
+	Discard imageTrashDiscardCommand `cmd:"" help:"Discard an image from the trash: remove it for good."`
 }
 
 // imageTrashListCommand is `aula image trash list`.
@@ -118,63 +102,51 @@ func (c *imageTrashListCommand) Run(ctx context.Context) error {
 	return w.Flush()
 }
 
-// findTrashed returns what the trash has under an id.
-func findTrashed(ctx context.Context, server *client.Client, id string) (api.Trashed, error) {
-	all, err := server.Trash(ctx)
-	if err != nil {
-		return api.Trashed{}, err
-	}
-	i := slices.IndexFunc(all, func(t api.Trashed) bool { return t.ID == id })
-	if i < 0 {
-		return api.Trashed{}, exitError{errors.New("nothing in the trash has that id: 'aula image trash' lists what is there"), exitNoFile}
-	}
-	return all[i], nil
-}
-
-// imageTrashDiscardCommand is `aula image trash discard`.
-type imageTrashDiscardCommand struct {
+// trashedFlags are what the commands about one image of the trash take.
+type trashedFlags struct {
 	server
 	repositoryFlag
 	jsonFlag
 	ID string `arg:"" help:"Id of the removed image, as 'aula image trash' lists it." name:"id"`
 }
 
+// with finds the image in the trash and does with it what do does, asking the repository where it is.
+func (f *trashedFlags) with(ctx context.Context, do func(repository *client.Client) error) (api.Trashed, error) {
+	server, err := f.in(f.server)
+	if err != nil {
+		return api.Trashed{}, err
+	}
+	all, err := server.Trash(ctx)
+	if err != nil {
+		return api.Trashed{}, err
+	}
+	i := slices.IndexFunc(all, func(t api.Trashed) bool { return t.ID == f.ID })
+	if i < 0 {
+		return api.Trashed{}, exitError{errors.New("nothing in the trash has that id: 'aula image trash' lists what is there"), exitNoFile}
+	}
+	return all[i], answerError(do(server.In(all[i].Repository)))
+}
+
+// imageTrashDiscardCommand is `aula image trash discard`.
+type imageTrashDiscardCommand struct{ trashedFlags }
+
 // Run removes an image for good.
 func (c *imageTrashDiscardCommand) Run(ctx context.Context) error {
-	server, err := c.in(c.server)
+	found, err := c.with(ctx, func(r *client.Client) error { return r.DiscardTrash(ctx, c.ID) })
 	if err != nil {
 		return err
-	}
-	found, err := findTrashed(ctx, server, c.ID)
-	if err != nil {
-		return err
-	}
-	if err := server.In(found.Repository).DiscardTrash(ctx, c.ID); err != nil {
-		return answerError(err)
 	}
 	return c.tell(found, "%s is removed for good", found.Name)
 }
 
 // imageUndeleteCommand is `aula image undelete`.
-type imageUndeleteCommand struct {
-	server
-	repositoryFlag
-	jsonFlag
-	ID string `arg:"" help:"Id of the removed image, as 'aula image trash' lists it." name:"id"`
-}
+type imageUndeleteCommand struct{ trashedFlags }
 
 // Run brings an image back.
 func (c *imageUndeleteCommand) Run(ctx context.Context) error {
-	server, err := c.in(c.server)
+	found, err := c.with(ctx, func(r *client.Client) error { return r.Undelete(ctx, c.ID) })
 	if err != nil {
 		return err
-	}
-	found, err := findTrashed(ctx, server, c.ID)
-	if err != nil {
-		return err
-	}
-	if err := server.In(found.Repository).Undelete(ctx, c.ID); err != nil {
-		return answerError(err)
 	}
 	return c.tell(found, "%s is back in repository %s", found.Name, found.Repository)
 }

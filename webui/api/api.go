@@ -84,15 +84,17 @@ type Placement struct {
 
 // Operation is one thing asked for, and how it stands on each PC.
 type Operation struct {
-	ID       string    `json:"id"`
-	Kind     string    `json:"kind" enum:"createImage,restoreImage,reboot,bootOs,poweroff"`
-	Actor    string    `json:"actor"`
-	Created  time.Time `json:"created"`
-	Ended    time.Time `json:"ended,omitzero"`
-	State    string    `json:"state" doc:"running until all targets ended; then done, failed, cancelled or incomplete"`
-	Image    string    `json:"image,omitempty"`
-	Revision int       `json:"revision,omitempty"`
-	Layout   bool      `json:"layout,omitempty"`
+	ID         string    `json:"id"`
+	Kind       string    `json:"kind" enum:"createImage,restoreImage,reboot,bootOs,poweroff"`
+	Actor      string    `json:"actor"`
+	Created    time.Time `json:"created"`
+	Ended      time.Time `json:"ended,omitzero"`
+	State      string    `json:"state" doc:"running until all targets ended; then done, failed, cancelled or incomplete"`
+	Repository string    `json:"repository,omitempty" doc:"Of the image"`
+	Image      string    `json:"image,omitempty"`
+	Revision   int       `json:"revision,omitempty"`
+	Layout     bool      `json:"layout,omitempty" doc:"The disk's layout is applied first"`
+	Whole      bool      `json:"whole,omitempty" doc:"Of the whole disk"`
 	// Summary is one sentence for people, such as "7 of 8 verified; 1 failed: partition too small".
 	Summary string   `json:"summary"`
 	Targets []Target `json:"targets"`

@@ -18,6 +18,8 @@ type Image struct {
 	Partition     int    `json:"partition,omitempty" doc:"As people say, else that which it was made from"`
 	PartitionType string `json:"partitionType,omitempty" doc:"OpenGnsys' name"`
 	Comments      string `json:"comments,omitempty"`
+	// Said is only what people said, without what is known from the file: change it and send it back to describe the image.
+	Said ImageText `json:"said" doc:"Only what people said: what PUT sets"`
 
 	Revision      int       `json:"revision,omitempty" doc:"The current one; left out, like all that follows, when there is no file"`
 	Info          string    `json:"info,omitempty" doc:"OpenGnsys' line" example:"PARTCLONE:LZOP:NTFS:72100000"`
@@ -97,4 +99,9 @@ type Trashed struct {
 	Expires    time.Time `json:"expires" doc:"When it is removed for good"`
 	Revisions  []int     `json:"revisions"`
 	Bytes      int64     `json:"bytes" doc:"That discarding it sets free"`
+}
+
+// Removed is what became of a removed image.
+type Removed struct {
+	Trash *Trashed `json:"trash,omitempty" doc:"What can be brought back; left out when nothing can: the repository has no trash, or there was no file"`
 }

@@ -68,8 +68,9 @@ func (c *Client) DescribeImage(ctx context.Context, name string, text api.ImageT
 }
 
 // RemoveImage removes an image with all its revisions to the trash, or what was registered when it has no file.
-func (c *Client) RemoveImage(ctx context.Context, name string) error {
-	return c.do(ctx, "DELETE", c.images("/images"+seg(name), nil), nil, nil)
+func (c *Client) RemoveImage(ctx context.Context, name string) (out api.Removed, err error) {
+	err = c.do(ctx, "DELETE", c.images("/images"+seg(name), nil), nil, &out)
+	return out, err
 }
 
 // RemoveRevision removes one revision of an image for good.
