@@ -73,7 +73,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	images := store.library
+	images := store.images
 	defer func() { err = errors.Join(err, images.Close()) }()
 	identity, err := roster.LoadIdentity(cfg.Data)
 	if err != nil {

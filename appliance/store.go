@@ -19,7 +19,7 @@ const uploadsDir = ".uploads"
 
 // A store is the repositories with what works on them.
 type store struct {
-	library *imagestore.Library
+	images  *imagestore.Library
 	uploads *incorporation.Uploads
 	upkeep  *upkeep.Service
 }
@@ -37,17 +37,17 @@ func openStore(cfg Config, address netip.Addr, cat *catalog.Catalog, changes *ch
 	if err != nil {
 		return store{}, err
 	}
-	s := store{library: imagestore.NewLibrary(first)}
+	s := store{images: imagestore.NewLibrary(first)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.library.Close())
+			err = errors.Join(err, s.images.Close())
 		}
 	}()
 	if s.uploads, err = incorporation.OpenUploads(filepath.Join(first.Dir(), uploadsDir), first.Free, time.Now); err != nil {
 		return store{}, err
 	}
 	s.upkeep, err = upkeep.New(upkeep.Config{
-		Library: s.library, Catalog: cat, Uploads: s.uploads, Options: first.Options(),
+		Library: s.images, Catalog: cat, Uploads: s.uploads, Options: first.Options(),
 		Changed: changes.task, Log: log.With("room", "upkeep"),
 	})
 	return s, err

@@ -65,8 +65,8 @@ func (b *bed) stage(name string, source imagestore.Source, content formattest.Pa
 	return st, fmt.Sprintf("%x", blake3.Sum256(plain))
 }
 
-// library fills the repositories with images in every state, the trash, work that is done and that runs, and an upload that was cut.
-func (b *bed) library() {
+// fillLibrary fills the repositories with images in every state, the trash, work that is done and that runs, and an upload that was cut.
+func (b *bed) fillLibrary() {
 	b.t.Helper()
 	folder := filepath.Join(b.t.TempDir(), "archive")
 	usb := filepath.Join(b.t.TempDir(), "usb")
@@ -217,14 +217,14 @@ func libraryPages(pc catalog.Computer) map[string]string {
 	}
 }
 
-// libraryScene is a library, and the PC that its images were made on.
-func (b *bed) libraryScene() catalog.Computer {
+// sceneOfLibrary is a library, and the PC that its images were made on.
+func (b *bed) sceneOfLibrary() catalog.Computer {
 	b.t.Helper()
 	pc := b.enrol(b.hall("Faculty", "Room-1"), 1)
 	b.publish("win11-office", pc, true)
 	b.clock.move(3 * time.Hour)
 	b.publish("win11-office", pc, true)
-	b.library()
+	b.fillLibrary()
 	return pc
 }
 
@@ -233,7 +233,7 @@ func TestGoldenPagesOfALibrary(t *testing.T) {
 	br := b.login(b.serve())
 	golden(t, "trash-empty", mainOf(t, b.calm(br.get("/trash").body)))
 	golden(t, "import-empty", mainOf(t, b.calm(br.get("/import").body)))
-	for name, path := range libraryPages(b.libraryScene()) {
+	for name, path := range libraryPages(b.sceneOfLibrary()) {
 		t.Run(name, func(t *testing.T) { golden(t, name, mainOf(t, b.calm(br.get(path).want(200).body))) })
 	}
 	golden(t, "name-registered", br.get("/register/name?image=debian13-cad").body+"\n")
@@ -324,7 +324,7 @@ func TestLibraryInTheBrowser(t *testing.T) {
 	c.logIn(b)
 	c.visit("empty-trash", "/trash")
 	c.visit("empty-import", "/import")
-	for name, path := range libraryPages(b.libraryScene()) {
+	for name, path := range libraryPages(b.sceneOfLibrary()) {
 		c.visit(name, path)
 	}
 	c.clean()

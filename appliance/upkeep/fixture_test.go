@@ -28,7 +28,7 @@ type bed struct {
 	t       *testing.T
 	dir     string
 	catalog *catalog.Catalog
-	library *imagestore.Library
+	images  *imagestore.Library
 	uploads *incorporation.Uploads
 	*Service
 	stop func()
@@ -53,8 +53,8 @@ func newBed(t *testing.T) *bed {
 		Name: "main", Keep: 5, Trash: 24 * time.Hour, Reserve: 1 << 20, Log: log,
 	})
 	ok()
-	b.library = imagestore.NewLibrary(main)
-	t.Cleanup(func() { b.library.Close() })
+	b.images = imagestore.NewLibrary(main)
+	t.Cleanup(func() { b.images.Close() })
 	b.uploads, err = incorporation.OpenUploads(filepath.Join(main.Dir(), ".uploads"), main.Free, time.Now)
 	ok()
 	b.Service = b.service(log)
@@ -80,7 +80,7 @@ func newBed(t *testing.T) *bed {
 func (b *bed) service(log *slog.Logger) *Service {
 	b.t.Helper()
 	s, err := New(Config{
-		Library: b.library, Catalog: b.catalog, Uploads: b.uploads, Log: log,
+		Library: b.images, Catalog: b.catalog, Uploads: b.uploads, Log: log,
 		Options: imagestore.Options{Log: log},
 	})
 	if err != nil {
@@ -95,7 +95,7 @@ func (b *bed) add(name string) *imagestore.Repository {
 	if err := b.AddRepository(catalog.Repository{Name: name, Dir: filepath.Join(b.dir, name), Keep: 5}); err != nil {
 		b.t.Fatal(err)
 	}
-	r, err := b.library.Repository(name)
+	r, err := b.images.Repository(name)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func image() []byte {
 // publish puts the small image into a repository.
 func (b *bed) publish(repository, name string) imagestore.Image {
 	b.t.Helper()
-	s, err := b.library.Stage(repository, name, imagestore.Source{Computer: "pc-01", Disk: 1, Partition: 2})
+	s, err := b.images.Stage(repository, name, imagestore.Source{Computer: "pc-01", Disk: 1, Partition: 2})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestImportOfAFile(t *testing.T) {
 	}
 	b.add("attic")
 	b.succeeds(b.Import(t.Context(), "root", ImportRequest{Paths: []string{path}, Repository: "attic", Name: "w10"}))
-	if _, err := b.library.Image("attic", "w10"); err != nil {
+	if _, err := b.images.Image("attic", "w10"); err != nil {
 		t.Error(err)
 	}
 	if data, err := os.ReadFile(path); err != nil || !bytes.Equal(data, image()) {
@@ -64,7 +64,7 @@ func TestImportMistakesAreToldAtOnce(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
-	main := b.library.Repositories()[0]
+	main := b.images.Repositories()[0]
 	options := main.Options()
 	options.Reserve = 1 << 62
 	main.SetOptions(options)
@@ -94,7 +94,7 @@ func TestImportOfAnUpload(t *testing.T) {
 	b := newBed(t)
 	u := b.upload(0, "win10.img", image())
 	b.succeeds(b.Import(t.Context(), "ana", ImportRequest{Upload: u.ID}))
-	if _, err := b.library.Image("", "win10"); err != nil {
+	if _, err := b.images.Image("", "win10"); err != nil {
 		t.Error(err)
 	}
 	if _, err := b.uploads.Upload(u.ID); !errors.Is(err, incorporation.ErrNoUpload) {

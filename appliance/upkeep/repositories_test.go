@@ -118,7 +118,7 @@ func TestVolumeThatIsNotMounted(t *testing.T) {
 	r := b.add("attic")
 	b.publish("attic", "old")
 	b.stop()
-	if err := b.library.Drop("attic"); err != nil {
+	if err := b.images.Drop("attic"); err != nil {
 		t.Fatal(err)
 	}
 	away := r.Dir() + ".away"
@@ -160,10 +160,10 @@ func TestVolumeThatHangs(t *testing.T) {
 	b.add("open")
 	b.add("shut")
 	b.stop()
-	if err := b.library.Drop("shut"); err != nil {
+	if err := b.images.Drop("shut"); err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(Config{Library: b.library, Catalog: b.catalog, Uploads: b.uploads})
+	s, err := newService(Config{Library: b.images, Catalog: b.catalog, Uploads: b.uploads})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestVolumeThatHangs(t *testing.T) {
 		t.Errorf("adding one whose volume hangs: %v", err)
 	}
 	s.shelves.Lock()
-	shut, added, looked := s.openings["shut"], s.openings["new"], s.looks[b.library.Repositories()[1]]
+	shut, added, looked := s.openings["shut"], s.openings["new"], s.looks[b.images.Repositories()[1]]
 	s.shelves.Unlock()
 	close(answer)
 	<-shut.ended
@@ -209,10 +209,10 @@ func TestVolumeThatHangs(t *testing.T) {
 			t.Errorf("repository %s, whose volume answers again: %+v", name, status)
 		}
 	}
-	if r, err := b.library.Repository("shut"); err != nil || r.Options().Keep != 7 {
+	if r, err := b.images.Repository("shut"); err != nil || r.Options().Keep != 7 {
 		t.Errorf("the change that was made meanwhile is lost: %v", err)
 	}
-	if _, err := b.library.Repository("new"); err == nil {
+	if _, err := b.images.Repository("new"); err == nil {
 		t.Error("a repository that was refused is open")
 	}
 }
@@ -223,11 +223,11 @@ func TestScratchOfACrashIsRemovedAtTheStart(t *testing.T) {
 	b := newBed(t)
 	attic := b.add("attic")
 	b.stop()
-	if err := b.library.Drop("attic"); err != nil {
+	if err := b.images.Drop("attic"); err != nil {
 		t.Fatal(err)
 	}
 	var left []string
-	for _, dir := range []string{attic.Dir(), b.library.Repositories()[0].Dir()} {
+	for _, dir := range []string{attic.Dir(), b.images.Repositories()[0].Dir()} {
 		path := filepath.Join(dir, ".unpacking", "LEFT")
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			t.Fatal(err)

@@ -153,7 +153,7 @@ func TestTasksTakeTurnsAtARepository(t *testing.T) {
 	b.publish("main", "lab")
 	inside := make(chan struct{})
 	first, err := b.begin(Task{Title: "Convert win10"}, func(ctx context.Context, t *task) error {
-		release, err := t.turn(ctx, b.library.Repositories()[0])
+		release, err := t.turn(ctx, b.images.Repositories()[0])
 		if err != nil {
 			return err
 		}

@@ -20,10 +20,10 @@ func TestCopyAndMove(t *testing.T) {
 		t.Errorf("got %+v", copied)
 	}
 	b.succeeds(b.Move("ana", ImageRef{Repository: "main", Name: "lab"}, "cellar"))
-	if _, err := b.library.Image("main", "lab"); !errors.Is(err, imagestore.ErrNotFound) {
+	if _, err := b.images.Image("main", "lab"); !errors.Is(err, imagestore.ErrNotFound) {
 		t.Errorf("after the move it is still here: %v", err)
 	}
-	if img, err := b.library.Image("cellar", "lab"); err != nil || img.Revision != 2 {
+	if img, err := b.images.Image("cellar", "lab"); err != nil || img.Revision != 2 {
 		t.Errorf("after the move: revision %d, %v", img.Revision, err)
 	}
 }
@@ -40,7 +40,7 @@ func TestConvert(t *testing.T) {
 	if ended.Title != "Convert lab to GZIP as lab-gz" || ended.Done != ended.Total {
 		t.Errorf("got %+v", ended)
 	}
-	if img, err := b.library.Image("main", "lab-gz"); err != nil || img.Info.Compressor != "GZIP" {
+	if img, err := b.images.Image("main", "lab-gz"); err != nil || img.Info.Compressor != "GZIP" {
 		t.Errorf("got %+v, %v", img, err)
 	}
 }
@@ -51,7 +51,7 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 	b.publish("main", "lab")
 	b.publish("main", "busy")
 	b.add("attic")
-	release, err := b.library.Hold("", "busy", 1, "restore on pc-07")
+	release, err := b.images.Hold("", "busy", 1, "restore on pc-07")
 	if err != nil {
 		t.Fatal(err)
 	}
