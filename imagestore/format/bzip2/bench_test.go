@@ -4,48 +4,20 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
-)
 
-// installed is what is installed on this machine, up to 16 MiB of it: programs, texts and tables, as an image of a PC has them.
-func installed(b *testing.B) []byte {
-	b.Helper()
-	const total, most = 16 << 20, 1 << 20
-	plain := make([]byte, 0, total+most)
-	err := filepath.WalkDir("/usr", func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		n, err := io.ReadFull(f, plain[len(plain):len(plain)+most])
-		if plain = plain[:len(plain)+n]; len(plain) >= total {
-			return fs.SkipAll
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			err = nil
-		}
-		return err
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return plain
-}
+	"aula/imagestore/format/formattest"
+)
 
 // BenchmarkReader tells MB/s of plain bytes, with all cores and beside the standard library.
 func BenchmarkReader(b *testing.B) {
 	needTool(b)
-	plain := installed(b)
+	plain := formattest.Installed(b, 16<<20)
 	file := tool(b, plain)
 	decoders := []struct {
 		name string
@@ -79,7 +51,7 @@ func discard(b *testing.B, r io.Reader) {
 // time ours takes, by the best run of each: others may be at work on this machine.
 func BenchmarkAgainstTool(b *testing.B) {
 	needTool(b)
-	file := tool(b, installed(b))
+	file := tool(b, formattest.Installed(b, 16<<20))
 	path := filepath.Join(b.TempDir(), "plain.bz2")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		b.Fatal(err)

@@ -6,28 +6,19 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"aula/imagestore/format/formattest"
 )
 
 // samples are small files that bzip2 1.0.8 made of testdata/plain.
 func samples(t testing.TB) map[string][]byte {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/*.bz2")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no samples in testdata: %v", err)
-	}
-	files := make(map[string][]byte)
-	for _, path := range paths {
-		if files[filepath.Base(path)], err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return files
+	return formattest.Samples(t, "testdata/*.bz2")
 }
 
 // isBad tells whether err is one of those that a bad file has.

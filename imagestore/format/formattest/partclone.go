@@ -1,6 +1,7 @@
 // Package formattest makes images for tests without the tools that make real ones: what Debian's partclone cannot
 // write (newer checksums, its first format), small images in the formats of ntfsclone and partimage, and headers that lie. It
-// follows the descriptions in docs/formats.md and shares no code with the readers.
+// follows the descriptions in docs/formats.md and shares no code with the readers. It also gathers files that tests and benchmarks
+// of several packages read.
 package formattest
 
 import (

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"hash/adler32"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,36 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// installed is what is installed on this machine, up to 64 MiB of it: programs, texts and tables, as an image of a PC has them.
-func installed(b *testing.B) []byte {
-	b.Helper()
-	const total, most = 64 << 20, 1 << 20
-	plain := make([]byte, 0, total+most)
-	err := filepath.WalkDir("/usr", func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		n, err := io.ReadFull(f, plain[len(plain):len(plain)+most])
-		if plain = plain[:len(plain)+n]; len(plain) >= total {
-			return fs.SkipAll
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			err = nil
-		}
-		return err
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return plain
-}
+	"aula/imagestore/format/formattest"
+)
 
 // decodeAll unpacks a file as one core does it.
 func decodeAll(b *testing.B, file []byte) {
@@ -72,7 +44,7 @@ func encodeAll(dst, plain []byte) []byte {
 // BenchmarkDecode tells MB/s of plain bytes on one core.
 func BenchmarkDecode(b *testing.B) {
 	needTool(b)
-	plain := installed(b)
+	plain := formattest.Installed(b, 64<<20)
 	for _, level := range []string{"-1", "-3", "-9"} {
 		file := tool(b, plain, level)
 		b.Run("lzop"+level, func(b *testing.B) {
@@ -87,7 +59,7 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkEncode tells MB/s of plain bytes on one core, and how the size of the result compares with that of lzop.
 func BenchmarkEncode(b *testing.B) {
 	needTool(b)
-	plain := installed(b)
+	plain := formattest.Installed(b, 64<<20)
 	b.SetBytes(int64(len(plain)))
 	var out []byte
 	for b.Loop() {
@@ -100,7 +72,7 @@ func BenchmarkEncode(b *testing.B) {
 // BenchmarkAgainstTool unpacks and packs the same bytes in turns with the lzop tool. Below 1 we take less CPU time.
 func BenchmarkAgainstTool(b *testing.B) {
 	needTool(b)
-	plain := installed(b)
+	plain := formattest.Installed(b, 64<<20)
 	file := tool(b, plain)
 	path := filepath.Join(b.TempDir(), "plain")
 	if err := os.WriteFile(path+".lzo", file, 0o600); err != nil {

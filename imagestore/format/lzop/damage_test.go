@@ -6,27 +6,18 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"aula/imagestore/format/formattest"
 )
 
 // samples are small files that lzop 1.04 made of testdata/plain.
 func samples(t testing.TB) map[string][]byte {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/*.lzo")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no samples in testdata: %v", err)
-	}
-	files := make(map[string][]byte)
-	for _, path := range paths {
-		if files[filepath.Base(path)], err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return files
+	return formattest.Samples(t, "testdata/*.lzo")
 }
 
 // TestSamples reads files of the real tool without that tool.

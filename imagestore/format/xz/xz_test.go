@@ -6,12 +6,12 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"aula/imagestore/format/formattest"
 )
 
 // unpack decompresses a file; whole counts the blocks that were decoded apart.
@@ -138,17 +138,7 @@ func TestSmallDictionaries(t *testing.T) {
 // samples are small files of the tool.
 func samples(t testing.TB) map[string][]byte {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/xz-*")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no samples: %v", err)
-	}
-	files := make(map[string][]byte)
-	for _, path := range paths {
-		if files[path], err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return files
+	return formattest.Samples(t, "../testdata/packed/xz-*")
 }
 
 func TestTruncated(t *testing.T) {
@@ -175,7 +165,7 @@ func TestTruncated(t *testing.T) {
 // TestChanged changes every byte of a file in which everything is under a checksum.
 func TestChanged(t *testing.T) {
 	t.Parallel()
-	file := samples(t)["testdata/xz-blocks"]
+	file := samples(t)["xz-blocks"]
 	for i := range file {
 		for _, change := range []byte{0x01, 0x80, 0xFF} {
 			bad := bytes.Clone(file)
@@ -189,7 +179,7 @@ func TestChanged(t *testing.T) {
 
 func TestStop(t *testing.T) {
 	t.Parallel()
-	x := NewReader(bufio.NewReader(bytes.NewReader(samples(t)["testdata/xz-blocks"])))
+	x := NewReader(bufio.NewReader(bytes.NewReader(samples(t)["xz-blocks"])))
 	var b Block
 	if whole, err := x.Next(&b); !whole || err != nil {
 		t.Fatalf("got %t, %v", whole, err)
