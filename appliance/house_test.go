@@ -27,7 +27,7 @@ var floors = []struct {
 	{rooms: []string{"clientos/clone"}},
 	{rooms: []string{"netboot", "clientos", "clientos/build"}, mingles: true},
 	{rooms: []string{"clientos/protocol", "imagestore"}},
-	{rooms: []string{"clientos/disk", "imagestore/format"}},
+	{rooms: []string{"clientos/disk", "imagestore/format", "imagestore/multicast"}},
 }
 
 // strangers never meet, whatever their floors.
