@@ -25,6 +25,7 @@ type Config struct {
 	Console    ConsoleConfig    `toml:"console"`
 	Agents     AgentsConfig     `toml:"agents"`
 	Repository RepositoryConfig `toml:"repository"`
+	Multicast  MulticastConfig  `toml:"multicast"`
 }
 
 // A DHCPConfig says which addresses to lease on the interface's subnet.
@@ -62,6 +63,18 @@ type RepositoryConfig struct {
 	Settle    duration `toml:"settle"`      // for how long a file put into the folder must not have changed before it is taken in
 }
 
+// A MulticastConfig says how the classroom's network is kept ready for multicast.
+type MulticastConfig struct {
+	// Querier is "auto", to ask the PCs for their multicast groups (IGMP) while no router or switch does, or "off".
+	Querier string `toml:"querier"`
+}
+
+// Values of MulticastConfig.Querier.
+const (
+	querierAuto = "auto"
+	querierOff  = "off"
+)
+
 // duration is a time.Duration that is written "90m" in the file.
 type duration time.Duration
 
@@ -86,6 +99,7 @@ func Defaults() Config {
 		Console:    ConsoleConfig{Listen: ":443"},
 		Agents:     AgentsConfig{Port: 8443},
 		Repository: RepositoryConfig{Reserve: 1024, Keep: 2, TrashDays: 30, Settle: duration(10 * time.Second)},
+		Multicast:  MulticastConfig{Querier: querierAuto},
 	}
 }
 
@@ -130,6 +144,9 @@ func (c Config) Validate() error {
 	}
 	if lease := time.Duration(c.DHCP.LeaseTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
 		return fmt.Errorf("setting dhcp.lease-time is %s: give from 2m to 720h", lease)
+	}
+	if q := c.Multicast.Querier; q != querierAuto && q != querierOff {
+		return fmt.Errorf("setting multicast.querier is %q: give %q or %q", q, querierAuto, querierOff)
 	}
 	return c.Repository.validate()
 }

@@ -32,6 +32,8 @@ first = "10.0.0.10"
 last = "10.0.0.20"
 [repository]
 dir = "/srv/images"
+[multicast]
+querier = "off"
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -41,8 +43,9 @@ dir = "/srv/images"
 	want.DHCP.LeaseTime = duration(90 * time.Minute)
 	want.DHCP.First, want.DHCP.Last = got.DHCP.First, got.DHCP.Last
 	want.Repository.Dir = "/srv/images"
+	want.Multicast.Querier = "off"
 	if got.Interface != want.Interface || got.DHCP.LeaseTime != want.DHCP.LeaseTime || got.Repository != want.Repository ||
-		got.Data != want.Data || got.Boot != want.Boot || got.Console != want.Console || got.Agents != want.Agents {
+		got.Multicast != want.Multicast || got.Data != want.Data || got.Boot != want.Boot || got.Console != want.Console || got.Agents != want.Agents {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	if s := got.DHCP.First.String() + " " + got.DHCP.Last.String(); s != "10.0.0.10 10.0.0.20" {
@@ -90,6 +93,7 @@ func TestImpossibleSettingsAreRefused(t *testing.T) {
 		{"negative number of revisions", "repository.keep is -1", func(c *Config) { c.Repository.Keep = -1 }},
 		{"trash for a century", "repository.trash-days is 36500", func(c *Config) { c.Repository.TrashDays = 36500 }},
 		{"files taken in half-copied", "repository.settle is 0s", func(c *Config) { c.Repository.Settle = 0 }},
+		{"a querier that asks always", `multicast.querier is "on": give "auto" or "off"`, func(c *Config) { c.Multicast.Querier = "on" }},
 		{"no data folder", "data is empty", func(c *Config) { c.Data = "" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

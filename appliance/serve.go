@@ -146,6 +146,12 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return console.Run(running) })
 	group.Go(func() error { return boot.Run(running) })
 	group.Go(func() error { return web.Run(running) })
+	if cfg.Multicast.Querier == querierAuto {
+		group.Go(func() error {
+			keepMulticastForwarded(running, nic, opt.Log.With("room", "igmp"))
+			return nil
+		})
+	}
 
 	if opt.Ready != nil {
 		free, err := images.Free(catalog.FirstRepository)
