@@ -107,8 +107,8 @@ func (c *Code) symbol(symbols []byte, place int) []byte {
 	return symbols[place*c.size : (place+1)*c.size]
 }
 
-// addMultiple adds a multiple of symbol to sum. The library has kernels that make several sums at once, in some 60 % of the time. They
-// are to be had only through an encoder with a fixed matrix, and to make one for each block's matrix takes longer than it saves.
+// addMultiple adds a multiple of symbol to sum. The library has kernels that make several sums at once, in half to two thirds of the
+// time. They are to be had only through an encoder with a fixed matrix, and to make one for each block takes what it saves.
 func addMultiple(sum, symbol []byte, coefficient byte) {
 	reedsolomon.LowLevel{}.GalMulSliceXor(coefficient, symbol, sum)
 }
