@@ -61,11 +61,12 @@ virtual_pcs := qemu-system-x86 ovmf ipxe-qemu iproute2 mmdebstrap grub-pc-bin gr
 filesystems := partclone partimage ntfs-3g e2fsprogs dosfstools xfsprogs btrfs-progs exfatprogs f2fs-tools
 disk_tools  := fdisk gdisk util-linux kmod cpio qemu-utils
 compressors := lzop gzip zstd lz4 xz-utils bzip2
+multicast   := udpcast iproute2 nftables ethtool
 net_clients := aria2 transmission-cli nftables isc-dhcp-client kea-admin atftp tftp-hpa curl
 browser     := chromium
 
 test: all
-	$(call need,$(virtual_pcs) $(filesystems) $(disk_tools) $(compressors) $(net_clients) $(browser))
+	$(call need,$(virtual_pcs) $(filesystems) $(disk_tools) $(compressors) $(multicast) $(net_clients) $(browser))
 	@$(MAKE) lint
 	@echo "testing; all that the tests say goes to bin/test.log"; failed=0; \
 	go test -v -timeout 60m $(TESTS) 2>&1 | tee bin/test.log | grep --line-buffered -E '^(ok|FAIL|panic:|[?])[[:space:]]|--- (FAIL|SKIP):' || failed=1; \
@@ -78,7 +79,7 @@ demo: all
 	bin/aula lab demo $(DEMO_FLAGS)
 
 bench: all
-	$(call need,$(filesystems) $(disk_tools) $(compressors))
+	$(call need,$(filesystems) $(disk_tools) $(compressors) $(multicast))
 	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 lint:

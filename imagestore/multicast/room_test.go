@@ -1,0 +1,164 @@
+package multicast_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aula/imagestore/multicast"
+)
+
+// roomSession is what the tests' rooms agree upon.
+func roomSession(computers int) multicast.Session {
+	return multicast.Session{
+		Port: 9000, Mode: multicast.FullDuplex, Group: netip.AddrFrom4([4]byte{239, 194, 77, 0}), Computers: computers, Wait: 30 * time.Second,
+	}
+}
+
+// roomKey is that of the rooms' sessions: the appliance always has one.
+var roomKey = multicast.NewKey()
+
+// source makes a file of that many random bytes, the same ones each time, in the room's tmpfs.
+func (r *room) source(tb testing.TB, size int64) string {
+	tb.Helper()
+	path := filepath.Join(r.folder, "source")
+	f, err := os.Create(path)
+	if err == nil {
+		_, err = io.CopyN(f, rand.NewChaCha8([32]byte{1}), size)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// play starts a process of the engine, and waits until its sockets are open.
+func (m *machine) play(tb testing.TB, r role) *process {
+	tb.Helper()
+	config, err := json.Marshal(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := m.start(tb, []string{roleVariable + "=" + string(config)}, os.Args[0])
+	p.await(tb, "ready", 20*time.Second, func(line string) bool { return strings.HasPrefix(line, "{") })
+	return p
+}
+
+// reported finds the first of the process's reports that is so, and waits for it.
+func (p *process) reported(tb testing.TB, what string, limit time.Duration, is func(report) bool) report {
+	tb.Helper()
+	var found report
+	p.await(tb, what, limit, func(line string) bool {
+		var r report
+		if json.Unmarshal([]byte(line), &r) != nil || !is(r) {
+			return false
+		}
+		found = r
+		return true
+	})
+	return found
+}
+
+// last is the report with which a process of the engine ends.
+func (p *process) last(tb testing.TB, limit time.Duration) report {
+	tb.Helper()
+	return p.reported(tb, "ended", limit, func(r report) bool { return r.Ended })
+}
+
+// A difference is where a received file is not what was sent.
+type difference struct {
+	offset int64
+	file   string
+}
+
+func (d difference) Error() string {
+	return fmt.Sprintf("%s differs from byte %d on", d.file, d.offset)
+}
+
+// compare tells where two files differ: nil for nowhere, and a difference.
+func compare(want, got string) error {
+	a, err := os.Open(want)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	b, err := os.Open(got)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	one, other := make([]byte, 1<<20), make([]byte, 1<<20)
+	for offset := int64(0); ; {
+		n, errA := io.ReadFull(a, one)
+		m, errB := io.ReadFull(b, other)
+		if !bytes.Equal(one[:n], other[:m]) {
+			for n, m = min(n, m), 0; m < n && one[m] == other[m]; {
+				m++
+			}
+			return difference{offset + int64(m), got}
+		}
+		if errA != nil || errB != nil {
+			return nil // both have ended: they would differ
+		}
+		offset += int64(n)
+	}
+}
+
+// The engine as a whole over the kernel's sockets, with a bad cable.
+func TestRoomOverRealSockets(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	r := newRoom(t, wiring{receivers: 3})
+	r.receivers[1].lose(t, 10)
+	source := r.source(t, size)
+	session := roomSession(len(r.receivers))
+	var receivers []*process
+	for _, m := range r.receivers {
+		receivers = append(receivers, m.play(t, role{
+			Session: session, Key: roomKey, File: filepath.Join(r.folder, m.name), Name: m.name, Verbose: true, StartTimeout: 20 * time.Second,
+		}))
+	}
+	sender := r.sender.play(t, role{Send: true, Session: session, Key: roomKey, File: source, Name: "sender", Verbose: true})
+	var wg sync.WaitGroup
+	for _, p := range append(receivers, sender) {
+		wg.Go(func() {
+			if !p.wait(time.Now().Add(30 * time.Second)) {
+				t.Errorf("%s has not ended; it said:\n%s", p.name, p.history())
+			} else if p.err != nil {
+				t.Errorf("%s: %v; it said:\n%s", p.name, p.err, p.history())
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	for i, m := range r.receivers {
+		if err := compare(source, filepath.Join(r.folder, m.name)); err != nil {
+			t.Error(err)
+		}
+		if got := receivers[i].last(t, 0).Reception; got == nil || got.Done != size {
+			t.Errorf("%s says it has %+v, want %d bytes", m.name, got, int64(size))
+		}
+	}
+	last := sender.last(t, 0).Sender
+	if last == nil || len(last.Receivers) != len(r.receivers) {
+		t.Fatalf("the sender knows %+v, want %d receivers", last, len(r.receivers))
+	}
+	for _, v := range last.Receivers {
+		if v.State != multicast.Complete || v.Done != size {
+			t.Errorf("the sender says that %s is %s with %d bytes, want %s with %d", v.Name, v.State, v.Done, multicast.Complete, int64(size))
+		}
+	}
+}
