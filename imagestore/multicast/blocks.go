@@ -68,3 +68,29 @@ func (s *Blocks) clone() *Blocks {
 	}
 	return &Blocks{slices.Clone(s.words), s.count}
 }
+
+// last returns the highest block of the set, or -1.
+func (s *Blocks) last() int64 {
+	for i := len(s.words) - 1; i >= 0; i-- {
+		if s.words[i] != 0 {
+			return int64(i)<<6 + int64(bits.Len64(s.words[i])) - 1
+		}
+	}
+	return -1
+}
+
+// recount counts the blocks anew, of words that came from elsewhere.
+func (s *Blocks) recount() {
+	s.count = 0
+	for _, w := range s.words {
+		s.count += int64(bits.OnesCount64(w))
+	}
+}
+
+// Remove takes a block out of the set.
+func (s *Blocks) Remove(n int64) {
+	if s.Has(n) {
+		s.words[n>>6] &^= 1 << (n & 63)
+		s.count--
+	}
+}

@@ -37,6 +37,13 @@ func TestBlocks(t *testing.T) {
 			t.Errorf("missing(%d) is %d, want %d", c.from, got, c.want)
 		}
 	}
+	if got := s.last(); got != 5000 {
+		t.Errorf("last is %d, want 5000", got)
+	}
+	s.recount()
+	if got := s.Len(); got != int64(len(in)) {
+		t.Errorf("counted anew, Len is %d, want %d", got, len(in))
+	}
 	if got := s.next(5001); got != -1 {
 		t.Errorf("next(5001) is %d, want -1", got)
 	}
@@ -58,7 +65,7 @@ func TestBlocksMissingGoesOverFullWords(t *testing.T) {
 func TestBlocksOfNobodyAreEmpty(t *testing.T) {
 	t.Parallel()
 	var none *Blocks
-	if none.Has(0) || none.Len() != 0 || none.missing(7) != 7 || none.next(0) != -1 || none.clone().Len() != 0 {
+	if none.Has(0) || none.Len() != 0 || none.missing(7) != 7 || none.next(0) != -1 || new(Blocks).last() != -1 || none.clone().Len() != 0 {
 		t.Error("a nil set is not empty")
 	}
 }
