@@ -2,12 +2,14 @@ package link_test
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -93,6 +95,39 @@ func newClassroom(t testing.TB, computers ...string) {
 		command(t, "ip", "-n", name, "link", "set", "lo", "up")
 		command(t, "ip", "-n", name, "addr", "add", "10.0.0."+string(rune('1'+i))+"/24", "brd", "+", "dev", "eth0")
 		command(t, "ip", "-n", name, "link", "set", "eth0", "up")
+	}
+	for _, name := range computers {
+		awaitRunning(t, name, "eth0")
+		await(t, "the bridge to forward to "+name, func() bool {
+			state, err := os.ReadFile("/sys/class/net/" + name + "/brport/state")
+			return err == nil && strings.TrimSpace(string(state)) == "3" // BR_STATE_FORWARDING
+		})
+	}
+}
+
+// awaitRunning waits until a computer's NIC has noticed its cable.
+func awaitRunning(t testing.TB, computer, name string) {
+	t.Helper()
+	await(t, name+" of "+computer+" to run", func() (yes bool) {
+		on(t, computer, func() { yes = running(name) })
+		return yes
+	})
+}
+
+func running(name string) bool {
+	found, err := net.InterfaceByName(name)
+	return err == nil && found.Flags&net.FlagRunning != 0
+}
+
+// await polls for what the kernel does in its own time and tells nobody of.
+func await(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s for %s", patience, what)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
