@@ -92,13 +92,9 @@ type wire interface {
 // RFC 3376 section 6.6.2). An interface that is absent, down or without an IPv4 address is waited for. Run fails at once when the
 // process may not do this, or when the timing is impossible.
 func (q *Querier) Run(ctx context.Context) error {
-	t := timing{
-		interval: cmp.Or(q.Interval, DefaultInterval),
-		response: cmp.Or(q.Response, DefaultResponse),
-		others:   cmp.Or(q.OtherInterval, DefaultOtherInterval),
-	}
-	if t.response < tenths(1) || t.response > tenths(255) || t.response >= t.interval {
-		return fmt.Errorf("the IGMP querier cannot give hosts %s to answer every %s: give from 100ms to 25.5s, and less than the interval", t.response, t.interval)
+	t, err := q.timing()
+	if err != nil {
+		return err
 	}
 	log := q.Log
 	if log == nil {
@@ -133,6 +129,19 @@ func (q *Querier) Run(ctx context.Context) error {
 		case <-time.After(retryInterval):
 		}
 	}
+}
+
+func (q *Querier) timing() (timing, error) {
+	t := timing{
+		interval: cmp.Or(q.Interval, DefaultInterval),
+		response: cmp.Or(q.Response, DefaultResponse),
+		others:   cmp.Or(q.OtherInterval, DefaultOtherInterval),
+	}
+	if t.response < tenths(1) || t.response > tenths(255) || t.response >= t.interval || t.others <= 0 {
+		return timing{}, fmt.Errorf("the IGMP querier cannot give hosts %s to answer every %s (others: %s): give from 100ms to 25.5s, and less than the interval",
+			t.response, t.interval, t.others)
+	}
+	return t, nil
 }
 
 func (q *Querier) publish(s Status) {
