@@ -10,6 +10,8 @@ package multicast
 
 import (
 	"io"
+
+	"aula/imagestore/multicast/fec"
 )
 
 // BlockSize is how many bytes of the content a block carries, but for the last, which carries the rest.
@@ -18,7 +20,9 @@ const BlockSize = sourceSymbols*symbolSize - digestSize
 const (
 	sourceSymbols = 128  // of a whole block
 	symbolSize    = 1440 // bytes: with the header, the tag, UDP and IP it fills the 1500 bytes of an Ethernet packet
-	digestSize    = 32   // BLAKE3 of the block's bytes, behind them
+	digestSize    = 32   // BLAKE3 of all before it, at the end of the last source symbol
+	maxSymbols    = fec.MaxSymbols
+	maxBlocks     = 1 << 31 // of a content: 360 TiB
 )
 
 // A Content says what a session sends.

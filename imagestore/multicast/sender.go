@@ -2,10 +2,21 @@ package multicast
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math"
+	"net"
 	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
 	"time"
+
+	"aula/imagestore/multicast/link"
+	"aula/imagestore/multicast/rate"
 )
 
 // A SenderConfig says what to send and how.
@@ -25,22 +36,483 @@ type SenderConfig struct {
 }
 
 // A Sender sends one Source to the receivers of one session.
-type Sender struct{}
+type Sender struct {
+	cfg     SenderConfig
+	conn    conn
+	group   netip.AddrPort
+	log     *slog.Logger
+	id      uint32
+	salt    [saltSize]byte
+	seals   seals
+	blocks  *blockCache
+	pacer   *rate.Pacer
+	wake    chan struct{}
+	packets []byte // that are sent together
+	scratch []byte // repair symbols
+	nonce   nonce
 
-// NewSender opens the session's sockets. It is an error when somebody else sends on the session's port.
+	mu       sync.Mutex
+	plan     schedule
+	governor *rate.Governor
+	replies  []reply
+	derived  budget
+	wire     int64 // bytes
+	actual   meter // bit/s
+	looked   time.Time
+	wireWas  int64
+	ended    time.Time
+}
+
+// A reply is a command for one receiver.
+type reply struct {
+	to    netip.AddrPort
+	known bool // it is complete, and the sender knows
+}
+
+// most is how many datagrams are sent at once: as many as one call with segmentation offload takes.
+const most = 65507 / packetLimit
+
+// NewSender opens the session's socket. It listens for a second whether somebody else sends on the session's port: that is an error.
 func NewSender(ctx context.Context, cfg SenderConfig) (*Sender, error) {
-	return nil, errors.New("sender: not written")
+	if err := cfg.Session.Validate(); err != nil {
+		return nil, err
+	}
+	opt := link.Options{Interface: cfg.Interface, TTL: cfg.TTL, NoOffload: cfg.NoOffload}
+	c, err := link.Listen(cfg.Session.Port+1, opt)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: another sender on this machine has the session's port: give this session another even port, such as %d", err, cfg.Session.Port+2)
+	}
+	if err != nil {
+		return nil, err
+	}
+	to := cfg.Session.Group
+	if cfg.Session.Mode == Broadcast {
+		to = broadcastOf(c.Prefix())
+	}
+	group := netip.AddrPortFrom(to, uint16(cfg.Session.Port))
+	if err := unused(ctx, group, opt); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return newSender(cfg, c, group)
+}
+
+// unused listens whether somebody else sends to the group's port.
+func unused(ctx context.Context, group netip.AddrPort, opt link.Options) error {
+	c, err := link.Join(group, opt)
+	if err != nil {
+		return err
+	}
+	err = nobodySends(ctx, c, group)
+	return errors.Join(err, c.Close())
+}
+
+func nobodySends(ctx context.Context, c conn, group netip.AddrPort) error {
+	var other error
+	for until := time.Now().Add(4 * announceEvery); other == nil && time.Now().Before(until); {
+		err := c.Read(announceEvery/5, func(b []byte, from netip.AddrPort) {
+			if k, err := kindOf(b); err == nil && (k == kindCommand || k == kindData) {
+				other = fmt.Errorf("%s already sends to %s (session %08x): wait until it has ended, or give this session another even port, such as %d",
+					from.Addr(), group, sessionOf(b), group.Port()+2)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return other
+}
+
+func newSender(cfg SenderConfig, c conn, group netip.AddrPort) (*Sender, error) {
+	limit := cfg.Session.Rate
+	if speed := c.Speed(); speed > 0 && (limit == 0 || speed < limit) {
+		limit = speed
+	}
+	s := &Sender{
+		cfg: cfg, conn: c, group: group, log: cfg.Log,
+		blocks:   newBlockCache(cfg.Source),
+		pacer:    rate.NewPacer(limit),
+		governor: rate.NewGovernor(limit),
+		wake:     make(chan struct{}, 1),
+		packets:  make([]byte, 0, most*packetLimit),
+		scratch:  make([]byte, most*symbolSize),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	var id [4]byte
+	rand.Read(id[:])
+	rand.Read(s.salt[:])
+	s.id = binary.BigEndian.Uint32(id[:])
+	var err error
+	if s.seals, err = newSeals(cfg.Key, s.salt); err != nil {
+		return nil, err
+	}
+	linger := cfg.Linger
+	if linger == 0 {
+		linger = defaultLinger
+	}
+	s.plan = schedule{
+		phase:     Waiting,
+		computers: cfg.Session.Computers, patience: cfg.Session.Wait, linger: linger,
+		question: question{half: cfg.Session.Mode == HalfDuplex, casual: true},
+	}
+	s.plan.sources = func(block int64) int {
+		n, _ := sourcesOf(s.plan.size, block)
+		return n
+	}
+	s.look()
+	return s, nil
+}
+
+// defaultLinger is how long a PC takes to come back that was reset.
+const defaultLinger = 30 * time.Second
+
+// look takes in how much of the source there is.
+func (s *Sender) look() error {
+	p := &s.plan
+	p.size, p.total = s.cfg.Source.Content().Size, maxBlocks
+	if p.size != Unknown {
+		p.total = blocks(p.size)
+	}
+	p.readable = p.total
+	stream, ok := s.cfg.Source.(*Stream)
+	if !ok {
+		return nil
+	}
+	var err error
+	p.readable, err = stream.progress()
+	if p.phase != Waiting {
+		p.gone = stream.release(p.pass.base)
+	}
+	return err
+}
+
+// Start sends at once, to those who are there: start now.
+func (s *Sender) Start() {
+	s.mu.Lock()
+	s.plan.startNow = true
+	s.mu.Unlock()
+	signal(s.wake)
 }
 
 // Run waits for receivers as the session says, and sends until each is complete or has been given up. It returns nil when all
 // that came are complete, an *IncompleteError when some are not, and otherwise why it stopped.
-func (s *Sender) Run(ctx context.Context) error { return nil }
+func (s *Sender) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var owned sync.WaitGroup
+	owned.Go(func() { s.listen(ctx) })
+	if stream, ok := s.cfg.Source.(*Stream); ok {
+		owned.Go(func() { stream.fill(ctx, func() { signal(s.wake) }) })
+	}
+	err := s.send(ctx)
+	s.part(err)
+	cancel()
+	err = errors.Join(err, s.conn.Close())
+	owned.Wait()
+	if err != nil {
+		return err
+	}
+	return s.incomplete()
+}
 
-// Start sends at once, to those who are there: start now.
-func (s *Sender) Start() {}
+// send does what the schedule says until it has ended.
+func (s *Sender) send(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		st, command, to, err := s.next(time.Now())
+		if err == nil {
+			switch st.do {
+			case sendSymbols:
+				err = s.sendSymbols(st)
+			case sendCommand:
+				err = s.sendCommand(command, to)
+			case end:
+				return nil
+			case wait:
+				timer.Reset(max(time.Until(st.until), 0))
+				select {
+				case <-ctx.Done():
+				case <-s.wake:
+				case <-timer.C:
+				}
+			}
+		}
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next decides what to send; a command comes with those who get it.
+func (s *Sender) next(now time.Time) (st step, packet []byte, to []netip.AddrPort, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.look(); err != nil {
+		return step{}, nil, nil, err
+	}
+	s.govern(now)
+	if n := len(s.replies); n > 0 {
+		r := s.replies[n-1]
+		s.replies = s.replies[:n-1]
+		s.plan.sequence++
+		c := s.plan.describe()
+		c.known = r.known
+		return step{do: sendCommand}, s.sealCommand(&c, s.plan.sequence), []netip.AddrPort{r.to}, nil
+	}
+	if d := s.pacer.Wait(now); d > 0 {
+		return step{do: wait, until: now.Add(d)}, nil, nil, nil
+	}
+	st = s.plan.next(now, s.pacer.Batch(dataOnWire, most))
+	if st.do == sendCommand {
+		c := s.plan.describe()
+		return st, s.sealCommand(&c, st.sequence), append(s.plan.audience.lonely(now), s.group), nil
+	}
+	return st, nil, nil, nil
+}
+
+// govern adapts the rate to what the network takes, every now and then.
+func (s *Sender) govern(now time.Time) {
+	elapsed := now.Sub(s.looked)
+	if elapsed < 200*time.Millisecond {
+		return
+	}
+	sent := float64(s.wire-s.wireWas) * 8 / elapsed.Seconds()
+	if !s.looked.IsZero() && s.plan.phase != Waiting {
+		s.governor.Observe(now, int64(sent), s.plan.audience.losses())
+		s.pacer.SetRate(s.governor.Rate())
+	}
+	s.looked, s.wireWas = now, s.wire
+	s.actual.observe(now, s.wire*8)
+}
+
+// sealCommand makes the packet of a command.
+func (s *Sender) sealCommand(c *command, sequence int64) []byte {
+	c.content = s.cfg.Source.Content()
+	b := make([]byte, headerSize, packetLimit)
+	putHeader(b, kindCommand, s.id, uint32(sequence))
+	b = append(b, s.salt[:]...)
+	return seal(s.seals.sender, &s.nonce, b, len(b), c.append(nil))
+}
+
+func (s *Sender) sendCommand(b []byte, to []netip.AddrPort) error {
+	for _, addr := range to {
+		if err := s.write(b, len(b), addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendSymbols seals and sends symbols of a block.
+func (s *Sender) sendSymbols(st step) error {
+	if st.sequence+int64(st.count) > 1<<32-1 {
+		return errors.New("a session cannot send more than 6 TB: start another, and the receivers go on with it")
+	}
+	symbols, sources, err := s.blocks.symbols(st.block, st.first, st.count, s.scratch)
+	if err != nil {
+		return err
+	}
+	b := s.packets[:0]
+	for i := range st.count {
+		packet := b[len(b) : len(b)+headerSize]
+		clear(packet)
+		putHeader(packet, kindData, s.id, uint32(st.sequence)+uint32(i))
+		putSymbolID(packet, symbolID{block: uint32(st.block), symbol: uint16(st.first + i), sources: uint8(sources)})
+		packet = seal(s.seals.sender, &s.nonce, packet, headerSize, symbols[i*symbolSize:(i+1)*symbolSize])
+		b = b[:len(b)+len(packet)]
+	}
+	to := st.to
+	if !to.IsValid() {
+		to = s.group
+	}
+	s.pacer.Sent(time.Now(), st.count*dataOnWire)
+	return s.write(b, packetLimit, to)
+}
+
+func (s *Sender) write(b []byte, size int, to netip.AddrPort) error {
+	if err := s.conn.Write(b, size, to); err != nil {
+		return fmt.Errorf("send to %s: %w", to, err)
+	}
+	s.mu.Lock()
+	s.wire += int64(len(b) + (len(b)+size-1)/size*wireOverhead)
+	s.mu.Unlock()
+	return nil
+}
+
+// part tells the receivers that, and why, the session has ended.
+func (s *Sender) part(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = time.Now()
+	if err != nil {
+		s.plan.finish(err.Error())
+	}
+	for range 3 {
+		s.plan.sequence++
+		c := s.plan.describe()
+		b := s.sealCommand(&c, s.plan.sequence)
+		for _, to := range append(s.plan.audience.lonely(s.ended), s.group) {
+			if err := s.conn.Write(b, len(b), to); err != nil {
+				s.log.Debug("cannot tell the receivers that the session has ended", "error", err)
+			}
+		}
+	}
+}
+
+// listen takes in what receivers say.
+func (s *Sender) listen(ctx context.Context) {
+	var n nonce
+	for ctx.Err() == nil {
+		err := s.conn.Read(100*time.Millisecond, func(b []byte, from netip.AddrPort) {
+			switch k, err := kindOf(b); {
+			case err != nil:
+			case k == kindReport:
+				s.takeReport(b, from, &n)
+			case k == kindQuery:
+				s.takeQuery(b, from, &n)
+			}
+		})
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			s.log.Warn("cannot receive reports", "error", err)
+			return
+		}
+		signal(s.wake)
+	}
+}
+
+func (s *Sender) takeReport(b []byte, from netip.AddrPort, n *nonce) {
+	if sessionOf(b) != s.id {
+		return
+	}
+	plain, err := open(s.seals.receiver, n, nil, b, headerSize)
+	if err != nil {
+		return
+	}
+	r, err := decodeReport(plain)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.plan.report(time.Now(), receiverOf(b), sequenceOf(b), from, r) && (r.complete || r.failed) {
+		s.replies = append(s.replies, reply{to: from, known: true})
+	}
+}
+
+// takeQuery answers a receiver that hears no session.
+func (s *Sender) takeQuery(b []byte, from netip.AddrPort, n *nonce) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(b) < headerSize+saltSize+tagSize || !s.derived.take(time.Now()) {
+		return
+	}
+	keys, err := newSeals(s.cfg.Key, [saltSize]byte(b[headerSize:]))
+	if err != nil {
+		return
+	}
+	if _, err := open(keys.receiver, n, nil, b, headerSize+saltSize); err == nil {
+		s.replies = append(s.replies, reply{to: from})
+	}
+}
 
 // Status tells how far it is.
-func (s *Sender) Status() SenderStatus { return SenderStatus{} }
+func (s *Sender) Status() SenderStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	p := &s.plan
+	c := s.cfg.Source.Content()
+	status := SenderStatus{
+		Phase: p.phase, Name: c.Name, Size: c.Size, Sent: p.bytes(p.once.Len()),
+		Datagrams: p.symbols, Repairs: p.repairs, WireBytes: s.wire, Rate: int64(s.actual.value),
+		Receivers: []ReceiverStatus{},
+	}
+	if !p.beganAt.IsZero() {
+		until := now
+		if !s.ended.IsZero() {
+			until = s.ended
+		}
+		status.Elapsed = until.Sub(p.beganAt)
+	}
+	slowest := int64(math.MaxInt64)
+	for _, l := range p.audience.list {
+		r := s.describe(l, now)
+		status.Receivers = append(status.Receivers, r)
+		if !l.finished() && r.Done < slowest {
+			slowest, status.Slowest = r.Done, r.Name
+		}
+	}
+	return status
+}
+
+// describe tells of one receiver.
+func (s *Sender) describe(l *listener, now time.Time) ReceiverStatus {
+	p := &s.plan
+	r := ReceiverStatus{
+		Name: l.name, Address: l.addr.Addr(), State: p.state(l, now), Done: p.bytes(int64(l.report.done)),
+		Loss: l.loss, Rate: int64(l.rate),
+	}
+	if r.Name == "" {
+		r.Name = r.Address.String()
+	}
+	if p.size > 0 {
+		r.Percent = 100 * float64(r.Done) / float64(p.size)
+	}
+	if l.report.complete {
+		r.Percent = 100
+	}
+	switch r.State {
+	case Failed:
+		r.Reason = l.report.reason
+		if l.given {
+			r.Reason = l.reason
+		}
+	case Silent:
+		r.Reason = reasonSilent
+	case Alone:
+		r.Reason = s.unreached(l)
+	case Behind:
+		r.Reason = l.reason
+	}
+	return r
+}
+
+// unreached tells why the group may not reach a receiver.
+func (s *Sender) unreached(l *listener) string {
+	const alone = "the group does not reach it, so it is served alone, after the others: "
+	switch network := s.conn.Prefix(); {
+	case network.IsValid() && !network.Contains(l.addr.Addr()):
+		return alone + fmt.Sprintf("it is in another network than %s: the routers between have to pass multicast, and the TTL has to be 2 or more", network.Masked())
+	case s.plan.audience.anyReached():
+		return alone + "others hear it: look at this PC's port of the switch, its VLAN, and whether it has two network cards"
+	default:
+		return alone + "nobody hears it: the switch filters multicast (IGMP snooping without a querier), or this machine's cable is in another network"
+	}
+}
+
+// incomplete returns an error that names the receivers that did not get all.
+func (s *Sender) incomplete() error {
+	var e IncompleteError
+	for _, r := range s.Status().Receivers {
+		if r.State != Complete {
+			e.Receivers = append(e.Receivers, r)
+		}
+	}
+	if len(e.Receivers) == 0 {
+		return nil
+	}
+	return &e
+}
 
 // A Phase is what a Sender is doing.
 type Phase string
@@ -97,4 +569,15 @@ type ReceiverStatus struct {
 // An IncompleteError tells which receivers did not get all.
 type IncompleteError struct{ Receivers []ReceiverStatus }
 
-func (e *IncompleteError) Error() string { return "receivers are incomplete" }
+func (e *IncompleteError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d receivers are not complete:", len(e.Receivers))
+	for i, r := range e.Receivers {
+		if i == 10 {
+			fmt.Fprintf(&b, " and %d more", len(e.Receivers)-i)
+			break
+		}
+		fmt.Fprintf(&b, " %s at %.0f %% (%s);", r.Name, r.Percent, r.Reason)
+	}
+	return strings.TrimSuffix(b.String(), ";")
+}

@@ -1,0 +1,437 @@
+package multicast
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// When a receiver holds the others up.
+const (
+	hurry      = 300 * time.Millisecond // a receiver that gates the flow and has not been heard for it is silent
+	absent     = 5 * time.Second        // any that has not been heard for it is
+	appraisal  = time.Second            // how often receivers are looked at
+	slowFor    = 3                      // appraisals, after which a slow or lossy one is behind
+	betterFor  = 3                      // appraisals, after which one that was behind is back with the others
+	heldPart   = 0.5                    // of the time, for which a slow one alone keeps the others waiting
+	lossyPart  = 0.10                   // of the datagrams, that a lossy one loses
+	lossyTimes = 3                      // as many as the others
+)
+
+const reasonSilent = "fell silent: is it switched off, or its cable out?"
+
+// An audience is the receivers of a session.
+type audience struct {
+	all  map[receiverID]*listener
+	list []*listener // as they came
+
+	appraise time.Time   // when to look at them next
+	since    time.Time   // of the last look
+	blocking []*listener // who kept the sender waiting when it was last asked
+	blocked  time.Time
+}
+
+// A listener is a receiver, as the sender knows it.
+type listener struct {
+	id      receiverID
+	name    string
+	addr    netip.AddrPort
+	came    time.Time
+	last    time.Time // when it was last heard
+	group   bool      // the group reaches it
+	counter uint32    // of its last report
+
+	report report // the last
+	heard  int64  // sequence up to which all has come to it, or is lost
+	active bool   // gates the pass
+	ready  bool   // has reported since the pass began
+	since  int64  // what was sent up to this sequence is no business of this pass
+	low    int64  // the first block of the pass that it lacks
+
+	demoted   bool // behind: it gates nothing
+	demotions int
+	reason    string
+	given     bool // it was given up
+
+	held      time.Duration // for which it alone kept the others waiting, since the last appraisal
+	slow      int           // appraisals in a row
+	lossy     int
+	better    int
+	loss      float64                          // of the datagrams, lately
+	rate      float64                          // byte/s, lately
+	appraised report                           // at the last appraisal
+	mark      struct{ heard, received uint32 } // when losses were last asked for
+}
+
+// audienceLimit bounds the receivers of a session.
+const audienceLimit = 4096
+
+// hear takes in a report; nil is the answer to one that is older than the last, or one receiver too many.
+func (a *audience) hear(now time.Time, id receiverID, counter uint32, from netip.AddrPort, r report) *listener {
+	l := a.all[id]
+	if l != nil && counter <= l.counter || l == nil && len(a.list) == audienceLimit {
+		return nil
+	}
+	if l == nil {
+		l = &listener{id: id, came: now, appraised: r, heard: int64(r.heard)}
+		l.mark.heard, l.mark.received = r.heard, r.received
+		if a.all == nil {
+			a.all = map[receiverID]*listener{}
+		}
+		a.all[id] = l
+		a.list = append(a.list, l)
+	}
+	l.last, l.counter, l.addr, l.report, l.group = now, counter, from, r, r.group
+	l.heard = max(l.heard, int64(r.heard))
+	if r.name != "" {
+		l.name = r.name
+	}
+	l.given = false
+	return l
+}
+
+// finished tells whether a receiver needs nothing any more.
+func (l *listener) finished() bool { return l.report.complete || l.report.failed }
+
+// finishing tells whether a receiver has all, but has not written it.
+func (l *listener) finishing(total int64) bool {
+	return int64(l.report.done)+int64(l.report.queued) >= total
+}
+
+func (l *listener) silent(now time.Time, d time.Duration) bool { return now.Sub(l.last) > d }
+
+// activate lets a receiver gate the pass, from what is sent after sequence on.
+func (l *listener) activate(sequence int64) {
+	l.active, l.ready, l.demoted = true, false, false
+	l.since, l.low = sequence, 0
+	l.heard = max(l.heard, int64(l.report.heard))
+	l.held, l.slow, l.lossy, l.better = 0, 0, 0, 0
+}
+
+// demote lets a receiver gate nothing until it keeps up again, or the next pass.
+func (l *listener) demote(reason string) {
+	l.active, l.demoted, l.reason = false, true, reason
+	l.demotions++
+	l.better = 0
+}
+
+// here counts the receivers that can be served, and tells when the first of them came.
+func (a *audience) here(now time.Time) (n int, first time.Time) {
+	for _, l := range a.list {
+		if !l.finished() && !l.silent(now, absent) {
+			if n == 0 {
+				first = l.came
+			}
+			n++
+		}
+	}
+	return n, first
+}
+
+// reached tells whether the group is known to reach everybody.
+func (a *audience) reached() bool {
+	return !slices.ContainsFunc(a.list, func(l *listener) bool { return !l.group && !l.finished() })
+}
+
+// anyReached tells whether the group reaches somebody.
+func (a *audience) anyReached() bool {
+	return slices.ContainsFunc(a.list, func(l *listener) bool { return l.group })
+}
+
+// lonely returns the addresses of those whom the group does not reach, and who need commands all the same.
+func (a *audience) lonely(now time.Time) (to []netip.AddrPort) {
+	for _, l := range a.list {
+		if !l.group && !l.finished() && !l.silent(now, absent) {
+			to = append(to, l.addr)
+		}
+	}
+	return to
+}
+
+// summon chooses the receivers of the next pass: all that the group reaches, or one that it does not, which it returns.
+func (a *audience) summon(now time.Time, sequence int64) (target *listener) {
+	var group, others []*listener
+	for _, l := range a.list {
+		l.active, l.ready, l.demoted = false, false, false
+		switch {
+		case l.finished() || l.silent(now, absent):
+		case l.group:
+			group = append(group, l)
+		default:
+			others = append(others, l)
+		}
+	}
+	switch {
+	case len(group) == 1 && len(others) == 0 && len(a.list) > 1:
+		target = group[0] // the last one: no need to trouble the network
+	case len(group) == 0 && len(others) > 0:
+		target = slices.MinFunc(others, func(x, y *listener) int { return x.last.Compare(y.last) })
+		target.reason = "the group does not reach it: it is served by unicast"
+	}
+	if target != nil {
+		group = []*listener{target}
+	}
+	for _, l := range group {
+		l.activate(sequence)
+	}
+	a.blocking = nil
+	return target
+}
+
+// groupWaits tells whether there is somebody whom a pass for a single receiver does not serve.
+func (a *audience) groupWaits(now time.Time, total int64) bool {
+	return slices.ContainsFunc(a.list, func(l *listener) bool {
+		return !l.active && !l.demoted && l.group && !l.finished() && !l.silent(now, hurry) && !l.finishing(total)
+	})
+}
+
+// actives calls yield for those that gate the pass.
+func (a *audience) actives(yield func(*listener) bool) {
+	for _, l := range a.list {
+		if l.active && !l.finished() && !yield(l) {
+			return
+		}
+	}
+}
+
+// low returns the first block that an active receiver lacks.
+func (a *audience) low(cursor int64) int64 {
+	low := cursor
+	for l := range a.actives {
+		if !l.ready {
+			return 0
+		}
+		low = min(low, l.low)
+	}
+	return low
+}
+
+// caughtUp tells whether the active receivers have heard all that was sent, and said what they lack.
+func (a *audience) caughtUp(last int64) bool {
+	for l := range a.actives {
+		if !l.ready || l.heard < last {
+			return false
+		}
+	}
+	return true
+}
+
+// wanted returns the first block from there on that an active receiver wants, and the most symbols that one needs of it. It is not
+// known while somebody has not told.
+func (a *audience) wanted(from, total int64) (block int64, need int, known bool) {
+	block = total
+	for l := range a.actives {
+		first, n := l.report.wanted(from, total)
+		if !l.ready || first < 0 {
+			return 0, 0, false
+		}
+		if first < block {
+			block, need = first, n
+		} else if first == block {
+			need = max(need, n)
+		}
+	}
+	return block, need, true
+}
+
+// wanted returns the first block from there on that the receiver lacks, and how many symbols of it: total when it lacks none, and -1
+// when the report does not go so far.
+func (r *report) wanted(from, total int64) (block int64, need int) {
+	i, _ := slices.BinarySearchFunc(r.missing, from, func(m deficit, from int64) int {
+		if int64(m.block)+int64(m.count) <= from {
+			return -1
+		}
+		return 1
+	})
+	switch {
+	case i < len(r.missing):
+		return min(max(from, int64(r.missing[i].block)), total), int(r.missing[i].need)
+	case int64(r.upTo) >= total:
+		return total, 0
+	default:
+		return -1, 0
+	}
+}
+
+// admits tells whether the active receivers can take more, or another block. It remembers who cannot.
+func (a *audience) admits(now time.Time, sequence int64, block bool) bool {
+	a.charge(now)
+	for l := range a.actives {
+		underWay := sequence - l.heard
+		if underWay < window && (!block || underWay/sourceSymbols < int64(l.report.room)) {
+			continue
+		}
+		a.blocking = append(a.blocking, l)
+	}
+	a.blocked = now
+	return len(a.blocking) == 0
+}
+
+// impatient is called when nothing can be sent before somebody reports: those who do not are silent.
+func (a *audience) impatient(now time.Time) {
+	for l := range a.actives {
+		if l.silent(now, max(hurry, 10*a.interval())) {
+			l.demote(reasonSilent)
+		}
+	}
+}
+
+// charge puts the time since the last question to the account of those who kept the sender waiting.
+func (a *audience) charge(now time.Time) {
+	if n := len(a.blocking); n > 0 && n <= max(1, a.gating()/4) {
+		for _, l := range a.blocking {
+			l.held += now.Sub(a.blocked)
+		}
+	}
+	a.blocking = a.blocking[:0]
+}
+
+// gating counts the active receivers.
+func (a *audience) gating() (n int) {
+	for range a.actives {
+		n++
+	}
+	return n
+}
+
+// unanswered returns the active receivers that have not answered the question.
+func (a *audience) unanswered(poll uint16) (missing []*listener) {
+	for l := range a.actives {
+		if l.report.poll != poll {
+			missing = append(missing, l)
+		}
+	}
+	return missing
+}
+
+// interval is the time between two reports of a receiver: the more there are, the longer.
+func (a *audience) interval() time.Duration {
+	return min(max(time.Duration(len(a.list))*300*time.Microsecond, 5*time.Millisecond), 30*time.Millisecond)
+}
+
+// What is left to do at the end of a pass.
+type remainder int
+
+const (
+	needsNothing remainder = iota
+	needsTime
+	needsPass
+)
+
+// left tells what the receivers still need. Those that are silent for longer than linger are given up.
+func (a *audience) left(now time.Time, total int64, linger time.Duration) remainder {
+	left := needsNothing
+	for _, l := range a.list {
+		switch {
+		case l.finished() || l.given:
+		case l.silent(now, absent):
+			if l.silent(now, linger) {
+				l.given, l.reason = true, "not heard for "+now.Sub(l.last).Round(time.Second).String()+": is it switched off, or its cable out?"
+			} else {
+				left = max(left, needsTime)
+			}
+		case l.finishing(total) || l.silent(now, hurry):
+			left = max(left, needsTime)
+		default:
+			left = max(left, needsPass)
+		}
+	}
+	return left
+}
+
+// observe looks at the receivers every now and then: who is slow, lossy, or fit again.
+func (a *audience) observe(now time.Time, sequence int64, group bool) {
+	if now.Before(a.appraise) {
+		return
+	}
+	elapsed := now.Sub(a.since)
+	a.since, a.appraise = now, now.Add(appraisal)
+	if elapsed > 10*appraisal {
+		return // the first look
+	}
+	for _, l := range a.list {
+		l.measure(elapsed)
+	}
+	usual := a.usualLoss()
+	many := a.gating() > 1
+	for _, l := range a.list {
+		switch {
+		case l.finished() || l.silent(now, absent):
+		case l.active && l.behind(elapsed, usual) && many:
+			l.demote(l.reason)
+		case l.demoted && group && l.group && l.fit(now, sequence, usual):
+			l.activate(sequence)
+		}
+		l.held = 0
+	}
+}
+
+// measure brings loss and rate up to date.
+func (l *listener) measure(elapsed time.Duration) {
+	r, before := &l.report, &l.appraised
+	if heard := r.heard - before.heard; heard > 20 && heard < 1<<31 {
+		lost := 1 - float64(r.received-before.received)/float64(heard)
+		l.loss += (min(max(lost, 0), 1) - l.loss) / 2
+	}
+	l.rate += (float64(r.done-before.done)*BlockSize/elapsed.Seconds() - l.rate) / 2
+	l.appraised = *r
+}
+
+// behind tells whether an active receiver has held the others up for too long, and why.
+func (l *listener) behind(elapsed time.Duration, usual float64) bool {
+	l.slow, l.lossy = l.slow+1, l.lossy+1
+	if l.held < time.Duration(heldPart*float64(elapsed)) {
+		l.slow = 0
+	}
+	if l.loss < lossyPart || l.loss < lossyTimes*usual {
+		l.lossy = 0
+	}
+	switch {
+	case l.slow >= slowFor && l.report.queued > l.report.room:
+		l.reason = "its disk is slower than the others'"
+	case l.slow >= slowFor:
+		l.reason = "it takes in less than the others: its network card, or its processor"
+	case l.lossy >= slowFor:
+		l.reason = fmt.Sprintf("it loses %.0f %% of the datagrams, the others %.0f %%: its cable, or its port of the switch", 100*l.loss, 100*usual)
+	default:
+		return false
+	}
+	return true
+}
+
+// fit tells whether a receiver that was behind has kept up for long enough: the longer, the more often it fell behind.
+func (l *listener) fit(now time.Time, sequence int64, usual float64) bool {
+	fit := !l.silent(now, hurry) && sequence-l.heard < window && l.report.room > window/sourceSymbols &&
+		(l.loss < lossyPart/2 || l.loss < lossyTimes*usual)
+	if l.better++; !fit {
+		l.better = 0
+	}
+	return l.better >= betterFor<<min(l.demotions-1, 6)
+}
+
+// usualLoss is the median of the active receivers' losses.
+func (a *audience) usualLoss() float64 {
+	var losses []float64
+	for l := range a.actives {
+		losses = append(losses, l.loss)
+	}
+	if len(losses) == 0 {
+		return 0
+	}
+	slices.Sort(losses)
+	return losses[len(losses)/2]
+}
+
+// losses returns what part of the datagrams each active receiver has lost since the last time, of those that heard enough to tell.
+func (a *audience) losses() (losses []float64) {
+	for l := range a.actives {
+		heard, received := l.report.heard-l.mark.heard, l.report.received-l.mark.received
+		if heard < 20 || heard >= 1<<31 {
+			continue
+		}
+		l.mark.heard, l.mark.received = l.report.heard, l.report.received
+		losses = append(losses, min(max(1-float64(received)/float64(heard), 0), 1))
+	}
+	return losses
+}
