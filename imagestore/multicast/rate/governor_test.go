@@ -156,6 +156,34 @@ func TestSwitchRestarts(t *testing.T) {
 	}
 }
 
+func TestOneBurstOfLossIsChance(t *testing.T) {
+	t.Parallel()
+	g, now := NewGovernor(gbit), time.Unix(epoch, 0)
+	for i := range 100 {
+		loss := 0.0
+		if i%10 == 5 {
+			loss = 0.3
+		}
+		g.Observe(now.Add(time.Duration(i)*interval), gbit, []float64{loss})
+		if got := g.Rate(); got != gbit {
+			t.Fatalf("rate %d after observation %d, want the limit", got, i)
+		}
+	}
+}
+
+func TestRateThatIsNotMadeUseOfIsNotRaised(t *testing.T) {
+	t.Parallel()
+	n := newNet(300*mbit, 16, 0)
+	s := n.add(gbit, gbit)
+	n.run(5 * time.Second)
+	before := s.governor.Rate()
+	s.line = 50 * mbit // a master whose disk is slow
+	n.run(time.Minute)
+	if got := s.governor.Rate(); got > before*11/10 {
+		t.Errorf("rate rose from %d to %d bit/s while 50 Mbit/s were sent, want it to stay", before, got)
+	}
+}
+
 func TestWhatTellsNothingIsIgnored(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(epoch, 0)
