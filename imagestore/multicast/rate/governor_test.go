@@ -117,7 +117,7 @@ func TestTwoSendersShareABottleneck(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int64{gbit, 10 * gbit, 0} {
 		for _, random := range []float64{0, 0.03} {
-			for phase := time.Duration(0); phase < interval; phase += 2 * tick {
+			for phase := time.Duration(0); phase < interval; phase += 5 * tick {
 				n := newNet(gbit, 16, random)
 				first := n.add(limit, 10*gbit)
 				n.run(20 * time.Second)
