@@ -156,6 +156,28 @@ func TestSwitchRestarts(t *testing.T) {
 	}
 }
 
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name                     string
+		before, after, incurable float64
+		mended                   bool
+	}{
+		{"congestion is gone", 0.9, 0, 0, true},
+		{"bad air, as before", 0.2, 0.2, 0, false},
+		{"bad air, a little less by chance", 0.03, 0.02, 0, false},
+		{"congestion on top of bad air that is known", 0.06, 0.03, 0.03, true},
+		{"one of three senders at a bottleneck", 0.3, 0.21, 0, true},
+		{"one of two without a limit", 0.95, 0.9, 0, true},
+		{"worse than before", 0.1, 0.4, 0, false},
+	} {
+		e := experiment{loss: c.before}
+		if got := e.mended(c.after, c.incurable); got != c.mended {
+			t.Errorf("%s: mended %t, want %t", c.name, got, c.mended)
+		}
+	}
+}
+
 func TestOneBurstOfLossIsChance(t *testing.T) {
 	t.Parallel()
 	g, now := NewGovernor(gbit), time.Unix(epoch, 0)
