@@ -47,7 +47,7 @@ func newRoom(tb testing.TB, w wiring) *room {
 		tb.Skip("SKIPPED: needs root, to make network namespaces")
 	}
 	r := &room{wiring: w, bridge: newMachine(tb, "bridge", netip.Addr{})}
-	r.folder = r.disk(tb, 0)
+	r.folder = r.disk(tb, 16<<30)
 	r.bridge.command(tb, "ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
 	r.bridge.command(tb, "ip", "link", "set", "br0", "up")
 	r.sender = r.plug(tb, "sender", netip.AddrFrom4([4]byte{10, 77, 0, 1}))
@@ -88,7 +88,7 @@ func (r *room) plug(tb testing.TB, name string, address netip.Addr) *machine {
 	return m
 }
 
-// disk makes a tmpfs of that many bytes, as many as it likes for 0, and returns a path to it that is good for every process.
+// disk makes a tmpfs for that many bytes, and returns a path to it that is good for every process.
 func (r *room) disk(tb testing.TB, size int64) string {
 	tb.Helper()
 	path := tb.TempDir()
@@ -259,6 +259,24 @@ func (m *machine) listen(tb testing.TB, port int) *net.UDPConn {
 	return c
 }
 
+// join opens a UDP socket on the machine that hears what a group is sent.
+func (m *machine) join(tb testing.TB, group netip.AddrPort) *net.UDPConn {
+	tb.Helper()
+	var c *net.UDPConn
+	var err error
+	m.do(func() {
+		var nic *net.Interface
+		if nic, err = net.InterfaceByName("eth0"); err == nil {
+			c, err = net.ListenMulticastUDP("udp4", nic, net.UDPAddrFromAddrPort(group))
+		}
+	})
+	if err != nil {
+		tb.Fatalf("on %s: %v", m.name, err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // A process is a program that runs on a machine.
 type process struct {
 	name  string
@@ -340,7 +358,7 @@ func (p *process) await(tb testing.TB, what string, limit time.Duration, is func
 			}
 		}
 		if over {
-			tb.Fatalf("on %s: not %s within %s; it said:\n%s", p.name, what, limit, p.history())
+			tb.Fatalf("on %s: not %s within %s; it said:\n%s", p.name, what, limit, p.history(40))
 		}
 		select {
 		case <-news:
@@ -352,11 +370,11 @@ func (p *process) await(tb testing.TB, what string, limit time.Duration, is func
 	}
 }
 
-// history is what the process said last.
-func (p *process) history() string {
+// history is what the process said last, in that many lines.
+func (p *process) history(lines int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Join(p.said[max(0, len(p.said)-40):], "\n")
+	return strings.Join(p.said[max(0, len(p.said)-lines):], "\n")
 }
 
 // wait waits for the process's end, and tells whether it came before the deadline.

@@ -119,17 +119,18 @@ func (r role) engine(ctx context.Context, log *slog.Logger) (run func(context.Co
 		s, err := multicast.NewSender(ctx, multicast.SenderConfig{
 			Session: r.Session, Key: r.Key, Source: fileSource{f}, Interface: "eth0", Linger: r.Linger, Log: log,
 		})
-		return func(ctx context.Context) error { return s.Run(ctx) }, func() report { st := s.Status(); return report{Sender: &st} }, err
+		return s.Run, func() report { status := s.Status(); return report{Sender: &status} }, err
 	}
-	f, err := os.OpenFile(r.File, os.O_RDWR|os.O_CREATE, 0o600)
+	sink, err := multicast.OpenFileSink(r.File, true)
 	if err != nil {
 		return nil, nil, err
 	}
 	v, err := multicast.NewReceiver(multicast.ReceiverConfig{
-		Port: r.Session.Port, Group: r.Session.Group, Key: r.Key, Sink: fileSink{f}, Name: r.Name, Interface: "eth0",
+		Port: r.Session.Port, Group: r.Session.Group, Key: r.Key, Sink: sink, Name: r.Name, Interface: "eth0",
 		Server: r.Server, StartTimeout: r.StartTimeout, ReceiveTimeout: r.ReceiveTimeout, Log: log,
 	})
-	return func(ctx context.Context) error { return v.Run(ctx) }, func() report { st := v.Status(); return report{Reception: &st} }, err
+	run = func(ctx context.Context) error { return errors.Join(v.Run(ctx), sink.Close()) }
+	return run, func() report { status := v.Status(); return report{Reception: &status} }, err
 }
 
 // A fileSource sends a file, which the tests never change.
@@ -142,15 +143,3 @@ func (f fileSource) Content() multicast.Content {
 	}
 	return multicast.Content{ID: sha256.Sum256([]byte(f.Name())), Name: filepath.Base(f.Name()), Size: info.Size()}
 }
-
-// A fileSink writes to a file, and remembers nothing of earlier sessions.
-type fileSink struct{ *os.File }
-
-func (f fileSink) Begin(multicast.Content) (*multicast.Blocks, error) { return nil, nil }
-
-func (f fileSink) WriteBlock(offset int64, b []byte) error {
-	_, err := f.WriteAt(b, offset)
-	return err
-}
-
-func (f fileSink) Finish(multicast.Content) error { return nil }

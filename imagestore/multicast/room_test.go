@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +40,45 @@ func (r *room) source(tb testing.TB, size int64) string {
 		tb.Fatal(err)
 	}
 	return path
+}
+
+// file is where the receiver on a machine of that name writes.
+func (r *room) file(name string) string { return filepath.Join(r.folder, name) }
+
+// receive starts a receiver, whose role may be changed, and returns once it listens.
+func (r *room) receive(tb testing.TB, m *machine, change func(*role)) *process {
+	tb.Helper()
+	what := role{Session: roomSession(0), Key: roomKey, File: r.file(m.name), Name: m.name, StartTimeout: 30 * time.Second}
+	if change != nil {
+		change(&what)
+	}
+	return m.play(tb, what)
+}
+
+// send starts a sender, whose role may be changed, for as many receivers as the room was made for. It may be killed and started again.
+func (r *room) send(tb testing.TB, source string, change func(*role)) *process {
+	tb.Helper()
+	what := role{Send: true, Session: roomSession(r.wiring.receivers), Key: roomKey, File: source, Name: r.sender.name}
+	if change != nil {
+		change(&what)
+	}
+	return r.sender.play(tb, what)
+}
+
+// succeed waits for processes of the engine, and fails the test for each that does not end well within the limit.
+func succeed(tb testing.TB, limit time.Duration, processes ...*process) {
+	tb.Helper()
+	deadline := time.Now().Add(limit)
+	for _, p := range processes {
+		if !p.wait(deadline) {
+			tb.Errorf("%s has not ended; it said:\n%s", p.name, p.history(40))
+		} else if p.err != nil {
+			tb.Errorf("%s: %v; it said:\n%s", p.name, p.err, p.history(40))
+		}
+	}
+	if tb.Failed() {
+		tb.FailNow()
+	}
 }
 
 // play starts a process of the engine, and waits until its sockets are open.
@@ -122,30 +160,15 @@ func TestRoomOverRealSockets(t *testing.T) {
 	r := newRoom(t, wiring{receivers: 3})
 	r.receivers[1].lose(t, 10)
 	source := r.source(t, size)
-	session := roomSession(len(r.receivers))
+	verbose := func(r *role) { r.Verbose = true }
 	var receivers []*process
 	for _, m := range r.receivers {
-		receivers = append(receivers, m.play(t, role{
-			Session: session, Key: roomKey, File: filepath.Join(r.folder, m.name), Name: m.name, Verbose: true, StartTimeout: 20 * time.Second,
-		}))
+		receivers = append(receivers, r.receive(t, m, verbose))
 	}
-	sender := r.sender.play(t, role{Send: true, Session: session, Key: roomKey, File: source, Name: "sender", Verbose: true})
-	var wg sync.WaitGroup
-	for _, p := range append(receivers, sender) {
-		wg.Go(func() {
-			if !p.wait(time.Now().Add(30 * time.Second)) {
-				t.Errorf("%s has not ended; it said:\n%s", p.name, p.history())
-			} else if p.err != nil {
-				t.Errorf("%s: %v; it said:\n%s", p.name, p.err, p.history())
-			}
-		})
-	}
-	wg.Wait()
-	if t.Failed() {
-		return
-	}
+	sender := r.send(t, source, verbose)
+	succeed(t, 30*time.Second, append(receivers, sender)...)
 	for i, m := range r.receivers {
-		if err := compare(source, filepath.Join(r.folder, m.name)); err != nil {
+		if err := compare(source, r.file(m.name)); err != nil {
 			t.Error(err)
 		}
 		if got := receivers[i].last(t, 0).Reception; got == nil || got.Done != size {
