@@ -40,7 +40,14 @@ func (b *bar) show(stage string, done, total int64) {
 		return
 	}
 	b.shown = now
-	line := picture(stage, done, total, now.Sub(b.begun))
+	b.draw(picture(stage, done, total, now.Sub(b.begun)))
+}
+
+// draw puts a line in the place of the one before.
+func (b *bar) draw(line string) {
+	if b.w == nil {
+		return
+	}
 	fmt.Fprintf(b.w, "\r%-*s", b.width, line)
 	b.width = len([]rune(line))
 }
@@ -53,8 +60,19 @@ func (b *bar) end() {
 	}
 }
 
-// picture is one line: a bar, how far, how fast, how long yet.
+// picture is one line: a bar, how far, how fast since the beginning, how long yet.
 func picture(stage string, done, total int64, since time.Duration) string {
+	if total > 0 {
+		done = min(done, total)
+	}
+	if since < time.Second {
+		return gauge(stage, done, total, 0)
+	}
+	return gauge(stage, done, total, float64(done)/since.Seconds())
+}
+
+// gauge is one line: a bar, how far, how fast in byte/s, how long yet. What is 0 is not known.
+func gauge(stage string, done, total int64, rate float64) string {
 	const cells = 24
 	var b strings.Builder
 	if total > 0 {
@@ -66,8 +84,7 @@ func picture(stage string, done, total int64, since time.Duration) string {
 	if total > 0 {
 		b.WriteString(" of " + disk.FormatSize(total))
 	}
-	if since >= time.Second && done > 0 {
-		rate := float64(done) / since.Seconds()
+	if rate > 0 {
 		fmt.Fprintf(&b, ", %s/s", disk.FormatSize(int64(rate)))
 		if total > done {
 			left := time.Duration(float64(total-done) / rate * float64(time.Second))

@@ -26,6 +26,7 @@ type commandLine struct {
 	Lab        labCommand        `cmd:"" help:"Run a virtual classroom on this machine, or the demonstration in it."`
 	Image      imageCommand      `cmd:"" help:"List, take in, convert, verify, move and remove images."`
 	Repository repositoryCommand `cmd:"" help:"List, add, change and remove repositories."`
+	Multicast  multicastCommand  `cmd:"" help:"Send a file to a whole room at once, and receive it."`
 	Task       taskCommand       `cmd:"" help:"List and cancel the long work on images."`
 	Version    versionCommand    `cmd:"" help:"Tell the version of this program and of its client OS."`
 	Agent      agentCommand      `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
@@ -64,9 +65,17 @@ func run(ctx context.Context, args []string) error {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return exitError{fmt.Errorf("%w (aula --help tells what there is)", err), 2}
+		return exitError{fmt.Errorf("%w (aula --help tells what there is)", err), usageStatus(args)}
 	}
 	return parsed.Run()
+}
+
+// usageStatus is the exit status for words that this program does not know.
+func usageStatus(args []string) int {
+	if len(args) > 0 && args[0] == "multicast" {
+		return exitSession
+	}
+	return exitNoFile
 }
 
 func exitStatus(err error) int {
