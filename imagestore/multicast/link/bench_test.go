@@ -1,63 +1,97 @@
 package link_test
 
 import (
+	"fmt"
 	"net/netip"
 	"runtime"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"aula/imagestore/multicast/link"
 )
 
-// BenchmarkOffload sends super-packets over a bridge of veths, to a receiver that gets them joined.
-func BenchmarkOffload(b *testing.B) { benchmark(b, false) }
-
-// BenchmarkPlain sends datagrams one by one, as many as one call of the kernel takes.
-func BenchmarkPlain(b *testing.B) { benchmark(b, true) }
-
-// benchmark measures Write and Read in one process. It tells what part arrived, for a writer without pacing outruns the reader.
-func benchmark(b *testing.B, noOffload bool) {
+// BenchmarkGroup measures Write and Read in one process, over a bridge of veths: as they are, with super-packets that the kernel cuts before
+// the bridge (as every switch of the world gets them), and without offloads. It tells what part arrived, for a writer without
+// pacing outruns readers, and at what cost.
+func BenchmarkGroup(b *testing.B) {
 	if !inNamespace(b) {
 		return
 	}
-	newClassroom(b, "server", "pc1")
-	opt := link.Options{NoOffload: noOffload}
-	var received atomic.Int64
-	reader := joinOn(b, "pc1", group, opt)
-	var idle int64
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		var before, after syscall.Rusage
-		_ = syscall.Getrusage(1, &before)
-		for reader.Read(time.Second, func([]byte, netip.AddrPort) { received.Add(1) }) == nil {
+	computers := []string{"pc1", "pc2", "pc3", "pc4", "pc5", "pc6", "pc7", "pc8"}
+	newClassroom(b, append([]string{"server"}, computers...)...)
+	for _, kind := range []struct {
+		name string
+		opt  link.Options
+		nic  string // of the server: whether it takes super-packets
+	}{
+		{"offload", link.Options{}, "on"},
+		{"cut", link.Options{}, "off"},
+		{"plain", link.Options{NoOffload: true}, "on"},
+	} {
+		command(b, "ip", "netns", "exec", "server", "ethtool", "-K", "eth0", "gso", kind.nic, "tx-udp-segmentation", kind.nic)
+		for _, n := range []int{1, 4, 8} {
+			b.Run(fmt.Sprintf("%s/readers=%d", kind.name, n), func(b *testing.B) { measure(b, computers[:n], kind.opt) })
 		}
-		_ = syscall.Getrusage(1, &after)
-		idle = after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
-	}()
+	}
+}
+
+// A reading is what one reader got, and what its thread used for it.
+type reading struct {
+	datagrams int
+	cpu       time.Duration
+	last      time.Time
+}
+
+func measure(b *testing.B, computers []string, opt link.Options) {
 	writer := listenOn(b, "server", 9001, opt)
+	readings := make(chan reading)
+	for _, name := range computers {
+		reader := joinOn(b, name, group, opt)
+		go func() { readings <- readAll(reader) }()
+	}
 	chunk := make([]byte, 44*1472)
 	b.SetBytes(int64(len(chunk)))
 	b.ReportAllocs()
+	start := time.Now()
 	for b.Loop() {
-		if err := writer.Write(chunk, 1472, group); err != nil {
-			b.Fatal(err)
+		write(b, writer, chunk, 1472, group)
+	}
+	var arrived, cpu, rate float64
+	for range computers {
+		r := <-readings
+		arrived += float64(r.datagrams)
+		cpu += float64(r.cpu.Nanoseconds())
+		rate += float64(r.datagrams) * 1472 * 8 / r.last.Sub(start).Seconds() / 1e6
+	}
+	n := float64(len(computers))
+	b.ReportMetric(arrived/n/float64(b.N*44)*100, "%arrived")
+	b.ReportMetric(rate/n, "Mbit/s/reader")
+	b.ReportMetric(cpu/arrived, "reader-ns/datagram")
+}
+
+// readAll reads until nothing comes any more.
+func readAll(c *link.Conn) (r reading) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	wait, begun, more := 5*time.Second, threadTime(), true
+	for more {
+		before := r.datagrams
+		if c.Read(wait, func([]byte, netip.AddrPort) { r.datagrams++ }) != nil {
+			break
+		}
+		if more = r.datagrams > before; more {
+			r.last, wait = time.Now(), 300*time.Millisecond
 		}
 	}
-	elapsed := b.Elapsed()
-	for last := int64(-1); last != received.Load(); {
-		last = received.Load()
-		time.Sleep(50 * time.Millisecond)
-	}
-	dropped := reader.Dropped()
-	_ = reader.Close()
-	<-done
-	n := float64(received.Load())
-	b.ReportMetric(n/float64(b.N*44)*100, "%arrived")
-	b.ReportMetric(n*1472*8/elapsed.Seconds()/1e9, "Gbit/s-read")
-	b.ReportMetric(float64(idle)/n, "reader-ns/datagram")
-	b.ReportMetric(float64(dropped), "dropped")
+	r.cpu = threadTime() - begun
+	return r
+}
+
+// threadTime is what the thread has used of the processor.
+func threadTime() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_THREAD, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -30,7 +30,7 @@ func inNamespace(t testing.TB) bool {
 	args := []string{"-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=5m"}
 	passed := "--- PASS: " + t.Name()
 	if _, ok := t.(*testing.B); ok {
-		args = []string{"-test.run=^$", "-test.bench=^" + t.Name() + "$", "-test.benchtime=2s", "-test.timeout=5m"}
+		args = []string{"-test.run=^$", "-test.bench=^" + t.Name() + "$", "-test.benchtime=1s", "-test.timeout=5m"}
 		passed = "PASS"
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], args...)

@@ -12,8 +12,9 @@ import (
 const (
 	// The kernel books more than twice a packet's bytes for it: 8 MiB hold some 86 ms of 1 Gbit/s.
 	receiveBuffer = 8 << 20
-	// What may wait in the NIC's queue: more than the NIC sends while the writer sleeps, less than the queue takes.
-	sendBuffer = 1 << 20
+	// What may wait in the NIC's queue, half of what the kernel books: 4 ms of 1 Gbit/s. That is more than the NIC sends while the writer
+	// wakes up, and less than what the queue takes (1000 packets) or begins to drop for its age (5 ms, of fq_codel).
+	sendBuffer = 256 << 10
 )
 
 // Listen opens a socket on the port (0 for any), for datagrams to this machine's addresses, broadcasts included. What it writes to a

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,6 +76,14 @@ func TestJoinsEveryNIC(t *testing.T) {
 	if everywhere.Prefix().IsValid() || only.Prefix() != netip.MustParsePrefix("10.0.9.2/24") {
 		t.Errorf("networks %s and %s, want none and 10.0.9.2/24", everywhere.Prefix(), only.Prefix())
 	}
+	on(t, "pc1", func() {
+		got, err := link.Networks("")
+		want := []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("10.0.9.2/24")}
+		slices.SortFunc(got, netip.Prefix.Compare)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("networks to join in: %v, error %v, want %v", got, err, want)
+		}
+	})
 	one := listenOn(t, "server", 9001, link.Options{})
 	other, err := link.Listen(9001, link.Options{Interface: "other"})
 	if err != nil {
@@ -174,4 +183,37 @@ func TestNothingLeaks(t *testing.T) {
 			t.Errorf("%d open files after, %d before", after, before)
 		}
 	})
+}
+
+func TestSpeed(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	newClassroom(t, "pc1")
+	secondNIC(t, "pc1")
+	for name, want := range map[string]int64{"other": 10_000_000_000, "lo": 0} { // what veths say of themselves
+		c, err := link.Listen(9001, link.Options{Interface: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Speed(); got != want {
+			t.Errorf("speed of %s is %d bit/s, want %d", name, got, want)
+		}
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+}
+
+func TestTTL(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	newClassroom(t, "server", "pc1")
+	command(t, "ip", "netns", "exec", "pc1", "nft", "add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in ip ttl 1 drop")
+	pc := joinOn(t, "pc1", group, link.Options{})
+	near, far := listenOn(t, "server", 0, link.Options{}), listenOn(t, "server", 0, link.Options{TTL: 2})
+	write(t, near, []byte("of one hop"), 100, group)
+	write(t, far, []byte("of two hops"), 100, group)
+	expect(t, pc, []byte("of two hops"), 100)
 }
