@@ -123,6 +123,21 @@ func TestFullQueueHoldsTheWriterBackUntilClose(t *testing.T) {
 	})
 }
 
+// A writer without pacing loses nothing to a queue that takes some 40 ms of its link: a queue holds what a Conn may have under way.
+func TestFullQueueLosesNothing(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	newClassroom(t, "server", "pc1")
+	command(t, "tc", "-n", "server", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "100mbit", "burst", "32k", "limit", "600k")
+	bothWays(t, func(t *testing.T, opt link.Options) {
+		server, pc := listenOn(t, "server", 9001, opt), joinOn(t, "pc1", group, opt)
+		b := pattern(1500 * 1472) // 2.2 MB
+		write(t, server, b, 1472, group)
+		expect(t, pc, b, 1472)
+	})
+}
+
 func TestReadWaitsAsLongAsItIsTold(t *testing.T) {
 	if !inNamespace(t) {
 		return
