@@ -139,7 +139,8 @@ func decodeCommand(b []byte) (command, error) {
 	c.interval = time.Duration(d.uint16()) * 100 * time.Microsecond
 	c.joined, c.wanted = d.uint16(), d.uint16()
 	c.content.Name, c.reason = d.text(), d.text()
-	if d.failed || int(phase) >= len(phases) || c.content.Size < Unknown || blocks(max(c.content.Size, 0)) > maxBlocks {
+	// So many blocks as maxBlocks are a stream's whose end is not known.
+	if d.failed || int(phase) >= len(phases) || c.content.Size < Unknown || c.content.Size > (maxBlocks-1)*BlockSize {
 		return command{}, errPacket
 	}
 	c.phase = phases[phase]
