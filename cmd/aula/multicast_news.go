@@ -178,7 +178,8 @@ func (n *receptionNews) tell(s multicast.ReceptionStatus) {
 // changes are the lines about what was not so the last time.
 func (n *receptionNews) changes(s multicast.ReceptionStatus, terminal bool) (lines []string) {
 	now := reception{s.Sender, s.Started, s.Alone}
-	if now.alone && !n.last.alone {
+	whole := s.Size != multicast.Unknown && s.Done == s.Size
+	if now.alone && !n.last.alone && !whole {
 		lines = append(lines, "served by unicast: the group does not reach this machine (look at the switch's multicast settings and at --interface)")
 	}
 	if now.sender != n.last.sender && n.last.sender.IsValid() {

@@ -147,7 +147,7 @@ type incompleteError struct {
 }
 
 func (e incompleteError) Error() string {
-	return fmt.Sprintf("%d of %s not complete", len(e.Receivers), count(e.of, "computer is", "computers are"))
+	return fmt.Sprintf("not complete on %d of %s", len(e.Receivers), count(e.of, "computer", "computers"))
 }
 
 func (e incompleteError) Unwrap() error { return e.IncompleteError }
