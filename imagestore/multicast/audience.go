@@ -116,10 +116,10 @@ func (l *listener) demote(reason string) {
 	l.better = 0
 }
 
-// here counts the receivers that can be served, and tells when the first of them came.
+// here counts the receivers that have come, also those that had all already, and tells when the first of them came.
 func (a *audience) here(now time.Time) (n int, first time.Time) {
 	for _, l := range a.list {
-		if !l.finished() && !l.silent(now, absent) {
+		if l.report.complete || !l.report.failed && !l.silent(now, absent) {
 			if n == 0 {
 				first = l.came
 			}

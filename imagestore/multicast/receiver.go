@@ -161,7 +161,7 @@ func newReceiver(cfg ReceiverConfig, group, own conn, queryTo []netip.AddrPort) 
 		completed: make(chan *assembly, limit),
 		poke:      make(chan struct{}, 1),
 		wake:      make(chan struct{}, 1),
-		rec:       reception{limit: limit},
+		rec:       reception{limit: limit, total: maxBlocks},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
