@@ -43,8 +43,8 @@ const (
 	journalEvery = 2 * time.Second
 )
 
-// OpenFileSink opens a sink for the path: a file that is not there yet, or may be replaced, or a block device, which must be open to be replaced.
-// Otherwise the error wraps fs.ErrExist. Close it in the end.
+// OpenFileSink opens a sink for the path of a file or a block device. When there is a file of that name, or it is a block device, and replace
+// does not allow to overwrite it, the error wraps fs.ErrExist. Close it in the end.
 func OpenFileSink(path string, replace bool) (*FileSink, error) {
 	if path == "-" {
 		return nil, errors.New("blocks come in any order, which a pipe cannot take: name a file or a block device instead of -")
