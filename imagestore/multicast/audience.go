@@ -358,7 +358,7 @@ func (a *audience) observe(now time.Time, sequence int64, group bool) {
 	for _, l := range a.list {
 		switch {
 		case l.finished() || l.silent(now, absent):
-		case l.active && l.behind(elapsed, usual) && many:
+		case l.active && many && l.behind(elapsed, usual):
 			l.demote(l.reason)
 		case l.demoted && group && l.group && l.fit(now, sequence, usual):
 			l.activate(sequence)

@@ -75,7 +75,7 @@ func (m *memory) Finish(c Content) error {
 
 // A room is a sender and receivers on a network in memory.
 type room struct {
-	t       *testing.T
+	t       testing.TB
 	net     *network
 	ctx     context.Context
 	group   netip.AddrPort
@@ -85,7 +85,7 @@ type room struct {
 	running sync.WaitGroup
 }
 
-func newRoom(t *testing.T, seed uint64) *room {
+func newRoom(t testing.TB, seed uint64) *room {
 	r := &room{t: t, net: newNetwork(seed), ctx: t.Context(), group: netip.MustParseAddrPort("239.194.17.36:9000")}
 	r.server = r.net.host(0)
 	r.cfg.Session = Session{Port: 9000, Mode: FullDuplex, Group: r.group.Addr(), Rate: 100e6, Wait: time.Minute}
@@ -117,11 +117,11 @@ type seat struct {
 // seat starts a receiver.
 func (r *room) seat(h *host, sink *memory, change ...func(*ReceiverConfig)) *seat {
 	r.t.Helper()
-	cfg := ReceiverConfig{Port: 9000, Group: r.group.Addr(), Key: r.cfg.Key, Sink: sink, Name: fmt.Sprintf("pc%d", h.addr.As4()[3]), Memory: 24 << 20}
+	cfg := ReceiverConfig{Port: 9000, Group: r.group.Addr(), Key: r.cfg.Key, Sink: sink, Name: "pc" + h.addr.String()[len("10.0."):], Memory: 24 << 20}
 	for _, c := range change {
 		c(&cfg)
 	}
-	own := r.net.open(h, netip.AddrPortFrom(h.addr, uint16(20000+len(r.net.ports))))
+	own := r.net.open(h, netip.AddrPortFrom(h.addr, 4000))
 	rec, err := newReceiver(cfg, r.net.open(h, r.group), own, []netip.AddrPort{netip.AddrPortFrom(r.server.addr, 9001)})
 	if err != nil {
 		r.t.Fatal(err)
@@ -136,7 +136,7 @@ func (r *room) seat(h *host, sink *memory, change ...func(*ReceiverConfig)) *sea
 	return s
 }
 
-func (s *seat) check(t *testing.T, want *memory) {
+func (s *seat) check(t testing.TB, want *memory) {
 	t.Helper()
 	<-s.done
 	switch {

@@ -14,7 +14,7 @@ type network struct {
 	mu    sync.Mutex
 	ports map[netip.AddrPort][]*port // a group has several
 	rng   *rand.Rand
-	next  byte
+	next  uint16
 	// pass, when set, sees each datagram and tells how many times it arrives. from is the sending port.
 	pass func(from, to *port, b []byte) int
 }
@@ -51,10 +51,7 @@ func (n *network) host(loss float64) *host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.next++
-	if n.next == 0 {
-		panic("too many hosts for a test's network")
-	}
-	return &host{addr: netip.AddrFrom4([4]byte{10, 0, 0, n.next}), loss: loss}
+	return &host{addr: netip.AddrFrom4([4]byte{10, 0, byte(n.next >> 8), byte(n.next)}), loss: loss}
 }
 
 func (n *network) open(h *host, addr netip.AddrPort) *port {
@@ -146,5 +143,5 @@ func (p *port) Close() error {
 }
 
 func (p *port) Addr() netip.AddrPort { return p.addr }
-func (p *port) Prefix() netip.Prefix { return netip.PrefixFrom(p.host.addr, 24) }
+func (p *port) Prefix() netip.Prefix { return netip.PrefixFrom(p.host.addr, 16) }
 func (p *port) Speed() int64         { return 0 }

@@ -341,6 +341,9 @@ func (r *Receiver) obey(c command) {
 		}
 		signal(r.poke)
 	}
+	if c.pass != r.rec.command.pass {
+		r.rec.newest = -1
+	}
 	r.rec.command = c
 	r.known = r.known || c.known && r.complete
 	if block, lost := r.rec.lostBlock(); lost {

@@ -16,6 +16,7 @@ type reception struct {
 	written int64  // blocks
 	resumed int64  // blocks of an earlier session
 	partial map[int64]*assembly
+	newest  int64     // block that came in this pass, -1 before the first: partial ones behind it are of earlier passes
 	held    *assembly // the last complete block, while it is not known whether it is the content's last
 	queued  int       // complete blocks that are not written
 	spare   []*assembly
@@ -43,7 +44,7 @@ func (r *reception) begin(c Content, have *Blocks) {
 		r.have = *have
 	}
 	r.written, r.resumed = r.have.Len(), r.have.Len()
-	r.partial = map[int64]*assembly{}
+	r.partial, r.newest = map[int64]*assembly{}, -1
 	r.learn(c)
 }
 
@@ -59,6 +60,7 @@ func (r *reception) learn(c Content) {
 func (r *reception) another() {
 	r.lost += int64(r.highest - min(r.received, r.highest))
 	r.sequence, r.highest, r.received = 0, 0, 0
+	r.newest = -1
 	r.groupAt = time.Time{}
 }
 
@@ -80,21 +82,32 @@ func (r *reception) assembly(id symbolID) *assembly {
 	}
 	a := r.partial[block]
 	if a == nil {
-		if len(r.partial)+r.queued >= r.limit {
-			return nil
+		if a = r.makeRoom(block); a != nil {
+			a.begin(block, int(id.sources))
 		}
-		if n := len(r.spare); n > 0 {
-			a, r.spare = r.spare[n-1], r.spare[:n-1]
-		} else {
-			a = new(assembly)
-		}
-		a.begin(block, int(id.sources))
 		return a
 	}
 	if a.sources != int(id.sources) || a.has(int(id.symbol)) {
 		return nil
 	}
 	return a
+}
+
+// makeRoom returns memory for another block: when there is none left, that of the last block of an earlier pass, which this one brings again.
+func (r *reception) makeRoom(block int64) (a *assembly) {
+	if len(r.partial)+r.queued >= r.limit {
+		last := slices.Max(slices.AppendSeq([]int64{-1}, maps.Keys(r.partial)))
+		if last <= max(block, r.newest) {
+			return nil
+		}
+		r.spare = append(r.spare, r.partial[last])
+		delete(r.partial, last)
+	}
+	if n := len(r.spare); n > 0 {
+		a, r.spare = r.spare[n-1], r.spare[:n-1]
+		return a
+	}
+	return new(assembly)
 }
 
 // giveBack takes an assembly back whose first symbol was forged.
@@ -107,6 +120,7 @@ func (r *reception) giveBack(a *assembly) {
 // put notes that a symbol was put into its assembly. It returns the block when that completes it.
 func (r *reception) put(a *assembly, symbol int) *assembly {
 	r.partial[a.block] = a
+	r.newest = max(r.newest, a.block)
 	if a.put(symbol); a.lacks > 0 {
 		return nil
 	}
@@ -169,12 +183,23 @@ func (r *reception) report(now time.Time) report {
 	missing, upTo := r.missing(from)
 	return report{
 		heard: heard, received: r.received,
-		room:   uint32(max(r.limit-len(r.partial)-r.queued, 0)),
+		room:   uint32(r.free()),
 		queued: uint32(r.queued), done: uint32(r.written),
 		poll: r.command.poll, pass: r.command.pass,
 		from: uint32(from), upTo: uint32(upTo), missing: missing,
 		group: now.Sub(r.groupAt) < groupLasts,
 	}
+}
+
+// free counts the blocks that there is room for.
+func (r *reception) free() int {
+	n := r.limit - r.queued
+	for block := range r.partial {
+		if block <= r.newest {
+			n--
+		}
+	}
+	return max(n, 0)
 }
 
 // deficits is how many runs of missing blocks a report has at most: as many as may fit.
