@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -50,6 +51,11 @@ func newRoom(tb testing.TB, w wiring) *room {
 	r.folder = r.disk(tb, 16<<30)
 	r.bridge.command(tb, "ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
 	r.bridge.command(tb, "ip", "link", "set", "br0", "up")
+	var err error
+	r.bridge.do(func() { err = os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("0"), 0) }) // a switch has no firewall
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		tb.Fatal(err)
+	}
 	r.sender = r.plug(tb, "sender", netip.AddrFrom4([4]byte{10, 77, 0, 1}))
 	if w.rate != "" {
 		// The limit is larger than a socket's send buffer, so that a full queue holds the writer back instead of dropping.
