@@ -358,6 +358,29 @@ func TestFileSinkWritesOnWhileTheDiskIsSlow(t *testing.T) {
 	})
 }
 
+func TestFileSinkKeepsTheJournalAfterEnoughBytesToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // where no time passes
+		from := newSample(12, 3*BlockSize)
+		s := openSink(t, filepath.Join(t.TempDir(), "out.img"), false)
+		begin(t, s, from.Content)
+		writeBlocks(t, s, from, 1)
+		synctest.Wait()
+		if _, err := readJournal(s.journalPath()); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a journal after one block: %v", err)
+		}
+		s.unsaved = journalBytes - BlockSize // as if so many had come
+		writeBlocks(t, s, from, 2)
+		synctest.Wait()
+		if j, err := readJournal(s.journalPath()); err != nil || j.have.Len() != 2 {
+			t.Errorf("after %d bytes: %d blocks, %v", journalBytes, j.have.Len(), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestFileSinkTellsThatTheDiskFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
