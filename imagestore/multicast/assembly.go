@@ -86,11 +86,11 @@ func (a *assembly) missing() []int {
 	return missing
 }
 
-// sourcesOf returns how many source symbols a block of content of that size has, and how many bytes it carries.
+// sourcesOf returns how many source symbols a block of content of that size has, and how many bytes it carries: none beyond the end.
 func sourcesOf(size, block int64) (symbols int, length int) {
 	length = BlockSize
 	if size != Unknown {
-		length = int(min(size-block*BlockSize, BlockSize))
+		length = int(max(min(size-block*BlockSize, BlockSize), 0))
 	}
 	return (length + digestSize + symbolSize - 1) / symbolSize, length
 }

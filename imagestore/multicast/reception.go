@@ -21,6 +21,8 @@ type reception struct {
 	queued  int       // complete blocks that are not written
 	spare   []*assembly
 
+	highestBlock int64 // that is complete, or -1
+
 	command  command // the last
 	sequence uint32  // of the last command
 	highest  uint32  // sequence that came
@@ -40,9 +42,8 @@ const groupLasts = 2 * time.Second
 
 // begin takes a session's content up: have are the blocks that are here already.
 func (r *reception) begin(c Content, have *Blocks) {
-	if have != nil {
-		r.have = *have
-	}
+	r.have = *have.clone() // the sink goes on with its own
+	r.highestBlock = r.have.last()
 	r.written, r.resumed = r.have.Len(), r.have.Len()
 	r.partial, r.newest = map[int64]*assembly{}, -1
 	r.learn(c)
@@ -77,12 +78,13 @@ func (r *reception) hear(now time.Time, sequence uint32, group bool) {
 // assembly returns the block that a symbol is of, or nil when the symbol is of no use: it is there already, or there is no room.
 func (r *reception) assembly(id symbolID) *assembly {
 	block := int64(id.block)
-	if block >= r.total || r.have.Has(block) {
+	if !r.possible(block, int(id.sources)) || r.have.Has(block) {
 		return nil
 	}
 	a := r.partial[block]
 	if a == nil {
-		if a = r.makeRoom(block); a != nil {
+		if r.admits(block) {
+			a = r.memory()
 			a.begin(block, int(id.sources))
 		}
 		return a
@@ -93,21 +95,40 @@ func (r *reception) assembly(id symbolID) *assembly {
 	return a
 }
 
-// makeRoom returns memory for another block: when there is none left, that of the last block of an earlier pass, which this one brings again.
-func (r *reception) makeRoom(block int64) (a *assembly) {
-	if len(r.partial)+r.queued >= r.limit {
-		last := slices.Max(slices.AppendSeq([]int64{-1}, maps.Keys(r.partial)))
-		if last <= max(block, r.newest) {
-			return nil
-		}
-		r.spare = append(r.spare, r.partial[last])
-		delete(r.partial, last)
+// leap is how many blocks of a stream, whose end is not known, may pass a receiver by: 11 GiB. It bounds what a wrong number costs.
+const leap = 1 << 16
+
+// possible tells whether the content can have that block, of so many source symbols.
+func (r *reception) possible(block int64, sources int) bool {
+	if r.total == maxBlocks {
+		return block < min(r.highestBlock+leap, maxBlocks)
 	}
-	if n := len(r.spare); n > 0 {
-		a, r.spare = r.spare[n-1], r.spare[:n-1]
-		return a
+	if block >= r.total {
+		return false
 	}
-	return new(assembly)
+	want, _ := sourcesOf(r.content.Size, block)
+	return sources == want
+}
+
+// admits tells whether there is room for another block, or one of an earlier pass behind it, which this pass brings again.
+func (r *reception) admits(block int64) bool {
+	return len(r.partial)+r.queued < r.limit || r.last() > max(block, r.newest)
+}
+
+// last returns the last block that is incomplete, or -1.
+func (r *reception) last() int64 {
+	return slices.Max(slices.AppendSeq([]int64{-1}, maps.Keys(r.partial)))
+}
+
+// memory returns that of a block that is no longer needed, or new one.
+func (r *reception) memory() *assembly {
+	n := len(r.spare)
+	if n == 0 {
+		return new(assembly)
+	}
+	a := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return a
 }
 
 // giveBack takes an assembly back whose first symbol was forged.
@@ -119,6 +140,11 @@ func (r *reception) giveBack(a *assembly) {
 
 // put notes that a symbol was put into its assembly. It returns the block when that completes it.
 func (r *reception) put(a *assembly, symbol int) *assembly {
+	if r.partial[a.block] == nil && len(r.partial)+r.queued >= r.limit {
+		last := r.last() // now that the symbol is known not to be forged
+		r.spare = append(r.spare, r.partial[last])
+		delete(r.partial, last)
+	}
 	r.partial[a.block] = a
 	r.newest = max(r.newest, a.block)
 	if a.put(symbol); a.lacks > 0 {
@@ -126,6 +152,7 @@ func (r *reception) put(a *assembly, symbol int) *assembly {
 	}
 	delete(r.partial, a.block)
 	r.have.Add(a.block)
+	r.highestBlock = max(r.highestBlock, a.block)
 	r.queued++
 	if len(a.ids) > 0 {
 		r.repaired++
@@ -165,7 +192,7 @@ func (r *reception) spoiled(a *assembly) {
 }
 
 // full tells whether the sink has every block.
-func (r *reception) full() bool { return r.written >= r.total }
+func (r *reception) full() bool { return r.queued == 0 && r.have.missing(0) >= r.total }
 
 // lostBlock returns the first block that is missing and can no longer be had.
 func (r *reception) lostBlock() (block int64, lost bool) {
