@@ -19,7 +19,11 @@ const (
 	lossyTimes = 3                      // as many as the others
 )
 
-const reasonSilent = "fell silent: is it switched off, or its cable out?"
+const (
+	reasonSilent = "fell silent: is it switched off, or its cable out?"
+	reasonBack   = "was silent for a while"
+	reasonLate   = "came late"
+)
 
 // An audience is the receivers of a session.
 type audience struct {
@@ -84,11 +88,24 @@ func (a *audience) hear(now time.Time, id receiverID, counter uint32, from netip
 	}
 	l.last, l.counter, l.addr, l.report, l.group = now, counter, from, r, r.group
 	l.heard = max(l.heard, int64(r.heard))
-	if r.name != "" {
+	if r.name != "" && l.name != r.name {
 		l.name = r.name
+		a.supersede(now, l)
 	}
 	l.given = false
 	return l
+}
+
+// supersede forgets a receiver that fell silent and is back as l: it was started anew.
+func (a *audience) supersede(now time.Time, l *listener) {
+	a.list = slices.DeleteFunc(a.list, func(o *listener) bool {
+		same := o != l && o.name == l.name && o.addr.Addr() == l.addr.Addr()
+		if gone := same && (o.report.failed || o.silent(now, hurry)); !gone {
+			return false
+		}
+		delete(a.all, o.id)
+		return true
+	})
 }
 
 // finished tells whether a receiver needs nothing any more.

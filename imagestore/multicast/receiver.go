@@ -43,9 +43,10 @@ const (
 	defaultMemory = 96 << 20
 	minBlocks     = 16 // in memory: with fewer a receiver would hold the others up
 
-	queryEvery  = 500 * time.Millisecond
-	answerAgain = 100 * time.Millisecond // a complete receiver, until the sender knows
-	knownWithin = 2 * time.Second
+	queryEvery    = 500 * time.Millisecond
+	answerAgain   = 100 * time.Millisecond // a complete receiver, until the sender knows
+	introductions = 4                      // reports that tell the name; later ones do so now and then
+	knownWithin   = 2 * time.Second
 	// diedAfter is for how long a sender has to be silent before another session of the same content takes its place.
 	diedAfter = 1500 * time.Millisecond
 )
@@ -72,22 +73,24 @@ type Receiver struct {
 	poke      chan struct{} // the writer has something to look at
 	wake      chan struct{} // the reporter does
 
-	mu       sync.Mutex
-	session  session
-	begun    bool
-	known    bool // the sender knows that all is complete
-	complete bool
-	failure  error
-	answered uint16 // the last question
-	counter  uint32 // of reports
-	refused  int64
-	foreign  int // commands of sessions with another key
-	rec      reception
-	began    time.Time // of the first symbol
-	rate     meter
-	nonce    nonce
-	scratch  [symbolSize]byte
-	derived  budget
+	mu         sync.Mutex
+	session    session
+	begun      bool
+	known      bool // the sender knows that all is complete
+	complete   bool
+	failure    error
+	answered   uint16 // the last question
+	counter    uint32 // of reports
+	introduced int    // reports with the name
+	refused    int64
+	foreign    int // commands of sessions with another key
+	rec        reception
+	began      time.Time // of the first symbol
+	ended      time.Time // when all was complete
+	rate       meter
+	nonce      nonce
+	scratch    [symbolSize]byte
+	derived    budget
 }
 
 // A session is one of a sender, as a receiver knows it.
@@ -293,6 +296,10 @@ func (r *Receiver) takeCommand(b []byte, from netip.AddrPort, group bool) bool {
 	}
 	if !r.begun || s.id != r.session.id {
 		if !r.adopt(c) {
+			if r.failure != nil { // to tell the sender why
+				s.from = from
+				r.session = s
+			}
 			return true
 		}
 		r.log.Info("session", "sender", from, "content", c.content.Name, "session", s.id)
@@ -418,7 +425,7 @@ func (r *Receiver) finish(c Content) {
 		r.failLocked(err)
 		return
 	}
-	r.complete = r.failure == nil
+	r.complete, r.ended = r.failure == nil, time.Now()
 	signal(r.wake)
 }
 
@@ -487,7 +494,7 @@ func (r *Receiver) utter(failure string) (b []byte, to []netip.AddrPort, again t
 	r.counter++
 	b = make([]byte, headerSize, packetLimit)
 	copy(b[2:8], r.id[:])
-	if !r.begun {
+	if !r.session.from.IsValid() {
 		putHeader(b, kindQuery, 0, r.counter)
 		b = append(b, make([]byte, saltSize)...)
 		rand.Read(b[headerSize:])
@@ -500,8 +507,9 @@ func (r *Receiver) utter(failure string) (b []byte, to []netip.AddrPort, again t
 	now := time.Now()
 	rep := r.rec.report(now)
 	rep.complete, rep.failed, rep.reason = r.complete, failure != "", failure
-	if r.counter%8 == 1 || rep.failed || r.rec.command.phase == Waiting {
+	if r.introduced < introductions || r.counter%8 == 0 || rep.failed {
 		rep.name = r.cfg.Name
+		r.introduced++
 	}
 	r.rate.observe(now, r.rec.written*BlockSize)
 	putHeader(b, kindReport, r.session.id, r.counter)
@@ -521,10 +529,10 @@ func (r *Receiver) utter(failure string) (b []byte, to []netip.AddrPort, again t
 // farewell tells the sender that this receiver gives up.
 func (r *Receiver) farewell(why string) {
 	r.mu.Lock()
-	begun := r.begun
+	heard := r.session.from.IsValid()
 	r.mu.Unlock()
 	for range 3 {
-		if begun {
+		if heard {
 			r.speak(why)
 		}
 	}
@@ -576,10 +584,13 @@ func (r *Receiver) Status() ReceptionStatus {
 		Done: r.bytes(r.rec.written), Resumed: r.bytes(r.rec.resumed), Rate: int64(r.rate.value),
 		Datagrams: r.rec.symbols, Lost: r.rec.lost + int64(r.rec.highest-min(r.rec.received, r.rec.highest)),
 		Useless: r.rec.useless, Refused: r.refused, Repaired: r.rec.repaired,
-		Alone:   r.begun && r.rec.command.phase != Waiting && time.Since(r.rec.groupAt) > groupLasts,
+		Alone:   r.begun && !r.complete && r.rec.command.phase != Waiting && time.Since(r.rec.groupAt) > groupLasts,
 		Started: !r.began.IsZero(),
 	}
-	if s.Started {
+	switch {
+	case s.Started && r.complete:
+		s.Elapsed = r.ended.Sub(r.began)
+	case s.Started:
 		s.Elapsed = time.Since(r.began)
 	}
 	return s

@@ -1,6 +1,7 @@
 package multicast
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -374,7 +375,8 @@ func (s *schedule) report(now time.Time, id receiverID, counter uint32, from net
 		if s.pass.target != nil || !l.group || l.finishing(s.total) {
 			return true
 		}
-		l.activate(s.sequence) // late: what was sent before is left to the next pass
+		l.activate(s.sequence) // what was sent before is left to the next pass
+		l.reason = cmp.Or(l.reason, reasonLate)
 	}
 	s.mend(l, &r)
 	return true

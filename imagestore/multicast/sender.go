@@ -483,6 +483,9 @@ func (s *Sender) describe(l *listener, now time.Time) ReceiverStatus {
 		r.Reason = s.unreached(l)
 	case Behind:
 		r.Reason = l.reason
+		if r.Reason == reasonSilent {
+			r.Reason = reasonBack
+		}
 	}
 	return r
 }

@@ -5,15 +5,17 @@ import "time"
 const (
 	// batchTime is how much may leave at once: short beside the buffers of switches, long beside what waking up costs.
 	batchTime = 500 * time.Microsecond
-	// catchUp is how much lateness is made good. A sleeping process wakes up to a millisecond late; more at once than this
-	// would be a burst that shallow switches drop (2 ms at 1 Gbit/s are 250 kB).
-	catchUp = 2 * time.Millisecond
+	// Of lateness, as much is made good as is no burst that shallow switches drop: burst bytes, and no less than leastCatchUp, for a
+	// sleeping process wakes up to a millisecond late on an idle machine, and many on a busy one.
+	burst        = 128 << 10
+	leastCatchUp = 2 * time.Millisecond
+	mostCatchUp  = 20 * time.Millisecond
 )
 
 // A Pacer spreads datagrams evenly over time. It keeps the time at which the next batch is due: each batch moves it by the time that the
 // batch takes at the rate, whenever it left, so that callers who wake late still keep the rate.
 //
-// Of lateness, 2 ms are made good: that much may then leave at once. A caller who comes later than that without having been told to wait
+// Of lateness, 128 KiB are made good, from 2 to 20 ms: that much may then leave at once. A caller who comes later than that without having been told to wait
 // had nothing to send, and time without anything to send earns nothing: one batch leaves, and the next waits its turn.
 type Pacer struct {
 	rate    int64
@@ -60,13 +62,18 @@ func (p *Pacer) Sent(now time.Time, wireBytes int) {
 
 // forgive bounds what a caller may make good.
 func (p *Pacer) forgive(now time.Time) {
-	if now.Sub(p.due) > catchUp {
+	if made := p.madeGood(); now.Sub(p.due) > made {
 		p.due = now
 		if p.waiting {
-			p.due = now.Add(-catchUp)
+			p.due = now.Add(-made)
 		}
 	}
 	if !p.due.After(now) {
 		p.waiting = false
 	}
+}
+
+// madeGood is how much lateness is made good.
+func (p *Pacer) madeGood() time.Duration {
+	return min(max(time.Duration(burst*8/float64(p.rate)*float64(time.Second)), leastCatchUp), mostCatchUp)
 }

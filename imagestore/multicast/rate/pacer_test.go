@@ -94,18 +94,20 @@ func TestIdlenessEarnsNothing(t *testing.T) {
 	}
 }
 
-func TestLatenessIsMadeGoodForTwoMilliseconds(t *testing.T) {
+func TestLatenessIsMadeGoodUpToAShortBurst(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
+		rate int64
 		late time.Duration
-		got  int // batches of 4 datagrams, which take 0.484 ms
+		got  int // batches: of 4 datagrams, which take 0.484 ms, at 100 Mbit/s; of 41, which take 0.497 ms, at 1 Gbit/s
 	}{
-		{0, 1}, {time.Millisecond, 3}, {2 * time.Millisecond, 5}, {time.Second, 5},
+		{100 * mbit, 0, 1}, {100 * mbit, time.Millisecond, 3}, {100 * mbit, 2 * time.Millisecond, 5}, {100 * mbit, time.Second, 22},
+		{1000 * mbit, 2 * time.Millisecond, 5}, {1000 * mbit, time.Second, 5},
 	} {
-		p, now := NewPacer(100*mbit), time.Unix(epoch, 0)
+		p, now := NewPacer(c.rate), time.Unix(epoch, 0)
 		atOnce(p, now)
 		if got := atOnce(p, now.Add(p.Wait(now)+c.late)); got != c.got {
-			t.Errorf("%v late: %d batches left at once, want %d", c.late, got, c.got)
+			t.Errorf("%d bit/s, %v late: %d batches left at once, want %d", c.rate, c.late, got, c.got)
 		}
 	}
 }
