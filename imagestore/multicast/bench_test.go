@@ -18,7 +18,8 @@ import (
 
 // What the tables measure, in a room of network namespaces on this machine: the time from the first datagram of data on the bridge, which
 // both engines send when every receiver has joined, to the last write to the last receiver's file. Source and files are in a
-// tmpfs; what came is compared with the source afterwards. Rows are sub-benchmarks: -bench 'LossTable/N=8/loss=1%' makes
+// tmpfs; what came is compared with the source afterwards. "sent x" is how many times the bare file's bytes of Ethernet the sender sent;
+// of segments that cross the bridge whole, the headers count once. Rows are sub-benchmarks: -bench 'LossTable/N=8/loss=1%' makes
 // a part of the table. AULA_BENCH_PROFILES=folder writes a CPU profile of each of our processes there.
 
 // An engine is one that the tables compare.
