@@ -3,7 +3,6 @@ package multicast
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -65,8 +64,8 @@ func (s *Stream) ReadAt(b []byte, offset int64) (int, error) {
 func (s *Stream) fill(ctx context.Context, changed func()) {
 	for {
 		b := make([]byte, BlockSize)
-		n, err := io.ReadFull(s.r, b)
-		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		n, err := readUpTo(s.r, b)
+		ended := err == io.EOF
 		s.mu.Lock()
 		if n > 0 && (err == nil || ended) {
 			s.kept[s.next] = b[:n]
@@ -101,6 +100,17 @@ func (s *Stream) fill(ctx context.Context, changed func()) {
 			return
 		}
 	}
+}
+
+// readUpTo fills b as far as r goes. Other than of io.ReadFull, its error is always the reader's own: a reader that unpacks tells with
+// io.ErrUnexpectedEOF that something is missing.
+func readUpTo(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var more int
+		more, err = r.Read(b[n:])
+		n += more
+	}
+	return n, err
 }
 
 // progress tells how many blocks have been read, and what went wrong.
