@@ -12,6 +12,7 @@ import (
 
 	"aula/clientos/disk"
 	"aula/imagestore/multicast"
+	"aula/imagestore/multicast/igmp"
 )
 
 // multicastSendCommand is `aula multicast send`.
@@ -22,6 +23,7 @@ type multicastSendCommand struct {
 	TTL     int      `help:"Routers that may be passed, plus one." default:"1" name:"ttl"`
 	Linger  patience `help:"How long to wait for computers that fell silent, when the others are complete." default:"30s"`
 	Name    string   `help:"Name that people read at the other side; the file's when left out." placeholder:"NAME"`
+	Querier bool     `help:"Ask the network's hosts for their groups, when nobody else does, so that switches with IGMP snooping go on forwarding." default:"true" negatable:""`
 }
 
 // Help is what --help says beside the flags.
@@ -97,6 +99,7 @@ func (c *multicastSendCommand) send(ctx context.Context, cfg multicast.SenderCon
 	pressed, stop := enterPressed()
 	defer stop()
 
+	defer c.query(ctx, sender.Interface())()
 	done := make(chan error, 1)
 	go func() { done <- sender.Run(ctx) }()
 	news := senderNews{wanted: cfg.Session.Computers, progress: newBar()}
@@ -121,6 +124,23 @@ func (c *multicastSendCommand) send(ctx context.Context, cfg multicast.SenderCon
 			return status, sendError(status, err)
 		}
 	}
+}
+
+// query runs an IGMP querier until what it returns is called. Without one the sender does all else.
+func (c *multicastSendCommand) query(ctx context.Context, nic string) (stop func()) {
+	if !c.Querier {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		querier := igmp.Querier{Interface: nic}
+		if err := querier.Run(ctx); err != nil && ctx.Err() == nil {
+			warn(fmt.Sprintf("%v: a switch with IGMP snooping may stop the session after minutes, unless a router asks", err))
+		}
+	}()
+	return func() { cancel(); <-done }
 }
 
 // sendError gives an error its exit status, and tells why a computer is not complete.

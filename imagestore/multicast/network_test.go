@@ -142,6 +142,6 @@ func (p *port) Close() error {
 	return nil
 }
 
-func (p *port) Addr() netip.AddrPort { return p.addr }
+func (p *port) Interface() string    { return "eth0" }
 func (p *port) Prefix() netip.Prefix { return netip.PrefixFrom(p.host.addr, 16) }
 func (p *port) Speed() int64         { return 0 }

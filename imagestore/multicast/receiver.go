@@ -56,7 +56,7 @@ type conn interface {
 	Write(b []byte, size int, to netip.AddrPort) error
 	Read(wait time.Duration, take func(b []byte, from netip.AddrPort)) error
 	Close() error
-	Addr() netip.AddrPort
+	Interface() string
 	Prefix() netip.Prefix
 	Speed() int64
 }

@@ -190,6 +190,9 @@ func (s *Sender) look() error {
 	return err
 }
 
+// Interface is the name of the NIC that it sends on.
+func (s *Sender) Interface() string { return s.conn.Interface() }
+
 // Start sends at once, to those who are there: start now.
 func (s *Sender) Start() {
 	s.mu.Lock()

@@ -80,6 +80,9 @@ func (c *Conn) leave() { c.inUse.RUnlock() }
 // Addr is the local address: the interface's, for a Conn of Listen, the group's for one of Join, and the port.
 func (c *Conn) Addr() netip.AddrPort { return c.local }
 
+// Interface is the name of the interface that a Conn of Listen sends multicast by; empty when it is Unbound.
+func (c *Conn) Interface() string { return c.nic.name }
+
 // Prefix is the interface's IPv4 network, with the address. It is not valid when a Conn has several interfaces or none of its own.
 func (c *Conn) Prefix() netip.Prefix { return c.nic.prefix }
 
