@@ -36,13 +36,11 @@ func (c *blockCache) get(block int64) (*packed, error) {
 		return p, nil
 	}
 	p := c.spare()
-	length, err := io.ReadFull(io.NewSectionReader(c.source, block*BlockSize, BlockSize), p.data[:BlockSize])
-	if size := c.source.Content().Size; size != Unknown {
-		if want := min(size-block*BlockSize, BlockSize); int64(length) != want && err != nil {
-			return nil, fmt.Errorf("read %s at byte %d: got %d bytes of %d: has the file been changed? %w", c.source.Content().Name, block*BlockSize, length, want, err)
-		}
-	} else if err != nil {
-		return nil, fmt.Errorf("read %s at byte %d: %w", c.source.Content().Name, block*BlockSize, err)
+	content := c.source.Content()
+	_, length := sourcesOf(content.Size, block) // and no more: a file may have grown
+	n, err := io.ReadFull(io.NewSectionReader(c.source, block*BlockSize, BlockSize), p.data[:length])
+	if err != nil {
+		return nil, fmt.Errorf("read %s at byte %d: got %d bytes of %d: has it been changed? %w", content.Name, block*BlockSize, n, length, err)
 	}
 	p.block, p.sources = block, pack(p.data, length)
 	c.blocks[block] = p

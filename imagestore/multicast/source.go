@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -23,6 +24,9 @@ const edge = 1 << 20
 // same file has the same ID when it is sent again, so that receivers go on with it, and nothing has to be read before the start. Where a
 // digest of the content is known, Identified is better.
 func OpenFile(path string) (*File, error) {
+	if err := sendable(path); err != nil {
+		return nil, fmt.Errorf("file to send: %w", err)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("file to send: %w", err)
@@ -35,17 +39,29 @@ func OpenFile(path string) (*File, error) {
 	return &File{f, content}, nil
 }
 
+// sendable tells whether there is a file or block device to be sent. It is asked before the file is opened: that of a pipe waits.
+func sendable(path string) error {
+	stat, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	switch mode := stat.Mode(); {
+	case mode.IsDir():
+		return fmt.Errorf("%s is a folder: name a file", path)
+	case !mode.IsRegular() && mode.Type() != fs.ModeDevice:
+		return fmt.Errorf("%s has no size: send it as a stream, from the standard input", path)
+	}
+	return nil
+}
+
 func identify(f *os.File) (Content, error) {
 	stat, err := f.Stat()
 	if err != nil {
 		return Content{}, err
 	}
-	if stat.IsDir() {
-		return Content{}, fmt.Errorf("it is a folder: name a file")
-	}
 	size, err := f.Seek(0, io.SeekEnd) // also of a block device
 	if err != nil {
-		return Content{}, fmt.Errorf("it has no size: send it as a stream, from the standard input: %w", err)
+		return Content{}, fmt.Errorf("find its size: %w", err)
 	}
 	h := blake3.New()
 	name := filepath.Base(f.Name())
