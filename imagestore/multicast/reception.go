@@ -23,12 +23,13 @@ type reception struct {
 
 	highestBlock int64 // that is complete, or -1
 
-	command  command // the last
-	sequence uint32  // of the last command
-	highest  uint32  // sequence that came
-	received uint32  // packets that came
-	lastAt   time.Time
-	groupAt  time.Time // when the group was last heard
+	command    command // the last
+	goneBefore uint32  // as the command before said
+	sequence   uint32  // of the last command
+	highest    uint32  // sequence that came
+	received   uint32  // packets that came
+	lastAt     time.Time
+	groupAt    time.Time // when the group was last heard
 
 	symbols, useless, repaired int64
 	lost                       int64 // of earlier sessions
@@ -62,6 +63,7 @@ func (r *reception) another() {
 	r.lost += int64(r.highest - min(r.received, r.highest))
 	r.sequence, r.highest, r.received = 0, 0, 0
 	r.newest = -1
+	r.goneBefore = 0
 	r.groupAt = time.Time{}
 }
 
@@ -194,10 +196,16 @@ func (r *reception) spoiled(a *assembly) {
 // full tells whether the sink has every block.
 func (r *reception) full() bool { return r.queued == 0 && r.have.missing(0) >= r.total }
 
-// lostBlock returns the first block that is missing and can no longer be had.
+// lostBlock returns the first block that is missing and can no longer be had. It is to be asked once after each command: of a block
+// that is begun, symbols may still be on their way when the first command says that it is gone.
 func (r *reception) lostBlock() (block int64, lost bool) {
+	gone := r.command.gone
 	block = r.have.missing(0)
-	return block, block < min(int64(r.command.gone), r.total) && r.partial[block] == nil
+	if r.partial[block] != nil {
+		gone = min(gone, r.goneBefore)
+	}
+	r.goneBefore = r.command.gone
+	return block, block < min(int64(gone), r.total)
 }
 
 // report tells what is here and what is missing.

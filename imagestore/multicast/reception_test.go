@@ -1,6 +1,9 @@
 package multicast
 
 import (
+	"context"
+	"errors"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -446,4 +449,58 @@ func TestLostBlock(t *testing.T) {
 	if _, lost := r.lostBlock(); lost {
 		t.Error("all is here, and something is lost")
 	}
+}
+
+// Symbols of a block may still be on their way when a command says that it is gone, but not when the next one does.
+func TestLostBlockThatWasBegun(t *testing.T) {
+	r := newReception(8, 10*BlockSize, setOf(0, 1))
+	comes(r, 2, sourceSymbols, 0, 100)
+	for i, want := range []bool{false, true} {
+		r.command.gone = 3
+		if block, lost := r.lostBlock(); lost != want || block != 2 {
+			t.Errorf("command %d says that the begun block 2 is gone: got block %d, %t; want 2, %t", i+1, block, lost, want)
+		}
+	}
+	r.another()
+	if _, lost := r.lostBlock(); lost {
+		t.Error("the first command of another session says that a begun block is gone, and it is lost at once")
+	}
+	comes(r, 2, sourceSymbols, 100, 28)
+	if _, lost := r.lostBlock(); lost {
+		t.Error("the block has come, and is lost")
+	}
+}
+
+// One that was away for too long to be given the rest of a stream is told so, and holds nobody.
+func TestOneThatFallsTooFarBehindAStream(t *testing.T) {
+	bubble(t, func(t *testing.T, r *room, _ *memory) {
+		var cancel context.CancelFunc
+		r.ctx, cancel = context.WithTimeout(r.ctx, time.Minute)
+		defer cancel()
+		image := newMemory(7, 12*faultSize)
+		r.cfg.Session.Rate = 1000e6
+		s := r.send(NewStream(io.NewSectionReader(image, 0, int64(len(image.b))), "partition"), 3)
+		seats := r.seats(3, 0.05)
+		away := seats[2]
+		unplug := func(dead bool) {
+			r.net.mu.Lock()
+			defer r.net.mu.Unlock()
+			away.host.dead = dead
+		}
+		wait := r.run(s)
+		until(t, s, "the middle of a block", func(st SenderStatus) bool { return st.Sent > 2*faultSize })
+		unplug(true)
+		until(t, s, "blocks that are too far on", func(st SenderStatus) bool { return st.Sent > 10*faultSize })
+		unplug(false)
+		if <-away.done; !errors.Is(away.err, ErrGone) {
+			t.Errorf("the one that was away says %v, want ErrGone", away.err)
+		}
+		for _, seat := range seats[:2] {
+			seat.check(t, image)
+		}
+		var incomplete *IncompleteError
+		if err := wait(); !errors.As(err, &incomplete) || len(incomplete.Receivers) != 1 {
+			t.Errorf("the sender says %v, want the one that was away", err)
+		}
+	})
 }
