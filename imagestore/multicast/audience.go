@@ -324,7 +324,7 @@ func (a *audience) unanswered(poll uint16) (missing []*listener) {
 
 // interval is the time between two reports of a receiver: the more there are, the longer.
 func (a *audience) interval() time.Duration {
-	return min(max(time.Duration(len(a.list))*300*time.Microsecond, 5*time.Millisecond), 30*time.Millisecond)
+	return min(max(time.Duration(len(a.list))*time.Millisecond, 5*time.Millisecond), 30*time.Millisecond)
 }
 
 // What is left to do at the end of a pass.

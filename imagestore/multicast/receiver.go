@@ -80,6 +80,7 @@ type Receiver struct {
 	complete   bool
 	failure    error
 	answered   uint16 // the last question
+	greeted    bool   // the sender of this session has had, or will soon have, a report
 	counter    uint32 // of reports
 	introduced int    // reports with the name
 	refused    int64
@@ -304,7 +305,9 @@ func (r *Receiver) takeCommand(b []byte, from netip.AddrPort, group bool) bool {
 		}
 		r.log.Info("session", "sender", from, "content", c.content.Name, "session", s.id)
 	} else if sequenceOf(b) <= r.rec.sequence {
-		r.rec.hear(now, sequenceOf(b), group) // its copy, by unicast or by another network card
+		// A copy, by unicast or by another network card, or overtaken by a later one.
+		r.rec.hear(now, sequenceOf(b), group)
+		r.acknowledge(&c)
 		return true
 	}
 	s.from = from
@@ -334,8 +337,9 @@ func (r *Receiver) adopt(c command) bool {
 	default:
 		r.rec.another()
 	}
-	r.answered = c.poll - 1
+	r.answered, r.greeted = c.poll-1, false
 	signal(r.poke)
+	signal(r.wake)
 	return true
 }
 
@@ -352,7 +356,7 @@ func (r *Receiver) obey(c command) {
 		r.rec.newest = -1
 	}
 	r.rec.command = c
-	r.known = r.known || c.known && r.complete
+	r.acknowledge(&c)
 	if block, lost := r.rec.lostBlock(); lost {
 		r.failLocked(fmt.Errorf("block %d of %s was not kept by the sender: %w: start again, or get the image by unicast", block, r.rec.content, ErrGone))
 	}
@@ -363,7 +367,15 @@ func (r *Receiver) obey(c command) {
 		}
 		r.failLocked(fmt.Errorf("the sender of %s has ended: %s", r.rec.content, why))
 	}
-	if r.known || c.half && c.poll != r.answered {
+	if c.half && c.poll != r.answered {
+		signal(r.wake)
+	}
+}
+
+// acknowledge notes that the sender knows that all is complete here.
+func (r *Receiver) acknowledge(c *command) {
+	if r.complete && (c.known || c.phase == Ended) {
+		r.known = true
 		signal(r.wake)
 	}
 }
@@ -460,15 +472,16 @@ func (r *Receiver) converse(ctx context.Context) error {
 	}
 }
 
-// answerDue tells when the question of a sender that asks is to be answered: at a moment of its own, so that not all answer at once.
+// answerDue tells when the question of a sender that asks, or the first command of one, is to be answered: at a moment of its own, so
+// that not all answer at once.
 func (r *Receiver) answerDue(now time.Time) (due time.Time, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := &r.rec.command
-	if !r.begun || !c.half || c.poll == r.answered {
+	if !r.begun || r.greeted && (!c.half || c.poll == r.answered) {
 		return time.Time{}, false
 	}
-	r.answered = c.poll
+	r.greeted, r.answered = true, c.poll
 	spread, err := rand.Int(rand.Reader, big.NewInt(int64(c.interval)+1))
 	if err != nil {
 		return now, true

@@ -64,7 +64,7 @@ func (c *Conn) Write(b []byte, size int, to netip.AddrPort) error {
 		case lost(errno):
 			b = b[min(chunk, len(b)):]
 			if errno == unix.ENOBUFS {
-				sleep(queuePause)
+				time.Sleep(queuePause)
 			}
 		case segments > 1 && refusesSegments(errno):
 			segments, refused = 1, true

@@ -8,7 +8,7 @@ import (
 
 const (
 	// tolerable is the median loss that is left alone: to mend it costs less than a lower rate.
-	tolerable = 0.02
+	tolerable = 0.035
 	// hopeless is the loss that is never left alone: half of what is sent is wasted.
 	hopeless = 0.5
 	// forget is how long loss that a lower rate did not mend is left alone before it is looked at again.
