@@ -1,6 +1,7 @@
 package multicast
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -53,6 +54,7 @@ type listener struct {
 	since  int64  // what was sent up to this sequence is no business of this pass
 	low    int64  // the first block of the pass that it lacks
 
+	turns     int  // passes for it alone
 	demoted   bool // behind: it gates nothing
 	demotions int
 	reason    string
@@ -69,7 +71,7 @@ type listener struct {
 }
 
 // audienceLimit bounds the receivers of a session.
-const audienceLimit = 4096
+const audienceLimit = maxComputers
 
 // hear takes in a report; nil is the answer to one that is older than the last, or one receiver too many.
 func (a *audience) hear(now time.Time, id receiverID, counter uint32, from netip.AddrPort, r report) *listener {
@@ -183,8 +185,8 @@ func (a *audience) summon(now time.Time, sequence int64) (target *listener) {
 	case len(group) == 1 && len(others) == 0 && len(a.list) > 1:
 		target = group[0] // the last one: no need to trouble the network
 	case len(group) == 0 && len(others) > 0:
-		target = slices.MinFunc(others, func(x, y *listener) int { return x.last.Compare(y.last) })
-		target.reason = "the group does not reach it: it is served by unicast"
+		target = slices.MinFunc(others, func(x, y *listener) int { return cmp.Compare(x.turns, y.turns) })
+		target.turns++
 	}
 	if target != nil {
 		group = []*listener{target}
@@ -322,9 +324,14 @@ func (a *audience) unanswered(poll uint16) (missing []*listener) {
 	return missing
 }
 
+const (
+	shortestInterval = 5 * time.Millisecond
+	longestInterval  = 30 * time.Millisecond
+)
+
 // interval is the time between two reports of a receiver: the more there are, the longer.
 func (a *audience) interval() time.Duration {
-	return min(max(time.Duration(len(a.list))*time.Millisecond, 5*time.Millisecond), 30*time.Millisecond)
+	return min(max(time.Duration(len(a.list))*time.Millisecond, shortestInterval), longestInterval)
 }
 
 // What is left to do at the end of a pass.
@@ -379,6 +386,7 @@ func (a *audience) observe(now time.Time, sequence int64, group bool) {
 			l.demote(l.reason)
 		case l.demoted && group && l.group && l.fit(now, sequence, usual):
 			l.activate(sequence)
+			l.reason = ""
 		}
 		l.held = 0
 	}
@@ -419,7 +427,7 @@ func (l *listener) behind(elapsed time.Duration, usual float64) bool {
 
 // fit tells whether a receiver that was behind has kept up for long enough: the longer, the more often it fell behind.
 func (l *listener) fit(now time.Time, sequence int64, usual float64) bool {
-	fit := !l.silent(now, hurry) && sequence-l.heard < window && l.report.room > window/sourceSymbols &&
+	fit := !l.silent(now, hurry) && sequence-l.heard < window && l.report.room >= minBlocks/2 &&
 		(l.loss < lossyPart/2 || l.loss < lossyTimes*usual)
 	if l.better++; !fit {
 		l.better = 0

@@ -22,7 +22,7 @@ const (
 	symbolSize    = 1440 // bytes: with the header, the tag, UDP and IP it fills the 1500 bytes of an Ethernet packet
 	digestSize    = 32   // BLAKE3 of all before it, at the end of the last source symbol
 	maxSymbols    = fec.MaxSymbols
-	maxBlocks     = 1 << 31 // of a content: 360 TiB
+	maxBlocks     = 1 << 31 // of a content, less one: 360 TiB
 )
 
 // A Content says what a session sends.

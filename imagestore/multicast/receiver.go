@@ -43,6 +43,7 @@ const (
 	defaultMemory = 96 << 20
 	minBlocks     = 16 // in memory: with fewer a receiver would hold the others up
 
+	lookEvery     = 250 * time.Millisecond // whether there is nothing more to be had
 	queryEvery    = 500 * time.Millisecond
 	answerAgain   = 100 * time.Millisecond // a complete receiver, until the sender knows
 	introductions = 4                      // reports that tell the name; later ones do so now and then
@@ -155,9 +156,9 @@ func newReceiver(cfg ReceiverConfig, group, own conn, queryTo []netip.AddrPort) 
 	if cfg.Memory == 0 {
 		cfg.Memory = defaultMemory
 	}
-	limit := int(cfg.Memory / (blockBuffer + blockBuffer/16)) // a sixteenth for repair symbols
+	limit := int(cfg.Memory / blockBuffer)
 	if limit < minBlocks {
-		return nil, fmt.Errorf("memory of %d bytes is too little to receive with: give at least %d MiB", cfg.Memory, minBlocks*blockBuffer*17/16>>20+1)
+		return nil, fmt.Errorf("memory of %d bytes is too little to receive with: give at least %d MiB", cfg.Memory, minBlocks*blockBuffer>>20+1)
 	}
 	r := &Receiver{
 		cfg: cfg, group: group, own: own, queryTo: queryTo,
@@ -468,7 +469,7 @@ func (r *Receiver) converse(ctx context.Context) error {
 		} else if !now.Before(next) {
 			next = now.Add(r.speak(""))
 		}
-		timer.Reset(next.Sub(now))
+		timer.Reset(min(next.Sub(now), lookEvery))
 	}
 }
 
@@ -641,7 +642,7 @@ type budget struct {
 	taken  int
 }
 
-const budgetLimit = 500
+const budgetLimit = 5000 // some microseconds each
 
 func (b *budget) take(now time.Time) bool {
 	if now.Sub(b.second) >= time.Second {

@@ -19,6 +19,7 @@ type reception struct {
 	newest  int64     // block that came in this pass, -1 before the first: partial ones behind it are of earlier passes
 	held    *assembly // the last complete block, while it is not known whether it is the content's last
 	queued  int       // complete blocks that are not written
+	extra   int       // bytes of repair symbols, besides the blocks' own
 	spare   []*assembly
 
 	highestBlock int64 // that is complete, or -1
@@ -69,8 +70,11 @@ func (r *reception) another() {
 
 // hear notes a packet of the sender.
 func (r *reception) hear(now time.Time, sequence uint32, group bool) {
-	r.highest = max(r.highest, sequence)
 	r.received++
+	if int64(sequence) < int64(r.highest)-window {
+		return // replayed: it shows nothing of the sender's being there
+	}
+	r.highest = max(r.highest, sequence)
 	r.lastAt = now
 	if group {
 		r.groupAt = now
@@ -114,8 +118,11 @@ func (r *reception) possible(block int64, sources int) bool {
 
 // admits tells whether there is room for another block, or one of an earlier pass behind it, which this pass brings again.
 func (r *reception) admits(block int64) bool {
-	return len(r.partial)+r.queued < r.limit || r.last() > max(block, r.newest)
+	return r.taken() < r.limit || r.last() > max(block, r.newest)
 }
+
+// taken counts the blocks' worth of memory in use.
+func (r *reception) taken() int { return len(r.partial) + r.queued + r.extra/blockBuffer }
 
 // last returns the last block that is incomplete, or -1.
 func (r *reception) last() int64 {
@@ -142,13 +149,16 @@ func (r *reception) giveBack(a *assembly) {
 
 // put notes that a symbol was put into its assembly. It returns the block when that completes it.
 func (r *reception) put(a *assembly, symbol int) *assembly {
-	if r.partial[a.block] == nil && len(r.partial)+r.queued >= r.limit {
+	if r.partial[a.block] == nil && r.taken() >= r.limit {
 		last := r.last() // now that the symbol is known not to be forged
-		r.spare = append(r.spare, r.partial[last])
+		r.recycle(r.partial[last])
 		delete(r.partial, last)
 	}
 	r.partial[a.block] = a
 	r.newest = max(r.newest, a.block)
+	if symbol >= a.sources {
+		r.extra += symbolSize
+	}
 	if a.put(symbol); a.lacks > 0 {
 		return nil
 	}
@@ -183,15 +193,27 @@ func (r *reception) release() *assembly {
 func (r *reception) wrote(a *assembly) {
 	r.written++
 	r.queued--
-	r.spare = append(r.spare, a)
+	r.recycle(a)
 }
 
 // spoiled forgets a block that turned out to be wrong.
 func (r *reception) spoiled(a *assembly) {
 	r.have.Remove(a.block)
 	r.queued--
+	r.recycle(a)
+}
+
+// recycle keeps a block's memory for another one.
+func (r *reception) recycle(a *assembly) {
+	r.extra -= len(a.repairs)
+	if cap(a.repairs) > usualRepairs*symbolSize {
+		a.repairs = nil
+	}
 	r.spare = append(r.spare, a)
 }
+
+// usualRepairs is how many repair symbols of a block there is memory kept for.
+const usualRepairs = 16
 
 // full tells whether the sink has every block.
 func (r *reception) full() bool { return r.queued == 0 && r.have.missing(0) >= r.total }
@@ -228,7 +250,7 @@ func (r *reception) report(now time.Time) report {
 
 // free counts the blocks that there is room for.
 func (r *reception) free() int {
-	n := r.limit - r.queued
+	n := r.limit - r.queued - r.extra/blockBuffer
 	for block := range r.partial {
 		if block <= r.newest {
 			n--

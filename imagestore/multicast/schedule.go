@@ -150,7 +150,7 @@ func (s *schedule) await(now time.Time) step {
 	if s.startedAt.IsZero() {
 		here, first := s.audience.here(now)
 		full := s.computers > 0 && here >= s.computers
-		late := here > 0 && !now.Before(first.Add(s.patience))
+		late := (s.patience > 0 || s.computers == 0) && !now.Before(first.Add(s.patience))
 		if here == 0 || !full && !late && !s.startNow {
 			return step{do: wait, until: s.commandAt}
 		}
@@ -396,10 +396,19 @@ func (s *schedule) mend(l *listener, r *report) {
 			}
 			l.low = min(l.low, block)
 			if need := min(int(m.need), s.sources(block)) - b.underWay(l.heard); need > 0 {
-				p.want(b, need)
+				p.want(b, need+s.spareSymbols(need))
 			}
 		}
 	}
+}
+
+// spareSymbols tells how many more repairs to send than are needed: some at the end of a pass, when they take less time than to wait for
+// another report.
+func (s *schedule) spareSymbols(need int) int {
+	if s.pass.cursor < s.total {
+		return 0
+	}
+	return 1 + need/16
 }
 
 // state tells what is known of a receiver.
@@ -432,13 +441,22 @@ func (s *schedule) bytes(n int64) int64 {
 	return min(n*BlockSize, s.size)
 }
 
+// interval is the time between two reports of a receiver: shorter at the end of a pass, when everybody waits for them.
+func (s *schedule) interval() time.Duration {
+	interval := s.audience.interval()
+	if p := &s.pass; p.cursor >= s.total && p.open == nil && len(p.queue) == 0 && !s.question.half {
+		interval = max(interval/4, shortestInterval)
+	}
+	return interval
+}
+
 // describe makes the command that goes with a sequence.
 func (s *schedule) describe() command {
 	return command{
 		phase: s.phase, reason: s.reason,
 		half: s.question.half, poll: s.question.number,
 		pass: s.pass.number, base: uint32(s.pass.base), gone: uint32(s.gone),
-		interval: s.audience.interval(),
+		interval: s.interval(),
 		joined:   uint16(len(s.audience.all)), wanted: uint16(s.computers),
 	}
 }

@@ -72,6 +72,9 @@ type reply struct {
 // most is how many datagrams are sent at once: as many as one call with segmentation offload takes.
 const most = 65507 / packetLimit
 
+// lastSequence is far enough from the end of the sequences for whatever a session says last.
+const lastSequence = 1<<32 - 1<<16
+
 // NewSender opens the session's socket. It listens for a second whether somebody else sends on the session's port: that is an error.
 func NewSender(ctx context.Context, cfg SenderConfig) (*Sender, error) {
 	if err := cfg.Session.Validate(); err != nil {
@@ -126,6 +129,9 @@ func nobodySends(ctx context.Context, c conn, group netip.AddrPort) error {
 }
 
 func newSender(cfg SenderConfig, c conn, group netip.AddrPort) (*Sender, error) {
+	if size := cfg.Source.Content().Size; blocks(max(size, 0)) >= maxBlocks {
+		return nil, fmt.Errorf("%d bytes are too much for a session: %d TiB at most", size, maxBlocks*BlockSize>>40)
+	}
 	limit := cfg.Session.Rate
 	if speed := c.Speed(); speed > 0 && (limit == 0 || speed < limit) {
 		limit = speed
@@ -173,21 +179,26 @@ const defaultLinger = 30 * time.Second
 // look takes in how much of the source there is.
 func (s *Sender) look() error {
 	p := &s.plan
+	stream, ok := s.cfg.Source.(*Stream)
+	if ok {
+		// Before the size: of the last block it has to be known that it is the last.
+		read, err := stream.progress()
+		if err != nil {
+			return err
+		}
+		p.readable = read
+		if p.phase != Waiting {
+			p.gone = stream.release(p.pass.base)
+		}
+	}
 	p.size, p.total = s.cfg.Source.Content().Size, maxBlocks
 	if p.size != Unknown {
 		p.total = blocks(p.size)
 	}
-	p.readable = p.total
-	stream, ok := s.cfg.Source.(*Stream)
 	if !ok {
-		return nil
+		p.readable = p.total
 	}
-	var err error
-	p.readable, err = stream.progress()
-	if p.phase != Waiting {
-		p.gone = stream.release(p.pass.base)
-	}
-	return err
+	return nil
 }
 
 // Interface is the name of the NIC that it sends on.
@@ -214,6 +225,9 @@ func (s *Sender) Run(ctx context.Context) error {
 	s.part(err)
 	cancel()
 	err = errors.Join(err, s.conn.Close())
+	if stream, ok := s.cfg.Source.(*Stream); ok {
+		stream.close()
+	}
 	owned.Wait()
 	if err != nil {
 		return err
@@ -259,6 +273,9 @@ func (s *Sender) next(now time.Time) (st step, packet []byte, to []netip.AddrPor
 	defer s.mu.Unlock()
 	if err := s.look(); err != nil {
 		return step{}, nil, nil, err
+	}
+	if s.plan.sequence > lastSequence {
+		return step{}, nil, nil, errors.New("a session cannot send more than 6 TB: start another, and the receivers go on with it")
 	}
 	s.govern(now)
 	if n := len(s.replies); n > 0 {
@@ -315,9 +332,6 @@ func (s *Sender) sendCommand(b []byte, to []netip.AddrPort) error {
 
 // sendSymbols seals and sends symbols of a block.
 func (s *Sender) sendSymbols(st step) error {
-	if st.sequence+int64(st.count) > 1<<32-1 {
-		return errors.New("a session cannot send more than 6 TB: start another, and the receivers go on with it")
-	}
 	symbols, sources, err := s.blocks.symbols(st.block, st.first, st.count, s.scratch)
 	if err != nil {
 		return err
@@ -349,22 +363,35 @@ func (s *Sender) write(b []byte, size int, to netip.AddrPort) error {
 	return nil
 }
 
+// Receivers are told several times, over so long, that the session has ended: it is the last they hear.
+const (
+	farewells     = 5
+	farewellEvery = 20 * time.Millisecond
+)
+
 // part tells the receivers that, and why, the session has ended.
 func (s *Sender) part(err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.ended = time.Now()
 	if err != nil {
 		s.plan.finish(err.Error())
 	}
-	for range 3 {
-		s.plan.sequence++
-		c := s.plan.describe()
-		b := s.sealCommand(&c, s.plan.sequence)
-		for _, to := range append(s.plan.audience.lonely(s.ended), s.group) {
-			if err := s.conn.Write(b, len(b), to); err != nil {
-				s.log.Debug("cannot tell the receivers that the session has ended", "error", err)
-			}
+	s.mu.Unlock()
+	for range farewells {
+		s.farewell()
+		time.Sleep(farewellEvery)
+	}
+}
+
+func (s *Sender) farewell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan.sequence++
+	c := s.plan.describe()
+	b := s.sealCommand(&c, s.plan.sequence)
+	for _, to := range append(s.plan.audience.lonely(s.ended), s.group) {
+		if err := s.conn.Write(b, len(b), to); err != nil {
+			s.log.Debug("cannot tell the receivers that the session has ended", "error", err)
 		}
 	}
 }

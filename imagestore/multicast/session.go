@@ -24,8 +24,8 @@ type Session struct {
 	Mode      Mode
 	Group     netip.Addr    // IPv4 multicast, from 224.0.1.0 on; of no meaning in Broadcast
 	Rate      int64         // bit/s on the wire, at most; 0 for no limit
-	Computers int           // how many to wait for, to 10000; 0 for the first
-	Wait      time.Duration // the longest wait for them, to a day, from the first that came: then it starts with those
+	Computers int           // how many to wait for, to 10000; 0: those who come within Wait
+	Wait      time.Duration // the longest wait for them, to a day, from the first that came: then it starts with those; 0: as long as it takes
 }
 
 // ParseSession reads a session as OpenGnsys writes it, PORT:MODE:GROUP:RATE:COMPUTERS:SECONDS. Modes may also be in upper case, or "full" and

@@ -30,7 +30,8 @@ type Stream struct {
 	moved chan struct{} // the limit has
 }
 
-// NewStream makes a Source of what r reads. Every stream is another content.
+// NewStream makes a Source of what r reads. Every stream is another content. At the session's end r is closed when it is an io.Closer;
+// another has to answer its last Read before the sender's Run returns.
 func NewStream(r io.Reader, name string) *Stream {
 	s := &Stream{r: r, name: name, kept: map[int64][]byte{}, size: Unknown, limit: streamBlocks, moved: make(chan struct{}, 1)}
 	rand.Read(s.id[:])
@@ -111,6 +112,13 @@ func readUpTo(r io.Reader, b []byte) (n int, err error) {
 		n += more
 	}
 	return n, err
+}
+
+// close ends a reading that is under way, of a reader that can be closed.
+func (s *Stream) close() {
+	if c, ok := s.r.(io.Closer); ok {
+		_ = c.Close() // whether it was read to its end is known already
+	}
 }
 
 // progress tells how many blocks have been read, and what went wrong.
