@@ -11,6 +11,7 @@ import (
 // When a receiver holds the others up.
 const (
 	hurry      = 300 * time.Millisecond // a receiver that gates the flow and has not been heard for it is silent
+	hurryHalf  = 3 * time.Second        // in half-duplex
 	absent     = 5 * time.Second        // any that has not been heard for it is
 	appraisal  = time.Second            // how often receivers are looked at
 	slowFor    = 3                      // appraisals, after which a slow or lossy one is behind
@@ -28,6 +29,7 @@ const (
 
 // An audience is the receivers of a session.
 type audience struct {
+	half bool
 	all  map[receiverID]*listener
 	list []*listener // as they came
 
@@ -58,7 +60,9 @@ type listener struct {
 	demoted   bool // behind: it gates nothing
 	demotions int
 	reason    string
-	given     bool // it was given up
+	given     bool          // it was given up, because it is silent
+	stuck     bool          // it was given up, because it does not get on
+	idle      time.Duration // for which it was served and did not get on
 
 	held      time.Duration // for which it alone kept the others waiting, since the last appraisal
 	slow      int           // appraisals in a row
@@ -90,28 +94,31 @@ func (a *audience) hear(now time.Time, id receiverID, counter uint32, from netip
 	}
 	l.last, l.counter, l.addr, l.report, l.group = now, counter, from, r, r.group
 	l.heard = max(l.heard, int64(r.heard))
-	if r.name != "" && l.name != r.name {
+	if r.name != "" {
 		l.name = r.name
-		a.supersede(now, l)
 	}
 	l.given = false
 	return l
 }
 
-// supersede forgets a receiver that fell silent and is back as l: it was started anew.
-func (a *audience) supersede(now time.Time, l *listener) {
+// supersede forgets the receivers that failed or fell silent and have come back as another one: they were started anew.
+func (a *audience) supersede(now time.Time) {
 	a.list = slices.DeleteFunc(a.list, func(o *listener) bool {
-		same := o != l && o.name == l.name && o.addr.Addr() == l.addr.Addr()
-		if gone := same && (o.report.failed || o.silent(now, hurry)); !gone {
-			return false
+		gone := !o.report.complete && (o.report.failed || o.silent(now, absent)) && slices.ContainsFunc(a.list, func(l *listener) bool {
+			return l.name == o.name && l.addr.Addr() == o.addr.Addr() && l.came.After(o.last)
+		})
+		if gone {
+			delete(a.all, o.id)
 		}
-		delete(a.all, o.id)
-		return true
+		return gone
 	})
 }
 
 // finished tells whether a receiver needs nothing any more.
 func (l *listener) finished() bool { return l.report.complete || l.report.failed }
+
+// out tells whether a receiver is no longer served: it needs nothing, or was given up.
+func (l *listener) out() bool { return l.finished() || l.given || l.stuck }
 
 // finishing tells whether a receiver has all, but has not written it.
 func (l *listener) finishing(total int64) bool {
@@ -126,6 +133,9 @@ func (l *listener) activate(sequence int64) {
 	l.since, l.low = sequence, 0
 	l.heard = max(l.heard, int64(l.report.heard))
 	l.held, l.slow, l.lossy, l.better = 0, 0, 0, 0
+	// What was sent to others alone was not lost.
+	l.appraised.heard, l.appraised.received = l.report.heard, l.report.received
+	l.mark.heard, l.mark.received = l.report.heard, l.report.received
 }
 
 // demote lets a receiver gate nothing until it keeps up again, or the next pass.
@@ -138,7 +148,7 @@ func (l *listener) demote(reason string) {
 // here counts the receivers that have come, also those that had all already, and tells when the first of them came.
 func (a *audience) here(now time.Time) (n int, first time.Time) {
 	for _, l := range a.list {
-		if l.report.complete || !l.report.failed && !l.silent(now, absent) {
+		if l.report.complete || !l.out() && !l.silent(now, absent) {
 			if n == 0 {
 				first = l.came
 			}
@@ -159,9 +169,9 @@ func (a *audience) anyReached() bool {
 }
 
 // lonely returns the addresses of those whom the group does not reach, and who need commands all the same.
-func (a *audience) lonely(now time.Time) (to []netip.AddrPort) {
+func (a *audience) lonely() (to []netip.AddrPort) {
 	for _, l := range a.list {
-		if !l.group && !l.finished() && !l.silent(now, absent) {
+		if !l.group && !l.finished() && !l.given {
 			to = append(to, l.addr)
 		}
 	}
@@ -174,21 +184,16 @@ func (a *audience) summon(now time.Time, sequence int64) (target *listener) {
 	for _, l := range a.list {
 		l.active, l.ready, l.demoted = false, false, false
 		switch {
-		case l.finished() || l.silent(now, absent):
+		case l.out() || l.silent(now, absent):
 		case l.group:
 			group = append(group, l)
-		default:
+		case !l.silent(now, a.prompt()):
 			others = append(others, l)
 		}
 	}
-	switch {
-	case len(group) == 1 && len(others) == 0 && len(a.list) > 1:
-		target = group[0] // the last one: no need to trouble the network
-	case len(group) == 0 && len(others) > 0:
+	if len(group) == 0 && len(others) > 0 {
 		target = slices.MinFunc(others, func(x, y *listener) int { return cmp.Compare(x.turns, y.turns) })
 		target.turns++
-	}
-	if target != nil {
 		group = []*listener{target}
 	}
 	for _, l := range group {
@@ -201,27 +206,31 @@ func (a *audience) summon(now time.Time, sequence int64) (target *listener) {
 // groupWaits tells whether there is somebody whom a pass for a single receiver does not serve.
 func (a *audience) groupWaits(now time.Time, total int64) bool {
 	return slices.ContainsFunc(a.list, func(l *listener) bool {
-		return !l.active && !l.demoted && l.group && !l.finished() && !l.silent(now, hurry) && !l.finishing(total)
+		return !l.active && !l.demoted && l.group && !l.out() && !l.silent(now, a.prompt()) && !l.finishing(total)
 	})
 }
 
 // actives calls yield for those that gate the pass.
 func (a *audience) actives(yield func(*listener) bool) {
 	for _, l := range a.list {
-		if l.active && !l.finished() && !yield(l) {
+		if l.active && !l.out() && !yield(l) {
 			return
 		}
 	}
 }
 
-// low returns the first block that an active receiver lacks.
-func (a *audience) low(cursor int64) int64 {
-	low := cursor
+// low returns the first block between base and cursor that an active receiver lacks; base while somebody has not told, or nobody is
+// active.
+func (a *audience) low(base, cursor int64) int64 {
+	low, told := cursor, false
 	for l := range a.actives {
 		if !l.ready {
-			return 0
+			return base
 		}
-		low = min(low, l.low)
+		low, told = min(low, l.low), true
+	}
+	if !told {
+		return base
 	}
 	return low
 }
@@ -237,10 +246,11 @@ func (a *audience) caughtUp(last int64) bool {
 }
 
 // wanted returns the first block from there on that an active receiver wants, and the most symbols that one needs of it. It is not
-// known while somebody has not told.
+// known while somebody has not told, or nobody is active.
 func (a *audience) wanted(from, total int64) (block int64, need int, known bool) {
 	block = total
 	for l := range a.actives {
+		known = true
 		first, n := l.report.wanted(from, total)
 		if !l.ready || first < 0 {
 			return 0, 0, false
@@ -251,7 +261,7 @@ func (a *audience) wanted(from, total int64) (block int64, need int, known bool)
 			need = max(need, n)
 		}
 	}
-	return block, need, true
+	return block, need, known
 }
 
 // wanted returns the first block from there on that the receiver lacks, and how many symbols of it: total when it lacks none, and -1
@@ -290,7 +300,7 @@ func (a *audience) admits(now time.Time, sequence int64, block bool) bool {
 // impatient is called when nothing can be sent before somebody reports: those who do not are silent.
 func (a *audience) impatient(now time.Time) {
 	for l := range a.actives {
-		if l.silent(now, max(hurry, 10*a.interval())) {
+		if l.silent(now, max(a.prompt(), 10*a.interval())) {
 			l.demote(reasonSilent)
 		}
 	}
@@ -298,7 +308,7 @@ func (a *audience) impatient(now time.Time) {
 
 // charge puts the time since the last question to the account of those who kept the sender waiting.
 func (a *audience) charge(now time.Time) {
-	if n := len(a.blocking); n > 0 && n <= max(1, a.gating()/4) {
+	if n := len(a.blocking); n > 0 && n <= max(1, a.gating()/2) {
 		for _, l := range a.blocking {
 			l.held += now.Sub(a.blocked)
 		}
@@ -314,10 +324,18 @@ func (a *audience) gating() (n int) {
 	return n
 }
 
-// unanswered returns the active receivers that have not answered the question.
-func (a *audience) unanswered(poll uint16) (missing []*listener) {
+// prompt is for how long a receiver that is there may not be heard.
+func (a *audience) prompt() time.Duration {
+	if a.half {
+		return hurryHalf
+	}
+	return hurry
+}
+
+// unanswered returns the active receivers that have not answered the question that was first asked under that number.
+func (a *audience) unanswered(first uint16) (missing []*listener) {
 	for l := range a.actives {
-		if l.report.poll != poll {
+		if int16(l.report.poll-first) < 0 {
 			missing = append(missing, l)
 		}
 	}
@@ -348,14 +366,14 @@ func (a *audience) left(now time.Time, total int64, linger time.Duration) remain
 	left := needsNothing
 	for _, l := range a.list {
 		switch {
-		case l.finished() || l.given:
+		case l.out():
 		case l.silent(now, absent):
 			if l.silent(now, linger) {
 				l.given, l.reason = true, "not heard for "+now.Sub(l.last).Round(time.Second).String()+": is it switched off, or its cable out?"
 			} else {
 				left = max(left, needsTime)
 			}
-		case l.finishing(total) || l.silent(now, hurry):
+		case l.finishing(total) || l.silent(now, a.prompt()):
 			left = max(left, needsTime)
 		default:
 			left = max(left, needsPass)
@@ -374,6 +392,7 @@ func (a *audience) observe(now time.Time, sequence int64, group bool) {
 	if elapsed > 10*appraisal {
 		return // the first look
 	}
+	a.supersede(now)
 	for _, l := range a.list {
 		l.measure(elapsed)
 	}
@@ -381,10 +400,10 @@ func (a *audience) observe(now time.Time, sequence int64, group bool) {
 	many := a.gating() > 1
 	for _, l := range a.list {
 		switch {
-		case l.finished() || l.silent(now, absent):
+		case l.out() || l.silent(now, absent):
 		case l.active && many && l.behind(elapsed, usual):
 			l.demote(l.reason)
-		case l.demoted && group && l.group && l.fit(now, sequence, usual):
+		case l.demoted && group && l.group && l.fit(!l.silent(now, a.prompt()), sequence, usual):
 			l.activate(sequence)
 			l.reason = ""
 		}
@@ -395,12 +414,37 @@ func (a *audience) observe(now time.Time, sequence int64, group bool) {
 // measure brings loss and rate up to date.
 func (l *listener) measure(elapsed time.Duration) {
 	r, before := &l.report, &l.appraised
-	if heard := r.heard - before.heard; heard > 20 && heard < 1<<31 {
+	if heard := r.heard - before.heard; l.active && heard > 20 && heard < 1<<31 {
 		lost := 1 - float64(r.received-before.received)/float64(heard)
 		l.loss += (min(max(lost, 0), 1) - l.loss) / 2
 	}
+	l.watch(elapsed, r.done != before.done)
 	l.rate += (float64(r.done-before.done)*BlockSize/elapsed.Seconds() - l.rate) / 2
 	l.appraised = *r
+}
+
+// When a receiver does not get on, and is given up.
+const (
+	stuckServed  = time.Minute      // while it is served
+	stuckWriting = 10 * time.Minute // while it writes the last blocks, or waits for its disk to have them
+)
+
+// watch gives a receiver up that does not get on, although all is done for it, and takes it back when it does.
+func (l *listener) watch(elapsed time.Duration, gotOn bool) {
+	writing := l.report.queued > 0 || len(l.report.missing) == 0
+	switch {
+	case gotOn:
+		l.idle, l.stuck = 0, false
+	case l.active || writing:
+		l.idle += elapsed
+	}
+	switch {
+	case l.finished() || l.stuck:
+	case writing && l.idle > stuckWriting:
+		l.stuck, l.reason = true, "its disk has not taken in anything for 10 minutes"
+	case !writing && l.idle > stuckServed:
+		l.stuck, l.reason = true, "it has been sent all that it lacks for a minute, and nothing arrives: a firewall, a switch, or its network card drops it"
+	}
 }
 
 // behind tells whether an active receiver has held the others up for too long, and why.
@@ -426,8 +470,8 @@ func (l *listener) behind(elapsed time.Duration, usual float64) bool {
 }
 
 // fit tells whether a receiver that was behind has kept up for long enough: the longer, the more often it fell behind.
-func (l *listener) fit(now time.Time, sequence int64, usual float64) bool {
-	fit := !l.silent(now, hurry) && sequence-l.heard < window && l.report.room >= minBlocks/2 &&
+func (l *listener) fit(prompt bool, sequence int64, usual float64) bool {
+	fit := prompt && sequence-l.heard < window && l.report.room >= minBlocks/2 &&
 		(l.loss < lossyPart/2 || l.loss < lossyTimes*usual)
 	if l.better++; !fit {
 		l.better = 0

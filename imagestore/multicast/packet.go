@@ -12,7 +12,7 @@ import (
 //
 //	byte 0     version 1 in the high half, kind in the low half
 //	DATA       1 source symbols of the block; 2-3 symbol; 4-7 block; 8-11 session; 12-15 sequence; sealed symbol
-//	COMMAND    1-7 zero; 8-11 session; 12-15 sequence; 16-31 salt; sealed command
+//	COMMAND    1-7 zero; 8-11 session; 12-15 sequence of commands; 16-31 salt; sealed command
 //	REPORT     1 zero; 2-7 receiver; 8-11 session; 12-15 sequence of this receiver; sealed report
 //	QUERY      as a report, session 0; 16-31 salt; sealed nothing: who hears no session asks for one
 const (
@@ -93,6 +93,7 @@ type command struct {
 	known    bool          // to one receiver: that it is complete is known
 	pass     uint16        // over the content, from 1; 0 before the start
 	poll     uint16        // number of the question, in half-duplex
+	sent     uint32        // sequence of the last symbol
 	base     uint32        // reports are about the blocks from here on
 	gone     uint32        // blocks before it can no longer be had
 	interval time.Duration // between the reports of a receiver, in units of 100 µs; in half-duplex the time over which answers are spread
@@ -118,6 +119,7 @@ func (c *command) append(b []byte) []byte {
 	b = append(b, phaseNumber(c.phase), flag(c.half, flagHalf)|flag(c.known, flagKnown))
 	b = binary.BigEndian.AppendUint16(b, c.pass)
 	b = binary.BigEndian.AppendUint16(b, c.poll)
+	b = binary.BigEndian.AppendUint32(b, c.sent)
 	b = binary.BigEndian.AppendUint32(b, c.base)
 	b = binary.BigEndian.AppendUint32(b, c.gone)
 	b = binary.BigEndian.AppendUint16(b, uint16(c.interval/(100*time.Microsecond)))
@@ -135,7 +137,7 @@ func decodeCommand(b []byte) (command, error) {
 	phase, flags := d.byte(), d.byte()
 	c.half, c.known = flags&flagHalf != 0, flags&flagKnown != 0
 	c.pass, c.poll = d.uint16(), d.uint16()
-	c.base, c.gone = d.uint32(), d.uint32()
+	c.sent, c.base, c.gone = d.uint32(), d.uint32(), d.uint32()
 	c.interval = time.Duration(d.uint16()) * 100 * time.Microsecond
 	c.joined, c.wanted = d.uint16(), d.uint16()
 	c.content.Name, c.reason = d.text(), d.text()
@@ -158,8 +160,8 @@ func phaseNumber(p Phase) byte {
 
 // A report is what a receiver tells the sender: what it has and what it lacks.
 type report struct {
-	heard    uint32 // every packet of the sender up to this sequence has come or is lost
-	received uint32 // packets of the sender that came
+	heard    uint32 // every symbol up to this sequence has come or is lost
+	received uint32 // symbols that came
 	room     uint32 // incomplete blocks that it can take in, besides those it has
 	queued   uint32 // blocks that wait for its disk
 	done     uint32 // blocks that it has, written

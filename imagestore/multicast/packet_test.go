@@ -99,7 +99,7 @@ func TestCommandLayout(t *testing.T) {
 	c := command{
 		content: Content{ID: [32]byte{0: 0xa0, 31: 0xaf}, Name: "Büro", Size: 0x0102030405},
 		phase:   CatchingUp, half: true, known: true, pass: 0x0607, poll: 0x0809,
-		base: 0x0a0b0c0d, gone: 0x0e0f1011, interval: 30 * time.Millisecond, joined: 0x1213, wanted: 0x1415,
+		sent: 0x01020304, base: 0x0a0b0c0d, gone: 0x0e0f1011, interval: 30 * time.Millisecond, joined: 0x1213, wanted: 0x1415,
 		reason: "disk",
 	}
 	want := bytesOf(t, `
@@ -107,6 +107,7 @@ func TestCommandLayout(t *testing.T) {
 		00000001 02030405 // size
 		02 03             // catching up; half-duplex, known
 		0607 0809         // pass, poll
+		01020304          // sent
 		0a0b0c0d 0e0f1011 // base, gone
 		012c 1213 1415    // interval, joined, wanted
 		05 42c3bc726f     // name
@@ -199,7 +200,7 @@ func TestReportCutShort(t *testing.T) {
 }
 
 func TestCommandRefused(t *testing.T) {
-	const sizeAt, phaseAt, nameAt = 32, 40, 62
+	const sizeAt, phaseAt, nameAt = 32, 40, 66
 	for name, change := range map[string]func(b []byte){
 		"a fifth phase":             func(b []byte) { b[phaseAt] = 4 },
 		"less than no size":         func(b []byte) { binary.BigEndian.PutUint64(b[sizeAt:], math.MaxUint64-1) },

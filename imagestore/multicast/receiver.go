@@ -43,6 +43,8 @@ const (
 	defaultMemory = 96 << 20
 	minBlocks     = 16 // in memory: with fewer a receiver would hold the others up
 
+	copies        = 16                     // by how many commands one may be overtaken
+	unaskedAfter  = 2 * time.Second        // a receiver that is to speak only when asked speaks up
 	lookEvery     = 250 * time.Millisecond // whether there is nothing more to be had
 	queryEvery    = 500 * time.Millisecond
 	answerAgain   = 100 * time.Millisecond // a complete receiver, until the sender knows
@@ -298,23 +300,24 @@ func (r *Receiver) takeCommand(b []byte, from netip.AddrPort, group bool) bool {
 	}
 	if !r.begun || s.id != r.session.id {
 		if !r.adopt(c) {
-			if r.failure != nil { // to tell the sender why
+			if r.failure != nil && !r.begun { // to tell the sender why
 				s.from = from
 				r.session = s
 			}
 			return true
 		}
 		r.log.Info("session", "sender", from, "content", c.content.Name, "session", s.id)
-	} else if sequenceOf(b) <= r.rec.sequence {
-		// A copy, by unicast or by another network card, or overtaken by a later one.
-		r.rec.hear(now, sequenceOf(b), group)
-		r.acknowledge(&c)
+	} else if number := sequenceOf(b); number <= r.rec.commands {
+		if number+copies > r.rec.commands { // a copy, by unicast or by another network card, or overtaken by a later one
+			r.rec.heard(now, 0, group)
+			r.acknowledge(&c)
+		}
 		return true
 	}
 	s.from = from
 	r.session = s
-	r.rec.hear(now, sequenceOf(b), group)
-	r.rec.sequence = sequenceOf(b)
+	r.rec.heard(now, c.sent, group)
+	r.rec.commands = sequenceOf(b)
 	r.obey(c)
 	return true
 }
@@ -508,7 +511,9 @@ func (r *Receiver) utter(failure string) (b []byte, to []netip.AddrPort, again t
 	r.counter++
 	b = make([]byte, headerSize, packetLimit)
 	copy(b[2:8], r.id[:])
-	if !r.session.from.IsValid() {
+	now := time.Now()
+	lost := r.begun && !r.complete && now.Sub(r.rec.lastAt) > diedAfter && failure == ""
+	if !r.session.from.IsValid() || lost {
 		putHeader(b, kindQuery, 0, r.counter)
 		b = append(b, make([]byte, saltSize)...)
 		rand.Read(b[headerSize:])
@@ -518,7 +523,6 @@ func (r *Receiver) utter(failure string) (b []byte, to []netip.AddrPort, again t
 		}
 		return seal(keys.receiver, &r.nonce, b, len(b), nil), r.queryTo, queryEvery
 	}
-	now := time.Now()
 	rep := r.rec.report(now)
 	rep.complete, rep.failed, rep.reason = r.complete, failure != "", failure
 	if r.introduced < introductions || r.counter%8 == 0 || rep.failed {
@@ -533,7 +537,7 @@ func (r *Receiver) utter(failure string) (b []byte, to []netip.AddrPort, again t
 	case r.complete:
 		again = answerAgain
 	case c.half:
-		again = time.Hour // until it is asked
+		again = unaskedAfter
 	default:
 		again = max(c.interval, time.Millisecond)
 	}

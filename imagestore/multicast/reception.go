@@ -24,12 +24,13 @@ type reception struct {
 
 	highestBlock int64 // that is complete, or -1
 
-	command    command // the last
-	goneBefore uint32  // as the command before said
-	sequence   uint32  // of the last command
-	highest    uint32  // sequence that came
-	received   uint32  // packets that came
-	lastAt     time.Time
+	command    command   // the last
+	goneBefore uint32    // as the command before said
+	commands   uint32    // the number of the last
+	highest    uint32    // sequence of symbols that came or was told of
+	received   uint32    // symbols that came
+	lastAt     time.Time // when the sender was last heard
+	symbolAt   time.Time // when a symbol came
 	groupAt    time.Time // when the group was last heard
 
 	symbols, useless, repaired int64
@@ -62,18 +63,23 @@ func (r *reception) learn(c Content) {
 // another prepares for another session of the same content: what has come stays.
 func (r *reception) another() {
 	r.lost += int64(r.highest - min(r.received, r.highest))
-	r.sequence, r.highest, r.received = 0, 0, 0
+	r.commands, r.highest, r.received = 0, 0, 0
 	r.newest = -1
 	r.goneBefore = 0
 	r.groupAt = time.Time{}
 }
 
-// hear notes a packet of the sender.
+// hear notes a symbol of that sequence.
 func (r *reception) hear(now time.Time, sequence uint32, group bool) {
 	r.received++
-	if int64(sequence) < int64(r.highest)-window {
-		return // replayed: it shows nothing of the sender's being there
+	r.symbolAt = now
+	if int64(sequence) >= int64(r.highest)-window { // an older one may be replayed: it shows nothing of the sender's being there
+		r.heard(now, sequence, group)
 	}
+}
+
+// heard notes that the sender is there, and has sent symbols up to that sequence.
+func (r *reception) heard(now time.Time, sequence uint32, group bool) {
 	r.highest = max(r.highest, sequence)
 	r.lastAt = now
 	if group {
@@ -233,7 +239,7 @@ func (r *reception) lostBlock() (block int64, lost bool) {
 // report tells what is here and what is missing.
 func (r *reception) report(now time.Time) report {
 	heard := r.highest
-	if !r.command.half && now.Sub(r.lastAt) < 3*time.Millisecond {
+	if !r.command.half && now.Sub(r.symbolAt) < 3*time.Millisecond {
 		heard -= min(heard, slack) // of the newest, some may still come
 	}
 	from := min(int64(r.command.base), r.total)

@@ -2,6 +2,7 @@ package multicast
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -17,6 +18,9 @@ const (
 	commandEvery  = 50 * time.Millisecond  // while it sends
 	idleEvery     = 10 * time.Millisecond  // while it waits for reports
 	probeTime     = 1500 * time.Millisecond
+
+	// hopeless is how many times a block is sent in a pass before a receiver that still lacks a part of it is left behind.
+	hopeless = 12
 )
 
 // A schedule decides what a sender sends next. It is pure: it is told of reports and of the time, and sends nothing itself.
@@ -34,7 +38,7 @@ type schedule struct {
 	startNow  bool
 	startedAt time.Time // when enough had come
 	beganAt   time.Time // when the first pass began
-	sequence  int64     // of the last packet
+	sequence  int64     // of the last symbol
 	size      int64     // bytes
 	total     int64     // blocks; maxBlocks while a stream has not ended
 	readable  int64     // blocks that are there to be sent: as many as total, but of a stream
@@ -54,9 +58,7 @@ type schedule struct {
 // A pass goes over the blocks once.
 type pass struct {
 	number uint16
-	target *listener // the only receiver it is for; nil for the group
-	began  int64     // sequence of the packet before its first
-	at     time.Time
+	target *listener           // the only receiver it is for, whom the group does not reach; nil for the group
 	base   int64               // blocks before it are settled
 	cursor int64               // next block to look at
 	log    map[int64]*sendings // of the blocks from base to cursor that were sent
@@ -69,6 +71,7 @@ type pass struct {
 type sendings struct {
 	block  int64
 	spans  []burst
+	sent   int  // symbols
 	source int  // source symbols that are still to be sent: the last ones
 	wanted int  // repair symbols that are still to be sent
 	queued bool // in the pass's queue
@@ -90,8 +93,8 @@ func (s *sendings) underWay(heard int64) int {
 type step struct {
 	do       action
 	until    time.Time      // wait
-	sequence int64          // of the first datagram
-	to       netip.AddrPort // symbols: invalid for the group
+	sequence int64          // symbols: of the first
+	to       netip.AddrPort // invalid for the group
 	block    int64
 	first    int // symbol
 	count    int
@@ -124,7 +127,7 @@ func (s *schedule) next(now time.Time, most int) step {
 	}
 }
 
-// command takes a sequence for a command, and says when the next one is due.
+// command says when the next one is due.
 func (s *schedule) command(now time.Time) step {
 	s.commandAt = now.Add(commandEvery)
 	if s.phase == Waiting && s.startedAt.IsZero() {
@@ -133,8 +136,7 @@ func (s *schedule) command(now time.Time) step {
 	if s.question.casual {
 		s.question.next()
 	}
-	s.sequence++
-	return step{do: sendCommand, sequence: s.sequence}
+	return step{do: sendCommand}
 }
 
 // idle waits for reports.
@@ -173,9 +175,7 @@ func (s *schedule) begin(now time.Time) step {
 	s.pass = pass{
 		number: s.pass.number + 1,
 		target: s.audience.summon(now, s.sequence),
-		began:  s.sequence,
 		last:   s.sequence,
-		at:     now,
 		base:   s.gone,
 		cursor: s.gone,
 		log:    map[int64]*sendings{},
@@ -194,7 +194,7 @@ func (s *schedule) advance(now time.Time, most int) step {
 	if s.pass.over(&s.audience, s.total) {
 		return s.turn(now)
 	}
-	if !s.question.due(window / 2) {
+	if !s.question.due(now, window/2) {
 		if st, ok := s.symbolsDue(now, most); ok {
 			return st
 		}
@@ -213,15 +213,14 @@ func (s *schedule) advance(now time.Time, most int) step {
 // settle moves the base over the blocks that no active receiver lacks.
 func (s *schedule) settle() {
 	p := &s.pass
-	base := s.audience.low(p.cursor)
-	for ; p.base < base; p.base++ {
+	for base := s.audience.low(p.base, p.cursor); p.base < base; p.base++ {
 		delete(p.log, p.base)
 	}
 }
 
-// over tells whether all that the active receivers wanted of the pass has come to them.
+// over tells whether all that the active receivers wanted of the pass has come to them, or none is active any more.
 func (p *pass) over(a *audience, total int64) bool {
-	return p.cursor >= total && p.open == nil && p.base >= p.cursor && a.caughtUp(p.last)
+	return a.gating() == 0 || p.cursor >= total && p.open == nil && p.base >= p.cursor && a.caughtUp(p.last)
 }
 
 // turn begins the next pass when somebody needs one, waits for those who still write or fell silent, and else ends.
@@ -277,14 +276,15 @@ func (p *pass) drop() {
 // choose moves the cursor to the next block that somebody wants, and tells how many of its symbols.
 func (s *schedule) choose() (need int, found bool) {
 	p := &s.pass
-	if p.cursor >= min(s.total, s.readable) || p.cursor-p.base >= span {
+	end := min(s.total, s.readable)
+	if p.cursor >= end || p.cursor-p.base >= span {
 		return 0, false
 	}
 	block, need, known := s.audience.wanted(p.cursor, s.total)
 	if known {
-		p.cursor = block
+		p.cursor = min(block, end)
 	}
-	return need, known && p.cursor < min(s.total, s.readable)
+	return need, known && p.cursor < end
 }
 
 // take opens the block at the cursor: all of it, or as many repair symbols as are needed.
@@ -354,6 +354,7 @@ func (s *schedule) send(b *sendings, first, n int) step {
 		st.to = s.pass.target.addr
 	}
 	b.spans = append(b.spans, burst{st.sequence, int64(n)})
+	b.sent += n
 	s.sequence += int64(n)
 	s.pass.last = s.sequence
 	s.symbols += int64(n)
@@ -368,7 +369,7 @@ func (s *schedule) report(now time.Time, id receiverID, counter uint32, from net
 	if l == nil {
 		return false
 	}
-	if p := &s.pass; s.phase == Waiting || s.phase == Ended || r.pass != p.number || l.finished() || l.demoted {
+	if s.phase == Waiting || s.phase == Ended || r.pass != s.pass.number || l.out() || l.demoted {
 		return true
 	}
 	if !l.active {
@@ -394,6 +395,10 @@ func (s *schedule) mend(l *listener, r *report) {
 			if b == nil || len(b.spans) > 0 && b.spans[0].first <= l.since {
 				continue
 			}
+			if b.sent > hopeless*sourceSymbols {
+				l.demote(fmt.Sprintf("block %d does not come right at it, however often it is sent: its memory, or its network card", block))
+				return
+			}
 			l.low = min(l.low, block)
 			if need := min(int(m.need), s.sources(block)) - b.underWay(l.heard); need > 0 {
 				p.want(b, need+s.spareSymbols(need))
@@ -416,9 +421,9 @@ func (s *schedule) state(l *listener, now time.Time) ReceiverState {
 	switch {
 	case l.report.complete:
 		return Complete
-	case l.report.failed || l.given:
+	case l.report.failed || l.given || l.stuck:
 		return Failed
-	case l.silent(now, absent) || l.demoted && l.silent(now, hurry):
+	case l.silent(now, absent) || l.demoted && l.silent(now, s.audience.prompt()):
 		return Silent
 	case s.phase == Waiting:
 		return Joined
@@ -445,7 +450,7 @@ func (s *schedule) bytes(n int64) int64 {
 func (s *schedule) interval() time.Duration {
 	interval := s.audience.interval()
 	if p := &s.pass; p.cursor >= s.total && p.open == nil && len(p.queue) == 0 && !s.question.half {
-		interval = max(interval/4, shortestInterval)
+		interval = max(interval/4, shortestInterval, min(interval, time.Duration(len(s.audience.list))*200*time.Microsecond))
 	}
 	return interval
 }
@@ -455,7 +460,7 @@ func (s *schedule) describe() command {
 	return command{
 		phase: s.phase, reason: s.reason,
 		half: s.question.half, poll: s.question.number,
-		pass: s.pass.number, base: uint32(s.pass.base), gone: uint32(s.gone),
+		pass: s.pass.number, sent: uint32(s.sequence), base: uint32(s.pass.base), gone: uint32(s.gone),
 		interval: s.interval(),
 		joined:   uint16(len(s.audience.all)), wanted: uint16(s.computers),
 	}
@@ -466,6 +471,7 @@ type question struct {
 	half   bool
 	casual bool // every command asks, and no answer is waited for
 	number uint16
+	first  uint16    // the number when it was asked the first time
 	sent   int       // datagrams of symbols since it was asked
 	asked  time.Time // when it was
 	until  time.Time // when it is asked again; zero when it is answered
@@ -475,6 +481,7 @@ type question struct {
 const (
 	answerTime  = 100 * time.Millisecond
 	answerTries = 3
+	askAtLeast  = time.Second // how often
 )
 
 // next makes a new question that nobody waits for.
@@ -489,21 +496,23 @@ func (q *question) next() {
 func (q *question) ask(now time.Time, a *audience) {
 	if q.half {
 		q.next()
-		q.tried = 1
+		q.first, q.tried = q.number, 1
 		q.asked = now
 		q.until = now.Add(answerTime + a.interval())
 	}
 }
 
-// due tells whether that many datagrams were sent since the last question.
-func (q *question) due(datagrams int) bool { return q.half && q.sent >= datagrams }
+// due tells whether that many datagrams, or the last for long, were sent since the last question.
+func (q *question) due(now time.Time, datagrams int) bool {
+	return q.half && (q.sent >= datagrams || q.sent > 0 && now.Sub(q.asked) >= askAtLeast)
+}
 
 // open tells whether active receivers still have to answer. Those that do not after several times are silent.
 func (q *question) open(now time.Time, a *audience) bool {
 	if q.until.IsZero() {
 		return false
 	}
-	missing := a.unanswered(q.number)
+	missing := a.unanswered(q.first)
 	switch {
 	case len(missing) == 0:
 		q.until = time.Time{}

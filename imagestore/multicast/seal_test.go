@@ -94,8 +94,9 @@ const (
 	goldenCommand = `
 		1200000000000000cafe000100000007f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff
 		1cd3dd42fbbf8076022613fcb6a4d6cedf451b5b3316d6ffbb74229160bf4bf5
-		528ec06df1685a98a7c024b2990ee9f68205774270e7c8f6d3158d3d85693dbc
-		c2a07c0c2d559438053c7d43e9b102`
+		528ec06df1685a98a7c024b2990ee9f68205774270e7c8f6d3158d3d84083d02
+		549b59fed667c890757ecf0a45fd8efc355e94
+	`
 	goldenReport = `
 		1300010203040506cafe000100000008af3b855d745eac6da58823b0e9f42b52
 		e244bd933c06f6c61206e5e54364fd5aed8a9f66f42fa03800f2c902e06e6849
@@ -334,7 +335,7 @@ type knowledge struct {
 func (d *bed) knows() knowledge {
 	r := &d.receiver.rec
 	k := knowledge{
-		session: d.receiver.session.id, from: d.receiver.session.from, command: r.command, sequence: r.sequence, highest: r.highest,
+		session: d.receiver.session.id, from: d.receiver.session.from, command: r.command, sequence: r.commands, highest: r.highest,
 		received: r.received, lastAt: r.lastAt, groupAt: r.groupAt, symbols: r.symbols, useless: r.useless,
 		written: r.written, have: r.have.Len(), queued: r.queued, incomplete: len(r.partial),
 		failed: d.receiver.failure != nil, replies: len(d.sender.replies),

@@ -1,6 +1,7 @@
 package multicast
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -53,6 +54,8 @@ type Sender struct {
 
 	mu       sync.Mutex
 	plan     schedule
+	commands uint32 // that were sent
+	broken   error  // why no reports can be received
 	governor *rate.Governor
 	replies  []reply
 	derived  budget
@@ -160,10 +163,12 @@ func newSender(cfg SenderConfig, c conn, group netip.AddrPort) (*Sender, error) 
 	if linger == 0 {
 		linger = defaultLinger
 	}
+	half := cfg.Session.Mode == HalfDuplex
 	s.plan = schedule{
+		audience:  audience{half: half},
 		phase:     Waiting,
 		computers: cfg.Session.Computers, patience: cfg.Session.Wait, linger: linger,
-		question: question{half: cfg.Session.Mode == HalfDuplex, casual: true},
+		question: question{half: half, casual: true},
 	}
 	s.plan.sources = func(block int64) int {
 		n, _ := sourcesOf(s.plan.size, block)
@@ -271,20 +276,19 @@ func (s *Sender) send(ctx context.Context) error {
 func (s *Sender) next(now time.Time) (st step, packet []byte, to []netip.AddrPort, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.look(); err != nil {
+	if err := cmp.Or(s.broken, s.look()); err != nil {
 		return step{}, nil, nil, err
 	}
-	if s.plan.sequence > lastSequence {
+	if s.plan.sequence > lastSequence || int64(s.commands) > lastSequence {
 		return step{}, nil, nil, errors.New("a session cannot send more than 6 TB: start another, and the receivers go on with it")
 	}
 	s.govern(now)
 	if n := len(s.replies); n > 0 {
 		r := s.replies[n-1]
 		s.replies = s.replies[:n-1]
-		s.plan.sequence++
 		c := s.plan.describe()
 		c.known = r.known
-		return step{do: sendCommand}, s.sealCommand(&c, s.plan.sequence), []netip.AddrPort{r.to}, nil
+		return step{do: sendCommand}, s.sealCommand(&c), []netip.AddrPort{r.to}, nil
 	}
 	if d := s.pacer.Wait(now); d > 0 {
 		return step{do: wait, until: now.Add(d)}, nil, nil, nil
@@ -292,7 +296,7 @@ func (s *Sender) next(now time.Time) (st step, packet []byte, to []netip.AddrPor
 	st = s.plan.next(now, s.pacer.Batch(dataOnWire, most))
 	if st.do == sendCommand {
 		c := s.plan.describe()
-		return st, s.sealCommand(&c, st.sequence), append(s.plan.audience.lonely(now), s.group), nil
+		return st, s.sealCommand(&c), append(s.plan.audience.lonely(), s.group), nil
 	}
 	return st, nil, nil, nil
 }
@@ -313,10 +317,11 @@ func (s *Sender) govern(now time.Time) {
 }
 
 // sealCommand makes the packet of a command.
-func (s *Sender) sealCommand(c *command, sequence int64) []byte {
+func (s *Sender) sealCommand(c *command) []byte {
+	s.commands++
 	c.content = s.cfg.Source.Content()
 	b := make([]byte, headerSize, packetLimit)
-	putHeader(b, kindCommand, s.id, uint32(sequence))
+	putHeader(b, kindCommand, s.id, s.commands)
 	b = append(b, s.salt[:]...)
 	return seal(s.seals.sender, &s.nonce, b, len(b), c.append(nil))
 }
@@ -353,9 +358,15 @@ func (s *Sender) sendSymbols(st step) error {
 	return s.write(b, packetLimit, to)
 }
 
+// write sends packets. What cannot be sent to one receiver is lost to it, as on the wire.
 func (s *Sender) write(b []byte, size int, to netip.AddrPort) error {
-	if err := s.conn.Write(b, size, to); err != nil {
+	err := s.conn.Write(b, size, to)
+	switch {
+	case err != nil && to == s.group:
 		return fmt.Errorf("send to %s: %w", to, err)
+	case err != nil:
+		s.log.Warn("cannot send", "to", to, "error", err)
+		return nil
 	}
 	s.mu.Lock()
 	s.wire += int64(len(b) + (len(b)+size-1)/size*wireOverhead)
@@ -373,7 +384,10 @@ const (
 func (s *Sender) part(err error) {
 	s.mu.Lock()
 	s.ended = time.Now()
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		s.plan.finish("it was stopped")
+	case err != nil:
 		s.plan.finish(err.Error())
 	}
 	s.mu.Unlock()
@@ -386,10 +400,9 @@ func (s *Sender) part(err error) {
 func (s *Sender) farewell() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.plan.sequence++
 	c := s.plan.describe()
-	b := s.sealCommand(&c, s.plan.sequence)
-	for _, to := range append(s.plan.audience.lonely(s.ended), s.group) {
+	b := s.sealCommand(&c)
+	for _, to := range append(s.plan.audience.lonely(), s.group) {
 		if err := s.conn.Write(b, len(b), to); err != nil {
 			s.log.Debug("cannot tell the receivers that the session has ended", "error", err)
 		}
@@ -402,7 +415,7 @@ func (s *Sender) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.conn.Read(100*time.Millisecond, func(b []byte, from netip.AddrPort) {
 			switch k, err := kindOf(b); {
-			case err != nil:
+			case err != nil || from.Port() == 0: // there is no answering port 0
 			case k == kindReport:
 				s.takeReport(b, from, &n)
 			case k == kindQuery:
@@ -413,7 +426,10 @@ func (s *Sender) listen(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			s.log.Warn("cannot receive reports", "error", err)
+			s.mu.Lock()
+			s.broken = fmt.Errorf("receive reports: %w", err)
+			s.mu.Unlock()
+			signal(s.wake)
 			return
 		}
 		signal(s.wake)
@@ -435,7 +451,14 @@ func (s *Sender) takeReport(b []byte, from netip.AddrPort, n *nonce) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.plan.report(time.Now(), receiverOf(b), sequenceOf(b), from, r) && (r.complete || r.failed) {
-		s.replies = append(s.replies, reply{to: from, known: true})
+		s.reply(reply{to: from, known: true})
+	}
+}
+
+// reply has a receiver sent a command of its own, unless too many wait for theirs: they ask again.
+func (s *Sender) reply(r reply) {
+	if len(s.replies) < maxComputers {
+		s.replies = append(s.replies, r)
 	}
 }
 
@@ -451,7 +474,7 @@ func (s *Sender) takeQuery(b []byte, from netip.AddrPort, n *nonce) {
 		return
 	}
 	if _, err := open(keys.receiver, n, nil, b, headerSize+saltSize); err == nil {
-		s.replies = append(s.replies, reply{to: from})
+		s.reply(reply{to: from})
 	}
 }
 
@@ -504,8 +527,8 @@ func (s *Sender) describe(l *listener, now time.Time) ReceiverStatus {
 	switch r.State {
 	case Failed:
 		r.Reason = l.report.reason
-		if l.given {
-			r.Reason = l.reason
+		if l.given || l.stuck || r.Reason == "" {
+			r.Reason = cmp.Or(l.reason, "the session ended before it had all")
 		}
 	case Silent:
 		r.Reason = reasonSilent
@@ -604,7 +627,7 @@ type IncompleteError struct{ Receivers []ReceiverStatus }
 
 func (e *IncompleteError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d receivers are not complete:", len(e.Receivers))
+	b.WriteString("not complete:")
 	for i, r := range e.Receivers {
 		if i == 10 {
 			fmt.Fprintf(&b, " and %d more", len(e.Receivers)-i)
