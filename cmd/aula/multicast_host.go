@@ -149,3 +149,11 @@ func inForeground(f *os.File) bool {
 	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
 }
+
+// standardInput is the standard input, in such a way that closing it ends a Read of a pipe that waits.
+func standardInput() *os.File {
+	if err := unix.SetNonblock(unix.Stdin, true); err != nil {
+		return os.Stdin
+	}
+	return os.NewFile(uintptr(unix.Stdin), "standard input")
+}

@@ -75,7 +75,7 @@ func (c *multicastSendCommand) source() (multicast.Source, func() error, error) 
 		if isTerminal(os.Stdin) {
 			return nil, nil, errors.New("standard input is a terminal: pipe into it what is to be sent, or name a file instead of -")
 		}
-		return multicast.NewStream(os.Stdin, c.Name), func() error { return nil }, nil
+		return multicast.NewStream(standardInput(), c.Name), func() error { return nil }, nil
 	}
 	file, err := multicast.OpenFile(c.File)
 	if err != nil {

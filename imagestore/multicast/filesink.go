@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -173,6 +174,9 @@ func (s *FileSink) space() (free, taken int64, err error) {
 	fd := int(s.file.Fd())
 	if err := errors.Join(unix.Fstatfs(fd, &volume), unix.Fstat(fd, &file)); err != nil {
 		return 0, 0, fmt.Errorf("free space for %s: %w", s.path, err)
+	}
+	if volume.Blocks == 0 { // one that does not tell, as a tmpfs without a limit
+		return math.MaxInt64, 0, nil
 	}
 	return int64(volume.Bavail) * volume.Bsize, file.Blocks * 512, nil
 }
