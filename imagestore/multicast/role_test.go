@@ -47,6 +47,7 @@ type role struct {
 	Key            multicast.Key
 	File           string
 	Name           string
+	Interface      string
 	Server         netip.Addr
 	Linger         time.Duration
 	StartTimeout   time.Duration
@@ -117,7 +118,7 @@ func (r role) engine(ctx context.Context, log *slog.Logger) (run func(context.Co
 			return nil, nil, err
 		}
 		s, err := multicast.NewSender(ctx, multicast.SenderConfig{
-			Session: r.Session, Key: r.Key, Source: fileSource{f}, Interface: "eth0", Linger: r.Linger, Log: log,
+			Session: r.Session, Key: r.Key, Source: fileSource{f}, Interface: r.Interface, Linger: r.Linger, Log: log,
 		})
 		return s.Run, func() report { status := s.Status(); return report{Sender: &status} }, err
 	}
@@ -126,7 +127,7 @@ func (r role) engine(ctx context.Context, log *slog.Logger) (run func(context.Co
 		return nil, nil, err
 	}
 	v, err := multicast.NewReceiver(multicast.ReceiverConfig{
-		Port: r.Session.Port, Group: r.Session.Group, Key: r.Key, Sink: sink, Name: r.Name, Interface: "eth0",
+		Port: r.Session.Port, Group: r.Session.Group, Key: r.Key, Sink: sink, Name: r.Name, Interface: r.Interface,
 		Server: r.Server, StartTimeout: r.StartTimeout, ReceiveTimeout: r.ReceiveTimeout, Log: log,
 	})
 	run = func(ctx context.Context) error { return errors.Join(v.Run(ctx), sink.Close()) }

@@ -48,7 +48,7 @@ func (r *room) file(name string) string { return filepath.Join(r.folder, name) }
 // receive starts a receiver, whose role may be changed, and returns once it listens.
 func (r *room) receive(tb testing.TB, m *machine, change func(*role)) *process {
 	tb.Helper()
-	what := role{Session: roomSession(0), Key: roomKey, File: r.file(m.name), Name: m.name, StartTimeout: 30 * time.Second}
+	what := role{Session: roomSession(0), Key: roomKey, File: r.file(m.name), Name: m.name, Interface: "eth0", StartTimeout: 30 * time.Second}
 	if change != nil {
 		change(&what)
 	}
@@ -58,7 +58,7 @@ func (r *room) receive(tb testing.TB, m *machine, change func(*role)) *process {
 // send starts a sender, whose role may be changed, for as many receivers as the room was made for. It may be killed and started again.
 func (r *room) send(tb testing.TB, source string, change func(*role)) *process {
 	tb.Helper()
-	what := role{Send: true, Session: roomSession(r.wiring.receivers), Key: roomKey, File: source, Name: r.sender.name}
+	what := role{Send: true, Session: roomSession(r.wiring.receivers), Key: roomKey, File: source, Name: r.sender.name, Interface: "eth0"}
 	if change != nil {
 		change(&what)
 	}
@@ -84,13 +84,19 @@ func succeed(tb testing.TB, limit time.Duration, processes ...*process) {
 // play starts a process of the engine, and waits until its sockets are open.
 func (m *machine) play(tb testing.TB, r role) *process {
 	tb.Helper()
+	p := m.launch(tb, r)
+	p.await(tb, "ready", 20*time.Second, func(line string) bool { return strings.HasPrefix(line, "{") })
+	return p
+}
+
+// launch starts a process of the engine, which may refuse to.
+func (m *machine) launch(tb testing.TB, r role) *process {
+	tb.Helper()
 	config, err := json.Marshal(r)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := m.start(tb, []string{roleVariable + "=" + string(config)}, os.Args[0])
-	p.await(tb, "ready", 20*time.Second, func(line string) bool { return strings.HasPrefix(line, "{") })
-	return p
+	return m.start(tb, []string{roleVariable + "=" + string(config)}, os.Args[0])
 }
 
 // reported finds the first of the process's reports that is so, and waits for it.
