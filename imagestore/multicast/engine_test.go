@@ -279,7 +279,7 @@ func TestRoomReceivesWhatIsSent(t *testing.T) {
 		{0.01, 32 << 20, map[Mode]float64{FullDuplex: 1.06, HalfDuplex: 1.06}},
 		{0.03, 32 << 20, map[Mode]float64{FullDuplex: 1.10, HalfDuplex: 1.10}},
 		{0.05, 8 << 20, map[Mode]float64{FullDuplex: 1.2, HalfDuplex: 1.3}},
-		{0.2, 8 << 20, map[Mode]float64{FullDuplex: 1.5, HalfDuplex: 1.8}},
+		{0.2, 8 << 20, map[Mode]float64{FullDuplex: 1.6, HalfDuplex: 1.7}},
 	} {
 		for mode, most := range c.most {
 			t.Run(fmt.Sprintf("%s/loss=%g", mode, c.loss), func(t *testing.T) {
