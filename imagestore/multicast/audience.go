@@ -285,6 +285,9 @@ func (a *audience) left(now time.Time, total int64, linger time.Duration) remain
 		case l.silent(now, absent):
 			if l.silent(now, linger) {
 				l.given, l.reason = true, "not heard for "+now.Sub(l.last).Round(time.Second).String()+": is it switched off, or its cable out?"
+				if now.Sub(l.asked) < absent {
+					l.reason = reasonDeaf
+				}
 			} else {
 				left = max(left, needsTime)
 			}

@@ -1,6 +1,7 @@
 package multicast
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -23,6 +24,9 @@ const (
 	reasonSilent = "fell silent: is it switched off, or its cable out?"
 	reasonBack   = "was silent for a while"
 	reasonLate   = "came late"
+	// While its own packets arrive, and those of the sender do not.
+	reasonDeaf    = "its packets arrive here, and nothing arrives there: its firewall, its network card, or a switch between"
+	reasonNothing = "it has been sent all that it lacks for a minute, and nothing arrives: its firewall, its network card, or a switch between"
 )
 
 // A listener is a receiver, as the sender knows it.
@@ -31,7 +35,8 @@ type listener struct {
 	name    string
 	addr    netip.AddrPort
 	came    time.Time
-	last    time.Time // when it was last heard
+	last    time.Time // when it last reported
+	asked   time.Time // when it last asked for a session, because it heard none
 	group   bool      // the group reaches it
 	counter uint32    // of its last report
 
@@ -46,6 +51,7 @@ type listener struct {
 	demoted   bool // behind: it gates nothing
 	demotions int
 	reason    string
+	hopeless  string        // why it does not get on with a block, in words for its operator
 	given     bool          // it was given up, because it is silent
 	stuck     bool          // it was given up, because it does not get on
 	idle      time.Duration // for which it was served and did not get on
@@ -105,8 +111,8 @@ func (l *listener) measure(elapsed time.Duration) {
 
 // When a receiver does not get on, and is given up.
 const (
-	stuckServed  = time.Minute      // while it is served
-	stuckWriting = 10 * time.Minute // while it writes the last blocks, or waits for its disk to have them
+	stuckServed  = time.Minute     // while it is served
+	stuckWriting = 4 * time.Minute // while it writes the last blocks, or waits for its disk to have them
 )
 
 // watch gives a receiver up that does not get on, although all is done for it, and takes it back when it does.
@@ -121,9 +127,9 @@ func (l *listener) watch(elapsed time.Duration, gotOn bool) {
 	switch {
 	case l.finished() || l.stuck:
 	case writing && l.idle > stuckWriting:
-		l.stuck, l.reason = true, "its disk has not taken in anything for 10 minutes"
+		l.stuck, l.reason = true, "its disk has not taken in anything for 4 minutes"
 	case !writing && l.idle > stuckServed:
-		l.stuck, l.reason = true, "it has been sent all that it lacks for a minute, and nothing arrives: a firewall, a switch, or its network card drops it"
+		l.stuck, l.reason = true, cmp.Or(l.hopeless, reasonNothing)
 	}
 }
 

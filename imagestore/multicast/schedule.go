@@ -20,7 +20,7 @@ const (
 	probeTime     = 1500 * time.Millisecond
 
 	// hopeless is how many times a block is sent in a pass before a receiver that still lacks a part of it is left behind.
-	hopeless = 12
+	hopeless = 6
 )
 
 // A schedule decides what a sender sends next. It is pure: it is told of reports and of the time, and sends nothing itself.
@@ -396,7 +396,11 @@ func (s *schedule) mend(l *listener, r *report) {
 				continue
 			}
 			if b.sent > hopeless*sourceSymbols {
-				l.demote(fmt.Sprintf("block %d does not come right at it, however often it is sent: its memory, or its network card", block))
+				l.hopeless = fmt.Sprintf("block %d does not come right at it, however often it is sent: its memory, or its network card", block)
+				if r.received == l.appraised.received {
+					l.hopeless = reasonNothing
+				}
+				l.demote(l.hopeless)
 				return
 			}
 			l.low = min(l.low, block)

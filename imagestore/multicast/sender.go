@@ -472,6 +472,9 @@ func (s *Sender) takeQuery(b []byte, from netip.AddrPort, n *nonce) {
 		return
 	}
 	if _, err := open(keys.receiver, n, nil, b, headerSize+saltSize); err == nil {
+		if l := s.plan.audience.all[receiverOf(b)]; l != nil {
+			l.asked = time.Now()
+		}
 		s.reply(reply{to: from})
 	}
 }

@@ -131,6 +131,9 @@ func (s *Sender) describe(l *listener, now time.Time) ReceiverStatus {
 		}
 	case Silent:
 		r.Reason = reasonSilent
+		if now.Sub(l.asked) < absent {
+			r.Reason = reasonDeaf
+		}
 	case Alone:
 		r.Reason = s.unreached(l)
 	case Behind:
