@@ -121,6 +121,9 @@ func (c *multicastSendCommand) send(ctx context.Context, cfg multicast.SenderCon
 			status := sender.Status()
 			news.tell(status)
 			news.progress.end()
+			if came := len(status.Receivers); err == nil && came < cfg.Session.Computers {
+				warn(fmt.Sprintf("only %d of %s came", came, count(cfg.Session.Computers, "computer", "computers")))
+			}
 			return status, sendError(status, err)
 		}
 	}
