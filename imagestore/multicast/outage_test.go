@@ -34,16 +34,16 @@ func TestTheSendersCableIsOut(t *testing.T) {
 			bubble(t, func(t *testing.T, r *room, image *memory) {
 				r.cfg.Session.Mode = c.mode
 				var s *Sender
-				if c.stream { // longer than what is kept of it
+				if c.stream { // much longer than what is kept of it
 					r.cfg.Session.Rate = 1000e6
-					image = newMemory(7, 10*faultSize)
+					image = newMemory(7, 8*faultSize)
 					s = r.stream(image, 2)
 				} else {
 					s = r.send(image, 2)
 				}
 				seats := r.seats(2, 0.001)
 				wait := r.run(s)
-				until(t, s, "its middle", past(int64(len(image.b))*7/10))
+				until(t, s, "its first part", past(int64(len(image.b))/8))
 				outage(r.server, c.out)
 				for _, seat := range seats {
 					seat.check(t, image)
@@ -279,6 +279,7 @@ func TestOneForWhomABlockIsWrong(t *testing.T) {
 	for name, always := range map[string]bool{"once": false, "always": true} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *room, image *memory) {
+				r.cfg.Session.Rate = 20e6
 				s := r.send(image, 4)
 				seats := r.seats(3, 0)
 				bad := r.seat(r.net.host(0), &memory{})
@@ -330,33 +331,41 @@ func TestOneForWhomABlockIsWrong(t *testing.T) {
 	}
 }
 
-// Two receivers of one machine have its name and its address: they are two all the same.
+// Two receivers of one machine have its name and its address: they are two all the same, also when one begins while the sender has not
+// heard the other for a while, as half-duplex has it.
 func TestTwoReceiversOfOneMachine(t *testing.T) {
 	for _, mode := range []Mode{FullDuplex, HalfDuplex} {
-		t.Run(string(mode), func(t *testing.T) {
-			bubble(t, func(t *testing.T, r *room, _ *memory) {
-				r.cfg.Session.Mode, r.cfg.Session.Rate = mode, 20e6 // half-duplex asks seldom
-				image := newMemory(7, 8<<20)
-				s := r.send(image, 2)
-				machine := r.net.host(0.01)
-				seats := []*seat{r.seat(machine, &memory{}), r.seat(machine, &memory{})}
-				wait := r.run(s)
-				for _, seat := range seats {
-					seat.check(t, image)
-				}
-				if err := wait(); err != nil {
-					t.Error(err)
-				}
-				complete := 0
-				for _, st := range s.Status().Receivers {
-					if st.State == Complete && st.Name == seats[0].cfg.Name {
-						complete++
+		for _, later := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/later=%t", mode, later), func(t *testing.T) {
+				bubble(t, func(t *testing.T, r *room, _ *memory) {
+					r.cfg.Session.Mode, r.cfg.Session.Rate = mode, 20e6
+					image := newMemory(7, 8<<20)
+					s := r.send(image, 2)
+					machine := r.net.host(0.01)
+					seats := []*seat{r.seat(machine, &memory{})}
+					wait := r.run(s)
+					if later {
+						s.Start()
+						until(t, s, "half", past(4<<20))
 					}
-				}
-				if complete != 2 {
-					t.Errorf("the sender shows %+v, want both, complete", s.Status().Receivers)
-				}
+					seats = append(seats, r.seat(machine, &memory{}))
+					for _, seat := range seats {
+						seat.check(t, image)
+					}
+					if err := wait(); err != nil {
+						t.Error(err)
+					}
+					complete := 0
+					for _, st := range s.Status().Receivers {
+						if st.State == Complete && st.Name == seats[0].cfg.Name {
+							complete++
+						}
+					}
+					if complete != 2 {
+						t.Errorf("the sender shows %+v, want both, complete", s.Status().Receivers)
+					}
+				})
 			})
-		})
+		}
 	}
 }
