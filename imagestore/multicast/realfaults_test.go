@@ -116,7 +116,7 @@ func TestRealReceiverKilledGoesOnLater(t *testing.T) {
 	appears(t, r.file(victim.name)+".partial.blocks")
 	receivers[1].kill()
 	succeed(t, realLimit, receivers[0], receivers[2])
-	last := sender.fails(t, "not complete: "+victim.name)
+	last := sender.fails(t, "not complete: ", victim.name)
 	if got := last.of(victim.name); got.State != multicast.Failed || got.Reason == "" {
 		t.Errorf("the sender says that %s is %q (%s), want %q and why", victim.name, got.State, got.Reason, multicast.Failed)
 	}
@@ -188,7 +188,7 @@ func TestRealFullDisks(t *testing.T) {
 	}
 
 	succeed(t, realLimit, well)
-	last := sender.fails(t, "not complete: r1", "; r2", "no room")
+	last := sender.fails(t, "not complete: ", "r1 at", "r2 at", "no room")
 	for _, p := range []*process{tooSmall, filled} {
 		p.fails(t, "no room")
 		if got := last.of(p.name); got.State != multicast.Failed || !strings.Contains(got.Reason, "no room") {

@@ -85,7 +85,7 @@ func succeed(tb testing.TB, limit time.Duration, processes ...*process) {
 func (m *machine) play(tb testing.TB, r role) *process {
 	tb.Helper()
 	p := m.launch(tb, r)
-	p.await(tb, "ready", 20*time.Second, func(line string) bool { return strings.HasPrefix(line, "{") })
+	p.await(tb, "ready", 2*time.Minute, func(line string) bool { return strings.HasPrefix(line, "{") })
 	return p
 }
 
