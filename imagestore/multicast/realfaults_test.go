@@ -325,8 +325,10 @@ func TestRealFloodOfAForeignMachine(t *testing.T) {
 	succeed(t, realLimit, append(receivers, sender)...)
 	r.whole(t, source, sender, r.receivers...)
 	random, replayed := flood()
-	if random == 0 || replayed == 0 {
-		t.Errorf("%d random datagrams were sent and %d replayed, want some of both", random, replayed)
+	for kind, name := range map[byte]string{0x11: "symbols", 0x12: "commands", 0x13: "reports"} { // their first byte
+		if random == 0 || replayed[kind] == 0 {
+			t.Errorf("%d random datagrams were sent, and %d replayed %s, want some of both", random, replayed[kind], name)
+		}
 	}
 	for _, p := range receivers {
 		if got := p.last(t, realLimit).Reception; got.Refused == 0 {
@@ -336,8 +338,9 @@ func TestRealFloodOfAForeignMachine(t *testing.T) {
 }
 
 // flood sends, from a machine to the group and to the sender, random datagrams and those that come and go at the sender's machine: some
-// thousand a second, until the function that it returns is called, which tells how many there were, or the test ends.
-func (r *room) flood(tb testing.TB, m *machine) (stop func() (random, replayed int)) {
+// thousand a second, until the function that it returns is called, which tells how many there were (those replayed by their first byte),
+// or the test ends.
+func (r *room) flood(tb testing.TB, m *machine) (stop func() (random int, replayed map[byte]int)) {
 	tb.Helper()
 	c, tap := m.listen(tb, 0), r.sender.tap(tb)
 	to := []netip.AddrPort{netip.AddrPortFrom(roomSession(0).Group, 9000), netip.AddrPortFrom(r.sender.address, 9001)}
@@ -347,7 +350,7 @@ func (r *room) flood(tb testing.TB, m *machine) (stop func() (random, replayed i
 		cancel()
 		<-ended
 	})
-	var random, replayed int
+	random, replayed := 0, map[byte]int{}
 	go func() {
 		defer close(ended)
 		seed := rand.New(rand.NewPCG(1, 2))
@@ -366,16 +369,17 @@ func (r *room) flood(tb testing.TB, m *machine) (stop func() (random, replayed i
 				return
 			case <-bursts:
 			}
-			recorded = overhear(tap, recorded)
+			recorded = overhear(tap, m.address, seed, recorded)
 			for range 10 {
 				random += send(noise(seed, recorded))
 				if n := len(recorded); n > 0 {
-					replayed += send(recorded[seed.IntN(n)])
+					b := recorded[seed.IntN(n)]
+					replayed[b[0]] += send(b)
 				}
 			}
 		}
 	}()
-	return func() (int, int) {
+	return func() (int, map[byte]int) {
 		cancel()
 		<-ended
 		return random, replayed
@@ -404,34 +408,40 @@ func noise(seed *rand.Rand, recorded [][]byte) []byte {
 	return b
 }
 
-// overhear adds the session's datagrams that a tap has heard to those recorded, a thousand at most.
-func overhear(tap io.Reader, recorded [][]byte) [][]byte {
+// overhear adds the session's datagrams that a tap has heard, but for those of one machine, to those recorded: new ones take the place of old
+// ones when there are many.
+func overhear(tap io.Reader, but netip.Addr, seed *rand.Rand, recorded [][]byte) [][]byte {
 	packet := make([]byte, 2048)
-	for range 100 {
+	for range 1000 {
 		n, err := tap.Read(packet)
 		if err != nil {
 			break // nothing more for now
 		}
-		if b := payload(packet[:n]); b != nil && len(recorded) < 1000 {
+		from, b := payload(packet[:n])
+		switch {
+		case b == nil || from == but:
+		case len(recorded) < 1000:
 			recorded = append(recorded, slices.Clone(b))
+		default:
+			recorded[seed.IntN(len(recorded))] = slices.Clone(b)
 		}
 	}
 	return recorded
 }
 
-// payload returns what a packet of IPv4 carries to the session's ports over UDP.
-func payload(packet []byte) []byte {
+// payload returns what a packet of IPv4 carries to the session's ports over UDP, if it does.
+func payload(packet []byte) (from netip.Addr, b []byte) {
 	if len(packet) < 20 || packet[0]>>4 != 4 || packet[9] != unix.IPPROTO_UDP {
-		return nil
+		return from, nil
 	}
-	udp := packet[min(4*int(packet[0]&15), len(packet)):]
+	from, udp := netip.AddrFrom4([4]byte(packet[12:])), packet[min(4*int(packet[0]&15), len(packet)):]
 	if len(udp) < 8+16 {
-		return nil
+		return from, nil
 	}
 	if port := binary.BigEndian.Uint16(udp[2:]); port != 9000 && port != 9001 {
-		return nil
+		return from, nil
 	}
-	return udp[8:]
+	return from, udp[8:]
 }
 
 // A wiretap is a socket that hears all that a machine sends and receives. To read from it does not wait.
