@@ -18,6 +18,7 @@ const (
 	commandEvery  = 50 * time.Millisecond  // while it sends
 	idleEvery     = 10 * time.Millisecond  // while it waits for reports
 	probeTime     = 1500 * time.Millisecond
+	stoodStill    = time.Second // between two steps: far more than any of them takes
 
 	// hopeless is how many times a block is sent in a pass before a receiver that still lacks a part of it is left behind.
 	hopeless = 6
@@ -44,6 +45,7 @@ type schedule struct {
 	readable  int64     // blocks that are there to be sent: as many as total, but of a stream
 	gone      int64     // blocks before it can no longer be had
 	commandAt time.Time // when the next command is due
+	nextAt    time.Time // when it was last asked what is next
 
 	audience audience
 	pass     pass
@@ -114,6 +116,7 @@ func (s *schedule) next(now time.Time, most int) step {
 	if s.phase == Ended {
 		return step{do: end}
 	}
+	s.awake(now)
 	s.audience.observe(now, s.sequence, s.pass.target == nil && s.phase != Waiting)
 	switch {
 	case !now.Before(s.commandAt):
@@ -125,6 +128,19 @@ func (s *schedule) next(now time.Time, most int) step {
 	default:
 		return s.advance(now, most)
 	}
+}
+
+// awake makes up for a time in which the sender stood still, as when its machine was suspended: in it nobody could be heard.
+func (s *schedule) awake(now time.Time) {
+	if gap := now.Sub(s.nextAt); gap > stoodStill && !s.nextAt.IsZero() {
+		for _, l := range s.audience.list {
+			l.last = l.last.Add(gap)
+		}
+		if !s.question.until.IsZero() {
+			s.question.until = s.question.until.Add(gap)
+		}
+	}
+	s.nextAt = now
 }
 
 // command says when the next one is due.

@@ -112,11 +112,19 @@ func unused(ctx context.Context, group netip.AddrPort, opt link.Options) error {
 
 func nobodySends(ctx context.Context, c conn, group netip.AddrPort) error {
 	var other error
+	heard := map[uint32]netip.AddrPort{} // sessions
 	for until := time.Now().Add(4 * announceEvery); other == nil && time.Now().Before(until); {
 		err := c.Read(announceEvery/5, func(b []byte, from netip.AddrPort) {
-			if k, err := kindOf(b); err == nil && (k == kindCommand || k == kindData) {
+			if !sent(b) {
+				return
+			}
+			// Once may be noise.
+			if again := heard[sessionOf(b)] == from; again {
 				other = fmt.Errorf("%s already sends to %s (session %08x): wait until it has ended, or give this session another even port, such as %d",
 					from.Addr(), group, sessionOf(b), group.Port()+2)
+			}
+			if len(heard) < maxComputers {
+				heard[sessionOf(b)] = from
 			}
 		})
 		if err != nil {
@@ -127,6 +135,19 @@ func nobodySends(ctx context.Context, c conn, group netip.AddrPort) error {
 		}
 	}
 	return other
+}
+
+// sent tells whether a datagram has the form of what a sender sends. Whether it is one only its key could tell.
+func sent(b []byte) bool {
+	switch k, err := kindOf(b); {
+	case err != nil:
+		return false
+	case k == kindCommand:
+		return len(b) >= headerSize+saltSize+tagSize && [7]byte(b[1:8]) == [7]byte{}
+	default:
+		_, err := symbolIDOf(b)
+		return k == kindData && err == nil && len(b) == packetLimit
+	}
 }
 
 func newSender(cfg SenderConfig, c conn, group netip.AddrPort) (*Sender, error) {
