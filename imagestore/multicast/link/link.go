@@ -1,8 +1,8 @@
 // Package link carries the datagrams of a multicast session over UDP: it chooses NICs, joins groups, and sends and receives in batches,
 // with the kernel's segmentation offloads where there are any. It knows nothing of what the datagrams hold.
 //
-// Its sockets are the kernel's own and never known to Go's poller, which would wake for each datagram: who reads or writes sits in the
-// system call. It promises no delivery and no order. It is for Linux and for IPv4.
+// Its sockets are the kernel's own and never known to Go's poller, which would wake for each datagram: who reads looks
+// after them from time to time. It promises no delivery and no order. It is for Linux and for IPv4.
 package link
 
 import (
@@ -41,6 +41,8 @@ type Conn struct {
 	fd    int
 	local netip.AddrPort
 	nic   nic // zero when there are several
+
+	joined bool // it is one of Join
 
 	inUse  sync.RWMutex // held for reading during system calls on fd, so that Close ends it only when nobody uses it
 	closed atomic.Bool

@@ -102,7 +102,7 @@ func (c *Conn) join(group netip.AddrPort, members []nic) error {
 	if err := bind(c.fd, int(group.Port())); err != nil {
 		return err
 	}
-	c.local = group
+	c.local, c.joined = group, true
 	if len(members) == 1 {
 		c.nic = members[0]
 	}
