@@ -212,10 +212,11 @@ func (a *audience) admits(now time.Time, sequence int64, block bool) bool {
 	return len(a.blocking) == 0
 }
 
-// impatient is called when nothing can be sent before somebody reports: those who do not are silent.
-func (a *audience) impatient(now time.Time) {
+// impatient is called when nothing can be sent before somebody reports: those who do not are silent, once the pass has lasted so long.
+func (a *audience) impatient(now, began time.Time) {
+	patience := max(a.prompt(), 10*a.interval())
 	for l := range a.actives {
-		if l.silent(now, max(a.prompt(), 10*a.interval())) {
+		if l.silent(now, patience) && now.Sub(began) > patience {
 			l.demote(reasonSilent)
 		}
 	}

@@ -44,6 +44,7 @@ type schedule struct {
 	total     int64     // blocks; maxBlocks while a stream has not ended
 	readable  int64     // blocks that are there to be sent: as many as total, but of a stream
 	gone      int64     // blocks before it can no longer be had
+	anew      bool      // the pass has to be begun anew, for one that came late
 	commandAt time.Time // when the next command is due
 	nextAt    time.Time // when it was last asked what is next
 
@@ -61,6 +62,7 @@ type schedule struct {
 type pass struct {
 	number uint16
 	target *listener           // the only receiver it is for, whom the group does not reach; nil for the group
+	at     time.Time           // when it began
 	base   int64               // blocks before it are settled
 	cursor int64               // next block to look at
 	log    map[int64]*sendings // of the blocks from base to cursor that were sent
@@ -185,12 +187,14 @@ func (s *schedule) await(now time.Time) step {
 
 // begin starts the next pass: for all whom the group reaches, else for one whom it does not.
 func (s *schedule) begin(now time.Time) step {
-	if s.pass.number > 0 {
+	if s.pass.number > 0 && s.total < maxBlocks {
 		s.phase = CatchingUp
 	}
+	s.anew = false
 	s.pass = pass{
 		number: s.pass.number + 1,
 		target: s.audience.summon(now, s.sequence),
+		at:     now,
 		last:   s.sequence,
 		base:   s.gone,
 		cursor: s.gone,
@@ -203,7 +207,7 @@ func (s *schedule) begin(now time.Time) step {
 
 // advance sends what is due in this pass, or begins the next one.
 func (s *schedule) advance(now time.Time, most int) step {
-	if s.pass.target != nil && s.audience.groupWaits(now, s.total) {
+	if s.anew || s.pass.target != nil && s.audience.groupWaits(now, s.total) {
 		return s.begin(now) // many before one
 	}
 	s.settle()
@@ -216,7 +220,7 @@ func (s *schedule) advance(now time.Time, most int) step {
 		}
 	}
 	if !s.question.half {
-		s.audience.impatient(now)
+		s.audience.impatient(now, s.pass.at)
 		return s.idle(now)
 	}
 	if again := s.question.asked.Add(idleEvery); now.Before(again) {
@@ -385,19 +389,28 @@ func (s *schedule) report(now time.Time, id receiverID, counter uint32, from net
 	if l == nil {
 		return false
 	}
-	if s.phase == Waiting || s.phase == Ended || r.pass != s.pass.number || l.out() || l.demoted {
+	back := l.demoted && l.reason == reasonSilent && s.passing()
+	if s.phase == Waiting || s.phase == Ended || r.pass != s.pass.number || l.out() || l.demoted && !back {
 		return true
 	}
 	if !l.active {
 		if s.pass.target != nil || !l.group || l.finishing(s.total) {
 			return true
 		}
-		l.activate(s.sequence) // what was sent before is left to the next pass
 		l.reason = cmp.Or(l.reason, reasonLate)
+		if s.passing() {
+			s.anew = true
+			return true
+		}
+		l.activate(s.sequence) // what was sent before is left to the next pass
 	}
 	s.mend(l, &r)
 	return true
 }
+
+// passing tells whether blocks are forgotten once the active receivers have them: a stream's. Who comes late needs those that are still
+// kept in this pass, not in the next one.
+func (s *schedule) passing() bool { return s.total == maxBlocks || s.gone > 0 }
 
 // mend orders the repairs that an active receiver needs, besides those that are under way to it.
 func (s *schedule) mend(l *listener, r *report) {

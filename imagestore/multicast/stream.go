@@ -128,11 +128,12 @@ func (s *Stream) progress() (blocks int64, err error) {
 	return s.next, s.err
 }
 
-// release forgets blocks before base, when that many are kept that another has no room, and returns the first that is kept.
+// release makes room for the next block to be read, when base has come far enough, and returns the first block that is kept. Half of those
+// that are kept lie before base: for receivers that are back after a moment.
 func (s *Stream) release(base int64) (first int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.first < base && s.next-s.first >= streamBlocks {
+	for s.first < base-streamBlocks/2 && s.next-s.first >= streamBlocks {
 		delete(s.kept, s.first)
 		s.first++
 	}
