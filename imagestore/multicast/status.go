@@ -171,3 +171,50 @@ func (s *Sender) incomplete() error {
 	}
 	return &e
 }
+
+// A ReceptionStatus is how far a receiver is, at one moment.
+type ReceptionStatus struct {
+	Sender    netip.AddrPort `json:"sender"` // invalid until one was heard
+	Name      string         `json:"name"`
+	Size      int64          `json:"size"`    // bytes; Unknown of a stream that has not ended
+	Done      int64          `json:"done"`    // bytes that the sink has
+	Resumed   int64          `json:"resumed"` // of them from earlier sessions
+	Rate      int64          `json:"rate"`    // byte/s, lately
+	Datagrams int64          `json:"datagrams"`
+	Lost      int64          `json:"lost"`     // datagrams
+	Useless   int64          `json:"useless"`  // datagrams of symbols that were here or not needed
+	Refused   int64          `json:"refused"`  // datagrams that were not the session's, or forged
+	Repaired  int64          `json:"repaired"` // blocks that repair symbols completed
+	Alone     bool           `json:"alone"`    // served by unicast: the group does not reach this machine
+	Started   bool           `json:"started"`
+	Elapsed   time.Duration  `json:"elapsed"` // nanoseconds since the first block
+}
+
+// Status tells how far it is.
+func (r *Receiver) Status() ReceptionStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := ReceptionStatus{
+		Sender: r.session.from, Name: r.rec.content.Name, Size: r.rec.content.Size,
+		Done: r.bytes(r.rec.written), Resumed: r.bytes(r.rec.resumed), Rate: int64(r.rate.value),
+		Datagrams: r.rec.symbols, Lost: r.rec.lost + int64(r.rec.highest-min(r.rec.received, r.rec.highest)),
+		Useless: r.rec.useless, Refused: r.refused, Repaired: r.rec.repaired,
+		Alone:   r.begun && !r.complete && r.rec.command.phase != Waiting && time.Since(r.rec.groupAt) > groupLasts,
+		Started: !r.began.IsZero(),
+	}
+	switch {
+	case s.Started && r.complete:
+		s.Elapsed = r.ended.Sub(r.began)
+	case s.Started:
+		s.Elapsed = time.Since(r.began)
+	}
+	return s
+}
+
+func (r *Receiver) bytes(blocks int64) int64 {
+	n := blocks * BlockSize
+	if size := r.rec.content.Size; size != Unknown {
+		n = min(n, size)
+	}
+	return n
+}
