@@ -265,7 +265,7 @@ const (
 
 // interval is the time between two reports of a receiver: the more there are, the longer.
 func (a *audience) interval() time.Duration {
-	return min(max(time.Duration(len(a.list))*time.Millisecond, shortestInterval), longestInterval)
+	return min(max(time.Duration(len(a.list))*2*time.Millisecond, shortestInterval), longestInterval)
 }
 
 // What is left to do at the end of a pass.

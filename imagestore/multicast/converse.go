@@ -35,18 +35,22 @@ func (r *Receiver) converse(ctx context.Context) error {
 		}
 		if due, ok := r.answerDue(now); ok {
 			next = due
-		} else if !now.Before(next) {
+		}
+		if !now.Before(next) {
 			next = now.Add(r.speak(""))
 		}
 		timer.Reset(min(next.Sub(now), lookEvery))
 	}
 }
 
-// answerDue tells when the question of a sender that asks, or the first command of one, is to be answered: at a moment of its own, so
-// that not all answer at once.
+// answerDue tells when to report before the time: at once when the sender may soon wait for it, and at a moment of its own, so that not
+// all speak at once, when the sender asks or was heard the first time.
 func (r *Receiver) answerDue(now time.Time) (due time.Time, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.overdue() {
+		return now, true
+	}
 	c := &r.rec.command
 	if !r.begun || r.greeted && (!c.half || c.poll == r.answered) {
 		return time.Time{}, false
@@ -75,6 +79,7 @@ func (r *Receiver) speak(failure string) time.Duration {
 // utter makes what speak sends.
 func (r *Receiver) utter(failure string) (b []byte, to []netip.AddrPort, again time.Duration) {
 	r.counter++
+	r.reported = r.rec.received
 	b = make([]byte, headerSize, packetLimit)
 	copy(b[2:8], r.id[:])
 	now := time.Now()

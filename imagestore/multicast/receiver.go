@@ -85,6 +85,7 @@ type Receiver struct {
 	greeted    bool   // the sender of this session has had, or will soon have, a report
 	counter    uint32 // of reports
 	introduced int    // reports with the name
+	reported   uint32 // symbols that had come when it last reported
 	refused    int64
 	foreign    int // commands of sessions with another key
 	rec        reception
@@ -268,7 +269,15 @@ func (r *Receiver) takeSymbol(b []byte, group bool) bool {
 	if whole := r.rec.put(a, int(id.symbol)); whole != nil {
 		r.completed <- whole // there is room for all
 	}
+	if r.overdue() {
+		signal(r.wake)
+	}
 	return true
+}
+
+// overdue tells whether so much has come since the last report that the sender may soon wait for the next one.
+func (r *Receiver) overdue() bool {
+	return r.begun && !r.rec.command.half && r.rec.received-r.reported >= window/4
 }
 
 // takeCommand takes in what the sender tells everybody.
@@ -340,7 +349,7 @@ func (r *Receiver) adopt(c command) bool {
 	default:
 		r.rec.another()
 	}
-	r.answered, r.greeted = c.poll-1, false
+	r.answered, r.greeted, r.reported = c.poll-1, false, 0
 	signal(r.poke)
 	signal(r.wake)
 	return true
