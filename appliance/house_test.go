@@ -27,7 +27,7 @@ var floors = []struct {
 	{rooms: []string{"clientos/clone"}},
 	{rooms: []string{"netboot", "clientos", "clientos/build"}, mingles: true},
 	{rooms: []string{"clientos/protocol", "imagestore"}},
-	{rooms: []string{"clientos/disk", "imagestore/format", "imagestore/multicast"}},
+	{rooms: []string{"clientos/disk", "imagestore/format", "imagestore/multicast", "imagestore/torrent"}},
 }
 
 // strangers never meet, whatever their floors.

@@ -1,0 +1,5 @@
+//go:build anacrolix
+
+package torrent_test
+
+import _ "github.com/anacrolix/torrent"

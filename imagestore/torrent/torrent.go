@@ -1,0 +1,118 @@
+// Package torrent moves a file to many computers by BitTorrent: each passes on what it has.
+//
+// A Client seeds and fetches any number of torrents, with other Aulas and with any BitTorrent client. docs/torrent.md says how a room shares, and
+// what was measured.
+//
+// It moves named bytes between peers and knows nothing of computers, classrooms or images.
+package torrent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"aula/imagestore/torrent/metainfo"
+)
+
+// DefaultPort is where a Client takes connections, unless it is told otherwise.
+const DefaultPort = 6881
+
+// A Config says how a Client behaves to all of its torrents.
+type Config struct {
+	// Listen is the TCP address to take connections at: "10.0.0.5:6881", ":6881"; port 0 for any that is free.
+	Listen string
+	// Serves tells whether to talk to a peer of that address; nil for every one.
+	Serves func(netip.Addr) bool
+	// Open is asked for a torrent that a peer wants and that was not added: a seeder adds it on demand. It is closed when nobody has wanted
+	// it for Idle. nil: only those added.
+	Open func(metainfo.Hash) (*Task, error)
+	Idle time.Duration // 0 for a minute
+	// UploadLimit is bytes a second of all torrents together; 0 for none.
+	UploadLimit int64
+	// Encrypt asks peers for the obfuscated handshake and RC4 of MSE; without it, it is spoken only to those who ask.
+	Encrypt bool
+	Log     *slog.Logger
+}
+
+// A Task is a torrent to be fetched, seeded, or both.
+type Task struct {
+	Torrent *metainfo.Torrent
+	Storage Storage
+	Mode    Mode
+	// Linger is how long to go on sharing after the torrent is complete; negative for until it is ended.
+	Linger time.Duration
+	// Peers are known without a tracker.
+	Peers []netip.AddrPort
+	// Trackers are asked besides; nil for those that the torrent names.
+	Trackers []string
+}
+
+// A Client talks to peers. Run it, then Add to it.
+type Client struct{}
+
+// NewClient opens the port. Run closes it.
+func NewClient(c Config) (*Client, error) { return nil, errors.ErrUnsupported }
+
+// Run takes connections until the context ends.
+func (c *Client) Run(ctx context.Context) error { return errors.ErrUnsupported }
+
+// Port is the TCP port that it listens at.
+func (c *Client) Port() uint16 { return 0 }
+
+// Do works at a task until it is complete and has lingered, or has failed, or the context ends: then its storage has been closed. One torrent
+// can be worked at once only.
+func (c *Client) Do(ctx context.Context, t *Task) error { return errors.ErrUnsupported }
+
+// Status tells of every torrent that is open, by name.
+func (c *Client) Status() []Status { return nil }
+
+// A State is what a torrent is doing.
+type State string
+
+// The states.
+const (
+	Fetching State = "fetching" // pieces are missing
+	Sharing  State = "sharing"  // complete, and given to others
+	Failed   State = "failed"   // Err says why
+)
+
+// A Status is a torrent as it stands.
+type Status struct {
+	Hash       metainfo.Hash
+	Name       string
+	Mode       Mode
+	State      State
+	Err        error
+	Size       int64 // bytes of the file
+	Have       int64 // bytes that are verified and stored
+	Downloaded int64 // bytes of blocks, since it was opened; wasted ones included
+	Uploaded   int64
+	Wasted     int64 // bytes downloaded twice, or found wrong
+	DownRate   int64 // bytes a second, over the last seconds
+	UpRate     int64
+	Banned     []netip.Addr  // of peers that sent wrong bytes
+	Left       time.Duration // until it ends, when Sharing for a time; 0 otherwise
+	Trackers   []TrackerStatus
+	Peers      []PeerStatus // by address
+}
+
+// A TrackerStatus is what a tracker said last.
+type TrackerStatus struct {
+	URL  string
+	Err  error // nil when it answered
+	Next time.Time
+}
+
+// A PeerStatus is a peer as it is seen.
+type PeerStatus struct {
+	Address    netip.AddrPort // of the connection
+	Client     string
+	Have       int   // pieces
+	Downloaded int64 // bytes from it
+	Uploaded   int64 // bytes to it
+	DownRate   int64 // bytes a second
+	UpRate     int64
+	Since      time.Time
+}

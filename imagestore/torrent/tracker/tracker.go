@@ -1,0 +1,105 @@
+// Package tracker tells BitTorrent peers of each other: a Server that answers announces and scrapes by HTTP (BEP 3, 23, 48) and UDP (BEP 15), and
+// Announce, which asks one.
+//
+// It knows the torrents that it is told of and no others, and moves no bytes of theirs.
+package tracker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"aula/imagestore/torrent/metainfo"
+)
+
+// DefaultPort is where OpenGnsys' tracker listens.
+const DefaultPort = 6969
+
+// An Event is why a peer announces itself.
+type Event string
+
+// The events of BEP 3. None is an announce at the interval.
+const (
+	None      Event = ""
+	Started   Event = "started"
+	Completed Event = "completed"
+	Stopped   Event = "stopped"
+)
+
+// A Request is what a peer announces.
+type Request struct {
+	Hash       metainfo.Hash
+	Peer       [20]byte // its peer ID
+	Port       uint16   // TCP, where it takes connections
+	Uploaded   int64    // bytes since it started
+	Downloaded int64
+	Left       int64 // bytes that it lacks
+	Event      Event
+	Want       int // how many peers it wants to be told of, at most; 0 for the tracker's choice
+}
+
+// A Response is what the tracker answers.
+type Response struct {
+	Interval time.Duration // until the next announce
+	Seeders  int           // peers that lack nothing
+	Leechers int
+	Peers    []netip.AddrPort // others than the asker
+	Warning  string
+}
+
+// Announce tells the tracker of a peer. The URL is http://, https:// or udp://. A tracker's refusal is an error that has its words.
+func Announce(ctx context.Context, url string, r Request) (Response, error) {
+	return Response{}, errors.ErrUnsupported
+}
+
+// A Config says what a Server answers.
+type Config struct {
+	// Serves tells whether a peer of that address may announce itself and scrape; nil for every one.
+	Serves func(netip.Addr) bool
+	// Lookup tells what torrents there are; others are refused.
+	Lookup func(metainfo.Hash) (Torrent, bool)
+	// Interval between announces; 0 for 10 s, as OpenGnsys'.
+	Interval time.Duration
+	Log      *slog.Logger
+}
+
+// A Torrent is what a tracker knows of one.
+type Torrent struct {
+	Name string
+	Size int64 // bytes
+}
+
+// A Server is a tracker. It keeps nothing on disk: peers tell it again.
+type Server struct{}
+
+// NewServer makes one; Run makes it answer.
+func NewServer(c Config) *Server { return &Server{} }
+
+// Run answers on that port of that address ("10.0.0.1:6969", ":6969"), TCP and UDP, until the context ends.
+func (s *Server) Run(ctx context.Context, listen string) error { return errors.ErrUnsupported }
+
+// A Swarm is a torrent and who is there for it.
+type Swarm struct {
+	Hash  metainfo.Hash
+	Name  string
+	Size  int64
+	Peers []Peer // by address
+}
+
+// A Peer is what it announced, and what follows.
+type Peer struct {
+	Address    netip.AddrPort
+	Client     string // program and version, from its peer ID or its user agent
+	Uploaded   int64  // bytes
+	Downloaded int64
+	Left       int64
+	UpRate     int64 // bytes a second, between its last announces
+	DownRate   int64
+	Since      time.Time
+	Seen       time.Time
+}
+
+// Swarms returns every torrent that has peers, by name.
+func (s *Server) Swarms() []Swarm { return nil }
