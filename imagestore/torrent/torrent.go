@@ -86,6 +86,7 @@ type Status struct {
 	State      State
 	Err        error
 	Size       int64 // bytes of the file
+	Pieces     int   // that it has in all
 	Have       int64 // bytes that are verified and stored
 	Downloaded int64 // bytes of blocks, since it was opened; wasted ones included
 	Uploaded   int64

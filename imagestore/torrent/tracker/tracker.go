@@ -69,6 +69,8 @@ type Config struct {
 type Torrent struct {
 	Name string
 	Size int64 // bytes
+	// Seeders are peers that have it and do not announce themselves: those who give it on demand. Every peer is told of them.
+	Seeders []netip.AddrPort
 }
 
 // A Server is a tracker. It keeps nothing on disk: peers tell it again.
