@@ -18,7 +18,10 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // ParseHash reads what String wrote.
 func ParseHash(s string) (Hash, error) {
 	var h Hash
-	if n, err := hex.Decode(h[:], []byte(s)); err != nil || n != len(h) || len(s) != 2*len(h) {
+	if len(s) != hex.EncodedLen(len(h)) {
+		return Hash{}, fmt.Errorf("info-hash %.60q is not 40 hexadecimal digits", s)
+	}
+	if _, err := hex.Decode(h[:], []byte(s)); err != nil {
 		return Hash{}, fmt.Errorf("info-hash %q is not 40 hexadecimal digits", s)
 	}
 	return h, nil
@@ -42,6 +45,8 @@ type Torrent struct {
 	Pieces      []byte   // the SHA-1 of each piece, 20 bytes each
 	Private     bool     // peers come from its trackers only (BEP 27)
 	Hash        Hash     // of the info dictionary
+
+	info []byte // the info dictionary as it was written; nil in one that was not made by this package
 }
 
 // Count returns the number of pieces.
