@@ -5,8 +5,6 @@
 package tracker
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -49,11 +47,6 @@ type Response struct {
 	Warning  string
 }
 
-// Announce tells the tracker of a peer. The URL is http://, https:// or udp://. A tracker's refusal is an error that has its words.
-func Announce(ctx context.Context, url string, r Request) (Response, error) {
-	return Response{}, errors.ErrUnsupported
-}
-
 // A Config says what a Server answers.
 type Config struct {
 	// Serves tells whether a peer of that address may announce itself and scrape; nil for every one.
@@ -72,15 +65,6 @@ type Torrent struct {
 	// Seeders are peers that have it and do not announce themselves: those who give it on demand. Every peer is told of them.
 	Seeders []netip.AddrPort
 }
-
-// A Server is a tracker. It keeps nothing on disk: peers tell it again.
-type Server struct{}
-
-// NewServer makes one; Run makes it answer.
-func NewServer(c Config) *Server { return &Server{} }
-
-// Run answers on that port of that address ("10.0.0.1:6969", ":6969"), TCP and UDP, until the context ends.
-func (s *Server) Run(ctx context.Context, listen string) error { return errors.ErrUnsupported }
 
 // A Swarm is a torrent and who is there for it.
 type Swarm struct {
@@ -102,6 +86,3 @@ type Peer struct {
 	Since      time.Time
 	Seen       time.Time
 }
-
-// Swarms returns every torrent that has peers, by name.
-func (s *Server) Swarms() []Swarm { return nil }
