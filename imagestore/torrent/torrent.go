@@ -7,8 +7,6 @@
 package torrent
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -48,25 +46,6 @@ type Task struct {
 	// Trackers are asked besides; nil for those that the torrent names.
 	Trackers []string
 }
-
-// A Client talks to peers. Run it, then Add to it.
-type Client struct{}
-
-// NewClient opens the port. Run closes it.
-func NewClient(c Config) (*Client, error) { return nil, errors.ErrUnsupported }
-
-// Run takes connections until the context ends.
-func (c *Client) Run(ctx context.Context) error { return errors.ErrUnsupported }
-
-// Port is the TCP port that it listens at.
-func (c *Client) Port() uint16 { return 0 }
-
-// Do works at a task until it is complete and has lingered, or has failed, or the context ends: then its storage has been closed. One torrent
-// can be worked at once only.
-func (c *Client) Do(ctx context.Context, t *Task) error { return errors.ErrUnsupported }
-
-// Status tells of every torrent that is open, by name.
-func (c *Client) Status() []Status { return nil }
 
 // A State is what a torrent is doing.
 type State string

@@ -1,0 +1,261 @@
+package torrent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"aula/imagestore/torrent/metainfo"
+	"aula/imagestore/torrent/wire"
+)
+
+// A Client talks to peers. Run it, then Do tasks.
+type Client struct {
+	listener net.Listener
+	from     net.Addr // of the connections it makes; nil for any
+	id       wire.PeerID
+	name     string
+	serves   func(netip.Addr) bool
+	open     func(metainfo.Hash) (*Task, error)
+	idle     time.Duration
+	encrypt  bool
+	upload   *upload
+	log      *slog.Logger
+
+	work sync.WaitGroup // connections, and tasks that were opened on demand
+
+	mu     sync.Mutex
+	ctx    context.Context // of Run; nil before
+	swarms map[metainfo.Hash]*swarm
+	opened map[metainfo.Hash]chan struct{} // being opened
+}
+
+// ErrBusy says that a torrent is being worked at already.
+var ErrBusy = errors.New("the torrent is open already")
+
+// NewClient opens the port. Run closes it.
+func NewClient(c Config) (*Client, error) {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("take connections of BitTorrent peers: %w", err)
+	}
+	client := &Client{
+		listener: listener, id: wire.NewPeerID(), name: "Aula", serves: c.Serves, open: c.Open, idle: c.Idle, encrypt: c.Encrypt,
+		upload: newUpload(c.UploadLimit), log: c.Log, swarms: map[metainfo.Hash]*swarm{}, opened: map[metainfo.Hash]chan struct{}{},
+	}
+	if own := addressOf(listener.Addr()).Addr(); !own.IsUnspecified() {
+		client.from = &net.TCPAddr{IP: own.AsSlice()} // of several NICs, the one that listens
+	}
+	if client.idle == 0 {
+		client.idle = time.Minute
+	}
+	if client.log == nil {
+		client.log = slog.New(slog.DiscardHandler)
+	}
+	return client, nil
+}
+
+// Port is the TCP port that it listens at.
+func (c *Client) Port() uint16 { return addressOf(c.listener.Addr()).Port() }
+
+// Run takes connections until the context ends.
+func (c *Client) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.mu.Lock()
+	c.ctx = ctx
+	c.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { _ = c.listener.Close() })
+	defer stop()
+	defer c.work.Wait()
+	for {
+		conn, err := c.listener.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			c.log.Warn("a BitTorrent peer could not be taken", "err", err)
+			pause(ctx, 100*time.Millisecond) // out of file descriptors, most likely
+			continue
+		}
+		if from := addressOf(conn.RemoteAddr()).Addr(); c.serves != nil && !c.serves(from) {
+			_ = conn.Close()
+			continue
+		}
+		c.work.Go(func() {
+			if err := c.take(ctx, conn); err != nil && ctx.Err() == nil {
+				c.log.Debug("a BitTorrent peer was let go", "peer", conn.RemoteAddr(), "err", err)
+			}
+		})
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// take talks to a peer that has dialled.
+func (c *Client) take(ctx context.Context, conn net.Conn) error {
+	raw := conn
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	defer func() { _ = raw.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(greetTime)); err != nil {
+		return err
+	}
+	conn, theirs, err := wire.Accept(conn, c.hashes)
+	if err != nil {
+		return err
+	}
+	s, err := c.find(ctx, theirs.Hash)
+	if err != nil {
+		return err
+	}
+	if s.crowded() {
+		return fmt.Errorf("%s has as many peers as it may have", s.meta.Name)
+	}
+	if _, err := conn.Write(s.handshake().Append(nil)); err != nil {
+		return err
+	}
+	return s.talk(ctx, s.newPeer(conn, theirs))
+}
+
+// crowded tells whether there are as many peers as there may be.
+func (s *swarm) crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.have.full() {
+		return len(s.peers) >= mostAtOrigin
+	}
+	return len(s.peers) >= mostPeers
+}
+
+// hashes yields the torrents that are open.
+func (c *Client) hashes(yield func(metainfo.Hash) bool) {
+	c.mu.Lock()
+	all := make([]metainfo.Hash, 0, len(c.swarms))
+	for h := range c.swarms {
+		all = append(all, h)
+	}
+	c.mu.Unlock()
+	for _, h := range all {
+		if !yield(h) {
+			return
+		}
+	}
+}
+
+// find finds the torrent, and opens it if it may be.
+func (c *Client) find(ctx context.Context, h metainfo.Hash) (*swarm, error) {
+	for {
+		c.mu.Lock()
+		s, ok := c.swarms[h]
+		opening, others := c.opened[h]
+		mine := !ok && !others && c.open != nil
+		if mine {
+			opening = make(chan struct{})
+			c.opened[h] = opening
+		}
+		c.mu.Unlock()
+		switch {
+		case ok:
+			return s, nil
+		case mine:
+			s, err := c.demand(h)
+			c.mu.Lock()
+			delete(c.opened, h)
+			c.mu.Unlock()
+			close(opening)
+			return s, err
+		case !others:
+			return nil, fmt.Errorf("there is no torrent %s here", h)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-opening:
+		}
+	}
+}
+
+// demand opens a torrent that a peer asks for.
+func (c *Client) demand(h metainfo.Hash) (*swarm, error) {
+	task, err := c.open(h)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.begin(task)
+	if err != nil {
+		return nil, errors.Join(err, task.Storage.Close())
+	}
+	s.onDemand = true
+	c.work.Go(func() {
+		if err := c.finish(c.ctx, s); err != nil && c.ctx.Err() == nil {
+			c.log.Warn("a torrent is not seeded any more", "torrent", task.Torrent.Name, "err", err)
+		}
+	})
+	return s, nil
+}
+
+// Do works at a task until it is complete and has lingered, or has failed, or the context ends: then its storage has been closed. One torrent
+// can be worked at once only; otherwise the error wraps ErrBusy.
+func (c *Client) Do(ctx context.Context, t *Task) error {
+	s, err := c.begin(t)
+	if err != nil {
+		return errors.Join(err, t.Storage.Close())
+	}
+	return c.finish(ctx, s)
+}
+
+func (c *Client) begin(t *Task) (*swarm, error) {
+	have, err := t.Storage.Have()
+	if err != nil {
+		return nil, err
+	}
+	s := newSwarm(c, t, have)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, busy := c.swarms[t.Torrent.Hash]; busy {
+		return nil, fmt.Errorf("%s: %w", t.Torrent.Name, ErrBusy)
+	}
+	c.swarms[t.Torrent.Hash] = s
+	return s, nil
+}
+
+func (c *Client) finish(ctx context.Context, s *swarm) error {
+	err := s.run(ctx)
+	c.mu.Lock()
+	delete(c.swarms, s.meta.Hash)
+	c.mu.Unlock()
+	c.upload.leave(s)
+	return errors.Join(err, s.storage.Close())
+}
+
+// Status tells of every torrent that is open, by name.
+func (c *Client) Status() []Status {
+	c.mu.Lock()
+	all := make([]*swarm, 0, len(c.swarms))
+	for _, s := range c.swarms {
+		all = append(all, s)
+	}
+	c.mu.Unlock()
+	told := make([]Status, len(all))
+	for i, s := range all {
+		told[i] = s.status()
+	}
+	slices.SortFunc(told, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return told
+}

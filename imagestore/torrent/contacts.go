@@ -1,0 +1,243 @@
+package torrent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"aula/imagestore/torrent/wire"
+)
+
+const (
+	degree       = 24 // peers that one dials, at most: a room of that many is a full mesh
+	mostPeers    = 64 // connections of a torrent that is being fetched
+	mostAtOrigin = 1024
+	dialTime     = 5 * time.Second
+	greetTime    = 10 * time.Second // for a handshake
+	mostContacts = 4096
+)
+
+// contacts are the addresses at which peers may be had.
+type contacts struct {
+	news chan struct{} // holds one when there are new ones
+
+	mu  sync.Mutex
+	all map[netip.AddrPort]*contact
+}
+
+type contact struct {
+	tries int
+	after time.Time // when it may be dialled again
+	busy  bool      // connected, or being dialled
+	self  bool
+}
+
+func newContacts() *contacts {
+	return &contacts{news: make(chan struct{}, 1), all: map[netip.AddrPort]*contact{}}
+}
+
+// learn takes an address that a tracker or the caller knows.
+func (c *contacts) learn(a netip.AddrPort) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.all[a]; known || len(c.all) >= mostContacts {
+		return
+	}
+	c.all[a] = &contact{}
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+}
+
+// connected notes that the peer that listens there is connected.
+func (c *contacts) connected(a netip.AddrPort) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := c.all[a]
+	if !ok {
+		known = &contact{}
+		c.all[a] = known
+	}
+	known.busy, known.tries = true, 0
+}
+
+// gone notes that a peer is not connected any more.
+func (c *contacts) gone(p *peer) {
+	if !p.listen.IsValid() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known, ok := c.all[p.listen]; ok {
+		known.busy = false
+		known.after = time.Now().Add(known.pause())
+		known.tries++
+	}
+}
+
+// pause is how long not to dial after so many tries in vain.
+func (c *contact) pause() time.Duration {
+	return min(time.Second<<min(c.tries, 5), 30*time.Second)
+}
+
+// due takes at most so many that may be dialled now, by chance.
+func (c *contacts) due(most int) []netip.AddrPort {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	var some []netip.AddrPort
+	for a, k := range c.all {
+		if !k.busy && !k.self && now.After(k.after) {
+			some = append(some, a)
+		}
+	}
+	rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+	some = some[:max(0, min(most, len(some)))]
+	for _, a := range some {
+		c.all[a].busy = true
+	}
+	return some
+}
+
+// failed notes that an address could not be dialled; self that it is our own.
+func (c *contacts) failed(a netip.AddrPort, self bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.all[a]
+	k.busy, k.self = false, self
+	k.after = time.Now().Add(k.pause())
+	k.tries++
+}
+
+// dial dials peers as long as there are too few.
+func (s *swarm) dial(ctx context.Context) {
+	s.mu.Lock()
+	dials := 0
+	for p := range s.peers {
+		if p.dialled {
+			dials++
+		}
+	}
+	most := min(degree-dials, mostPeers-len(s.peers))
+	if s.have.full() && len(s.task.Peers) == 0 {
+		most = 0 // who wants something comes
+	}
+	s.mu.Unlock()
+	for _, a := range s.contacts.due(most) {
+		if s.client.serves != nil && !s.client.serves(a.Addr()) {
+			s.contacts.failed(a, true)
+			continue
+		}
+		s.dials.Go(func() {
+			if err := s.reach(ctx, a); err != nil && ctx.Err() == nil {
+				s.log.Debug("peer cannot be had", "peer", a, "err", err)
+			}
+		})
+	}
+}
+
+var errSelf = errors.New("it is this program itself")
+
+// reach dials a peer and talks to it to the end.
+func (s *swarm) reach(ctx context.Context, a netip.AddrPort) error {
+	dialer := net.Dialer{Timeout: dialTime, LocalAddr: s.client.from}
+	conn, err := dialer.DialContext(ctx, "tcp", a.String())
+	if err != nil {
+		s.contacts.failed(a, false)
+		return err
+	}
+	p, err := s.shake(conn)
+	if err != nil {
+		_ = conn.Close()
+		s.contacts.failed(a, errors.Is(err, errSelf))
+		return err
+	}
+	p.listen = a
+	s.contacts.connected(a)
+	return s.talk(ctx, p)
+}
+
+// shake introduces us to a peer that was dialled.
+func (s *swarm) shake(conn net.Conn) (*peer, error) {
+	if err := conn.SetDeadline(time.Now().Add(greetTime)); err != nil {
+		return nil, err
+	}
+	if s.client.encrypt {
+		var err error
+		if conn, err = wire.Obfuscate(conn, s.meta.Hash); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := conn.Write(s.handshake().Append(nil)); err != nil {
+		return nil, err
+	}
+	theirs, err := wire.ReadHandshake(conn)
+	if err != nil {
+		return nil, err
+	}
+	if theirs.Hash != s.meta.Hash {
+		return nil, fmt.Errorf("%w: it answers for another torrent, %s", errRude, theirs.Hash)
+	}
+	p := s.newPeer(conn, theirs)
+	p.dialled = true
+	return p, nil
+}
+
+func (s *swarm) handshake() wire.Handshake {
+	return wire.Handshake{Hash: s.meta.Hash, Peer: s.client.id, Fast: true, Extended: true}
+}
+
+func (s *swarm) newPeer(conn net.Conn, theirs wire.Handshake) *peer {
+	return &peer{
+		swarm: s, conn: conn, address: addressOf(conn.RemoteAddr()), id: theirs.Peer, fast: theirs.Fast, extended: theirs.Extended, since: time.Now(),
+		wake: make(chan struct{}, 1), has: newBitset(s.meta.Count()), told: newBitset(s.meta.Count()), choked: true, choking: true,
+	}
+}
+
+func addressOf(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		ap := tcp.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// talk exchanges with a peer until the connection ends.
+func (s *swarm) talk(ctx context.Context, p *peer) error {
+	defer p.conn.Close()
+	if p.id == s.client.id {
+		return errSelf
+	}
+	if err := p.conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	tune(p.conn)
+	if err := s.joined(p); err != nil {
+		return err
+	}
+	defer s.talks.Done()
+	s.greet(p)
+	if p.extended {
+		s.introduce(p)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = p.conn.Close() })
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		defer cancel()
+		_ = p.write(ctx)
+	}()
+	err := p.read()
+	cancel()
+	stop()
+	s.left(p)
+	<-wrote
+	return err
+}

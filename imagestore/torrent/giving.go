@@ -1,0 +1,191 @@
+package torrent
+
+import "time"
+
+// How many pieces the origin has on their way at once: what its uplink carries in this time, and not fewer than the least.
+const (
+	givingTime  = 500 * time.Millisecond
+	leastGiving = 2 // pieces in all, and to one peer
+	// A gift that takes longer than this may be given to another as well.
+	givingStalls = 10 * time.Second
+)
+
+// A giving is how the origin of a file spends its uplink: each piece goes once, to one peer, which passes it on; only then are there second
+// copies, of what the fewest have. It is superseeding (BEP 16) that does not wait: the origin says "have" of a piece to the peer
+// that shall fetch it. Peers that share nothing, or do not get on, are told of everything.
+type giving struct {
+	swarm   *swarm
+	unheld  bitset // pieces that no peer has and that none is being given
+	gifts   map[int]gift
+	size    int64         // bytes of the pieces being given
+	sole    []*peer       // the only peer that has a piece
+	burdens map[*peer]int // how many pieces only that peer has
+	second  []int         // pieces that may be given a second time, the rarest first
+}
+
+type gift struct {
+	peer  *peer
+	since time.Time
+}
+
+func newGiving(s *swarm) *giving {
+	g := &giving{swarm: s, unheld: newBitset(s.meta.Count()), gifts: map[int]gift{}, sole: make([]*peer, s.meta.Count()), burdens: map[*peer]int{}}
+	for i := range s.meta.Count() {
+		g.unheld.set(i)
+	}
+	return g
+}
+
+// gained notes that a peer has a piece.
+func (g *giving) gained(p *peer, index int) {
+	g.unheld.clear(index)
+	if given, ok := g.gifts[index]; ok && given.peer == p {
+		g.close(index)
+	}
+	switch g.swarm.picker.holders[index] {
+	case 1:
+		g.sole[index] = p
+		g.burdens[p]++
+	case 2:
+		g.relieve(index)
+	}
+	g.give()
+}
+
+func (g *giving) relieve(index int) {
+	if p := g.sole[index]; p != nil {
+		g.burdens[p]--
+		g.sole[index] = nil
+	}
+}
+
+// left notes that a peer is gone, and what it had with it.
+func (g *giving) left(p *peer) {
+	for index, given := range g.gifts {
+		if given.peer == p {
+			g.close(index)
+		}
+	}
+	for i := range p.has.all {
+		if g.sole[i] == p {
+			g.sole[i] = nil
+		}
+	}
+	delete(g.burdens, p)
+	for i := range g.unheld.size {
+		if _, given := g.gifts[i]; !given && g.swarm.picker.holders[i] == 0 {
+			g.unheld.set(i)
+		}
+	}
+	g.give()
+}
+
+func (g *giving) close(index int) {
+	given := g.gifts[index]
+	given.peer.gifts--
+	g.size -= g.swarm.meta.Size(index)
+	delete(g.gifts, index)
+}
+
+// give gives pieces as long as the uplink is not full with those on their way.
+func (g *giving) give() {
+	s := g.swarm
+	for p := range s.peers {
+		if (p.says.Silent || p.says.UploadOnly) && p.told.count < p.told.size {
+			g.tellAll(p)
+		}
+	}
+	most := max(int64(s.up.rate*givingTime.Seconds()), leastGiving*s.meta.PieceLength)
+	for g.size < most {
+		index, again := g.choose()
+		if index < 0 {
+			return
+		}
+		p := g.taker(index)
+		if p == nil {
+			if again {
+				continue // everybody has it
+			}
+			return
+		}
+		g.unheld.clear(index)
+		g.gifts[index] = gift{p, time.Now()}
+		g.size += s.meta.Size(index)
+		p.gifts++
+		s.tell(p, index)
+	}
+}
+
+// choose chooses the piece to be given next, and whether it was given before; -1 if there is none now.
+func (g *giving) choose() (index int, again bool) {
+	for i := range g.unheld.all { // in the order of the file, as disks like it
+		return i, false
+	}
+	for len(g.second) > 0 {
+		i := g.second[0]
+		g.second = g.second[1:]
+		if _, given := g.gifts[i]; !given {
+			return i, true
+		}
+	}
+	return -1, false
+}
+
+// taker is the peer that should be given a piece: one that is being given few, and has few that it has not passed on.
+func (g *giving) taker(index int) *peer {
+	var best *peer
+	for p := range g.swarm.peers {
+		if p.closed || p.choking || !p.wants && p.has.count > 0 || p.has.has(index) || p.told.has(index) {
+			continue
+		}
+		if int64(p.gifts)*g.swarm.meta.PieceLength >= max(leastGiving*g.swarm.meta.PieceLength, int64(p.up.rate*givingTime.Seconds())) {
+			continue
+		}
+		if best == nil || g.load(p) < g.load(best) {
+			best = p
+		}
+	}
+	return best
+}
+
+// load is how much a peer has to do for the room.
+func (g *giving) load(p *peer) int { return 4*p.gifts + g.burdens[p] }
+
+// look is called at each tick.
+func (g *giving) look(now time.Time) {
+	for index, given := range g.gifts {
+		if now.Sub(given.since) > givingStalls {
+			g.close(index)
+			if g.swarm.picker.holders[index] == 0 {
+				g.unheld.set(index)
+			}
+		}
+	}
+	if g.unheld.count == 0 && len(g.second) == 0 {
+		g.refill()
+	}
+	g.give()
+}
+
+// refill finds the pieces of which there should be second copies: those that the fewest have.
+func (g *giving) refill() {
+	fewest := -1
+	for i, n := range g.swarm.picker.holders {
+		if _, given := g.gifts[i]; given || n >= len(g.swarm.peers) {
+			continue
+		}
+		if fewest < 0 || n < fewest {
+			fewest, g.second = n, g.second[:0]
+		}
+		if n == fewest {
+			g.second = append(g.second, i)
+		}
+	}
+}
+
+// tellAll tells a peer of every piece.
+func (g *giving) tellAll(p *peer) {
+	for i := range g.swarm.readable.all {
+		g.swarm.tell(p, i)
+	}
+}

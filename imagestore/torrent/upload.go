@@ -1,0 +1,99 @@
+package torrent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// ahead is how many bytes a torrent may be given more of the uplink than another that wants it.
+const ahead = 4 << 20
+
+// An upload shares the uplink among torrents: none is given much more than another that has blocks to send, however many peers each has. It keeps the
+// limit of them all.
+type upload struct {
+	limiter *rate.Limiter // nil for none
+
+	mu      sync.Mutex
+	turns   map[*swarm]*turn
+	changed chan struct{} // closed and made anew when somebody may go on
+}
+
+// A turn is what a torrent has been given.
+type turn struct {
+	given   int64     // bytes, on a scale on which torrents that want something stand about level
+	recent  time.Time // when it was given something last
+	waiting int       // connections that wait for the others
+}
+
+// contending is how long a torrent counts as one that wants the uplink after it was given some of it.
+const contending = 200 * time.Millisecond
+
+func newUpload(limit int64) *upload {
+	u := &upload{turns: map[*swarm]*turn{}, changed: make(chan struct{})}
+	if limit > 0 {
+		u.limiter = rate.NewLimiter(rate.Limit(limit), largestAsked)
+	}
+	return u
+}
+
+// wait waits until the torrent may send that many bytes, at most largestAsked.
+func (u *upload) wait(ctx context.Context, s *swarm, n int) error {
+	for {
+		wait := u.take(s, int64(n))
+		if wait == nil {
+			break
+		}
+		timer := time.NewTimer(contending)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-wait:
+		case <-timer.C: // the others do not want it any more
+		}
+		timer.Stop()
+	}
+	if u.limiter == nil {
+		return nil
+	}
+	return u.limiter.WaitN(ctx, n)
+}
+
+// take gives the torrent its bytes, or answers what to wait for.
+func (u *upload) take(s *swarm, n int64) <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	least, others := int64(0), false
+	for other, t := range u.turns {
+		if other != s && now.Sub(t.recent) < contending && (!others || t.given < least) {
+			least, others = t.given, true
+		}
+	}
+	t, ok := u.turns[s]
+	if !ok {
+		t = &turn{given: least}
+		u.turns[s] = t
+	}
+	if now.Sub(t.recent) >= contending && others {
+		t.given = max(t.given, least) // what it did not want before it does not get now
+	}
+	if others && t.given > least+ahead {
+		return u.changed
+	}
+	t.given += n
+	t.recent = now
+	close(u.changed)
+	u.changed = make(chan struct{})
+	return nil
+}
+
+// leave forgets a torrent.
+func (u *upload) leave(s *swarm) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.turns, s)
+}
