@@ -52,9 +52,13 @@ func ReadHandshake(r io.Reader) (Handshake, error) {
 		return Handshake{}, err
 	}
 	if !isGreeting(b[:]) {
-		return Handshake{}, fmt.Errorf("%w: a handshake that begins with %q", ErrProtocol, b[:len(greeting)])
+		return Handshake{}, noHandshake(b[:])
 	}
 	return readRest(r, &b)
+}
+
+func noHandshake(b []byte) error {
+	return fmt.Errorf("%w: a peer begins with %q, which is no handshake", ErrProtocol, b[:len(greeting)])
 }
 
 func isGreeting(b []byte) bool { return string(b[:len(greeting)]) == greeting }
