@@ -196,7 +196,7 @@ func (s *swarm) handshake() wire.Handshake {
 func (s *swarm) newPeer(conn net.Conn, theirs wire.Handshake) *peer {
 	return &peer{
 		swarm: s, conn: conn, address: addressOf(conn.RemoteAddr()), id: theirs.Peer, fast: theirs.Fast, extended: theirs.Extended, since: time.Now(),
-		wake: make(chan struct{}, 1), has: newBitset(s.meta.Count()), told: newBitset(s.meta.Count()), choked: true, choking: true,
+		wake: make(chan struct{}, 1), has: newBitset(s.meta.Count()), told: newBitset(s.meta.Count()), choked: true, choking: true, grew: time.Now(),
 	}
 }
 

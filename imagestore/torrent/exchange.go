@@ -89,6 +89,9 @@ func (s *swarm) introduced(p *peer, says wire.Extensions) {
 		}
 	}
 	if s.giving != nil {
+		if says.Silent {
+			s.giving.tellAll(p)
+		}
 		s.giving.give()
 	}
 	s.leaveIfDone(p)
@@ -452,6 +455,11 @@ func (s *swarm) left(p *peer) {
 	s.releaseAll(p)
 	if s.giving != nil {
 		s.giving.left(p)
+	}
+	for other := range s.peers {
+		if other.listen == p.listen {
+			return // it is connected all the same
+		}
 	}
 	s.contacts.gone(p)
 }

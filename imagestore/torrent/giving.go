@@ -38,6 +38,7 @@ func newGiving(s *swarm) *giving {
 
 // gained notes that a peer has a piece.
 func (g *giving) gained(p *peer, index int) {
+	p.grew = time.Now()
 	g.unheld.clear(index)
 	if given, ok := g.gifts[index]; ok && given.peer == p {
 		g.close(index)
@@ -90,11 +91,6 @@ func (g *giving) close(index int) {
 // give gives pieces as long as the uplink is not full with those on their way.
 func (g *giving) give() {
 	s := g.swarm
-	for p := range s.peers {
-		if (p.says.Silent || p.says.UploadOnly) && p.told.count < p.told.size {
-			g.tellAll(p)
-		}
-	}
 	most := max(int64(s.up.rate*givingTime.Seconds()), leastGiving*s.meta.PieceLength)
 	for g.size < most {
 		index, again := g.choose()
@@ -135,7 +131,7 @@ func (g *giving) choose() (index int, again bool) {
 func (g *giving) taker(index int) *peer {
 	var best *peer
 	for p := range g.swarm.peers {
-		if p.closed || p.choking || !p.wants && p.has.count > 0 || p.has.has(index) || p.told.has(index) {
+		if p.closed || p.choking || p.has.has(index) || p.told.has(index) {
 			continue
 		}
 		if int64(p.gifts)*g.swarm.meta.PieceLength >= max(leastGiving*g.swarm.meta.PieceLength, int64(p.up.rate*givingTime.Seconds())) {
@@ -159,6 +155,11 @@ func (g *giving) look(now time.Time) {
 			if g.swarm.picker.holders[index] == 0 {
 				g.unheld.set(index)
 			}
+		}
+	}
+	for p := range g.swarm.peers {
+		if p.says.Silent || now.Sub(p.grew) > givingStalls && !p.has.full() {
+			g.tellAll(p)
 		}
 	}
 	if g.unheld.count == 0 && len(g.second) == 0 {
@@ -185,6 +186,9 @@ func (g *giving) refill() {
 
 // tellAll tells a peer of every piece.
 func (g *giving) tellAll(p *peer) {
+	if p.told.full() {
+		return
+	}
 	for i := range g.swarm.readable.all {
 		g.swarm.tell(p, i)
 	}

@@ -62,7 +62,10 @@ type peer struct {
 	control []byte // what is to be written before the next block
 
 	down, up meter
-	gifts    int // pieces that the origin gave it and that it does not have yet
+
+	// Of an origin only.
+	gifts int       // pieces that it was given and does not have yet
+	grew  time.Time // when it had one more piece last
 }
 
 // A request is one that a peer was sent.
