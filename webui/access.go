@@ -79,6 +79,7 @@ func access() map[string]permission {
 		"GET /operations":                               look,
 		"GET /operations/:id":                           look,
 		"POST /operations/:id/cancel":                   operate,
+		"GET /torrents":                                 operate, // an info-hash is what fetching an image takes
 		"GET /settings":                                 look,
 		"POST /settings/password":                       look,
 		"POST /settings/users":                          administer,
@@ -142,6 +143,8 @@ func access() map[string]permission {
 		"GET /api/v1/operations":                          look,
 		"GET /api/v1/operations/:id":                      look,
 		"POST /api/v1/operations/:id/cancel":              operate,
+		"GET /api/v1/torrents":                            operate,
+		"GET /api/v1/torrents/:torrent":                   operate,
 		"GET /api/v1/users":                               administer,
 		"POST /api/v1/users":                              administer,
 		"PUT /api/v1/users/:name/password":                administer,

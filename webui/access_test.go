@@ -43,7 +43,7 @@ func TestEveryRouteAsksItsPermission(t *testing.T) {
 		if path == "/login" || path == "/setup" || path == "/logout" || path == "/api/v1/sessions/current" {
 			continue // they change who asks; login_test.go has them
 		}
-		target := strings.NewReplacer(":id", "none", ":name", "none", ":revision", "1", ":file", "0", "*", "console.css").Replace(path)
+		target := strings.NewReplacer(":id", "none", ":name", "none", ":torrent", "none", ":revision", "1", ":file", "0", "*", "console.css").Replace(path)
 		for _, who := range []struct {
 			name    string
 			browser *browser

@@ -34,6 +34,7 @@ func (s *Server) routeAPI(e *echo.Echo) huma.API {
 	s.routeTasks(a)
 	s.routeRepositories(a)
 	s.routeUploads(a)
+	s.routeTorrents(a)
 	s.routeOperations(a)
 	s.routeUsers(a)
 	e.GET("/api/openapi.json", func(c echo.Context) error {

@@ -48,6 +48,7 @@ type bed struct {
 	ops    *operation.Manager
 	upkeep *upkeep.Service
 	pcs    *fakePCs
+	swarms *fakeSwarms
 	server *Server
 	log    *bytes.Buffer
 	socket string   // of the last local()
@@ -128,7 +129,8 @@ func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{
 		t: t, clock: &clock{now: time.Date(2031, 3, 4, 9, 30, 0, 0, time.UTC)}, log: &bytes.Buffer{},
-		pcs: &fakePCs{sessions: map[string]roster.Session{}, instructs: map[string]protocol.Instruct{}, refreshed: map[string]int{}},
+		swarms: &fakeSwarms{},
+		pcs:    &fakePCs{sessions: map[string]roster.Session{}, instructs: map[string]protocol.Instruct{}, refreshed: map[string]int{}},
 	}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{w: b.log}, nil))
 	var err error
@@ -165,7 +167,7 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	b.server, err = New(Config{
-		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: library, Upkeep: b.upkeep, Uploads: uploads,
+		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: library, Upkeep: b.upkeep, Uploads: uploads, Torrents: b.swarms,
 		Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
 		RepositoryDefaults: catalog.Repository{Keep: 2, TrashDays: 30, ReserveMiB: 1024},
 	})

@@ -29,6 +29,8 @@ type standing struct {
 	Op   operation.Operation
 	Work operation.Target
 	Busy bool
+	// Torrent is what it does by BitTorrent; its State is empty when it does nothing.
+	Torrent torrentPart
 }
 
 // conditionOf decides what a technician must know of a PC first: what it is doing; else what went wrong with it and nobody has
@@ -53,6 +55,10 @@ func conditionOf(st standing, now time.Time) condition {
 	case st.Pending:
 		c.mark = mark{toneWarn, "plus", "Pending"}
 		c.Detail = "waits to be accepted"
+	case st.Torrent.State == peerFetching:
+		t := st.Torrent
+		c.mark, c.Detail = mark{toneWork, "down", "Fetching"}, t.Title+" by BitTorrent"
+		c.Percent, c.Rate, c.Left = percent(t.Have, t.Size), perSecond(t.DownRate), left(t.Have, t.Size, t.DownRate)
 	case !st.Connected:
 		c.mark = mark{toneIdle, "off", "Not connected"}
 		c.Detail = "seen " + ago(st.LastSeen, now)
@@ -62,6 +68,9 @@ func conditionOf(st standing, now time.Time) condition {
 	default:
 		c.mark = mark{toneGood, "ready", "Ready"}
 		c.Detail = "connected " + ago(st.Since, now)
+		if st.Torrent.State == peerSharing {
+			c.Detail = "shares " + st.Torrent.Title + " by BitTorrent"
+		}
 	}
 	return c
 }
@@ -76,8 +85,9 @@ func reason(f *protocol.Failure) string {
 
 // standings gathers the standing of every PC at once: one look at the operations instead of one for each PC.
 type standings struct {
-	s    *Server
-	last map[string]lastWork
+	s     *Server
+	last  map[string]lastWork
+	parts map[string]torrentPart
 }
 
 type lastWork struct {
@@ -93,6 +103,11 @@ func (s *Server) standings() *standings {
 	for _, op := range s.cfg.Operations.Operations(recentOperations) {
 		st.note(op)
 	}
+	swarms, err := s.swarms()
+	if err != nil {
+		s.log.Warn("torrents not read", "error", err)
+	}
+	st.parts = torrentParts(swarms)
 	return st
 }
 
@@ -124,6 +139,7 @@ func over(state string) bool {
 // of returns how a computer stands.
 func (st *standings) of(pc catalog.Computer) standing {
 	out := standing{Pending: pc.State == catalog.Pending, LastSeen: pc.LastSeen}
+	out.Torrent = st.parts[pc.ID]
 	if session, ok := st.s.cfg.Roster.Session(pc.ID); ok {
 		out.Connected, out.Since = true, session.Since
 	}

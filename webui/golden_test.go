@@ -80,6 +80,7 @@ func TestGoldenPages(t *testing.T) {
 	golden(t, "pending-empty", mainOf(t, b.calm(br.get("/pending").body)))
 	golden(t, "images-empty", mainOf(t, b.calm(br.get("/images").body)))
 	golden(t, "operations-empty", mainOf(t, b.calm(br.get("/operations").body)))
+	golden(t, "torrents-empty", mainOf(t, b.calm(br.get("/torrents").body)))
 
 	room := b.hall("Faculty", "Room-1")
 	model, second, third := b.enrol(room, 1), b.enrol(room, 2), b.enrol(room, 3)
@@ -92,6 +93,14 @@ func TestGoldenPages(t *testing.T) {
 	restore := b.start("restore", url.Values{"pc": {second.ID}, "image": {"win11"}})
 	b.report(second, protocol.Report{State: protocol.Failed, Stage: protocol.StageWriting, Dirty: true, Failure: &protocol.Failure{
 		Code: protocol.ErrImage, Stage: protocol.StageWriting, Problem: "disk 1 cannot be written", Advice: "replace the disk", Detail: "input/output error"}})
+
+	img, err := b.images.Image("win11")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.share(img)
+	golden(t, "torrents", mainOf(t, b.calm(br.get("/torrents").body)))
+	b.swarms.set(nil, nil, nil)
 
 	golden(t, "frame", b.calm(strings.Replace(br.get("/operations").body, mainOf(t, br.get("/operations").body), "MAIN\n", 1)))
 	for name, path := range map[string]string{

@@ -1,7 +1,9 @@
 package webui
 
 import (
+	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,6 +14,8 @@ import (
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/imagestore"
+	"aula/imagestore/torrent"
+	"aula/imagestore/torrent/tracker"
 )
 
 // hostile tries to leave an attribute, an element, a script and a line, and turns the reading direction around.
@@ -80,6 +84,12 @@ func hostilePages(b *bed) []string {
 		{ID: "t1", Kind: hostile, Actor: hostile, Title: hostile, Repository: hostile, Image: "win11", State: upkeep.Running, Stage: hostile, Done: 1, Total: 2},
 		{ID: "t2", Title: hostile, Image: "win11", State: upkeep.Failed, Problem: hostile, Results: []string{hostile}, Warnings: []string{hostile}},
 	}}
+	b.swarms.set([]tracker.Swarm{{Hash: winHash, Name: hostile, Size: 1 << 62, Peers: []tracker.Peer{
+		{Address: peerOf(1), Client: hostile, Left: -1, Downloaded: 1 << 62, DownRate: 1 << 62, Seen: b.clock.Now()},
+		{Address: peerOf(9), Client: hostile, Left: 1 << 62, Uploaded: -1, UpRate: -1},
+	}}}, []torrent.Status{{Hash: winHash, Name: hostile, State: torrent.Failed, Err: errors.New(hostile), Pieces: 1, Peers: []torrent.PeerStatus{
+		{Address: netip.AddrPort{}, Client: hostile, Have: -1},
+	}}}, nil)
 	failed := b.start("capture", url.Values{"pc": {plain.ID}, "part": {"1/2"}, "image": {"x"}})
 	b.report(plain, protocol.Report{State: protocol.Failed, Stage: hostile, Failure: &protocol.Failure{Problem: hostile, Advice: hostile, Detail: hostile, Stage: hostile}})
 	return []string{
@@ -87,7 +97,7 @@ func hostilePages(b *bed) []string {
 		"/images", "/images/win11", "/images/missing", "/images/foreign", "/register?image=" + url.QueryEscape(hostile) + "&comments=" + url.QueryEscape(hostile),
 		"/import", "/import/" + u.ID, "/import/" + u.ID + "?name=" + url.QueryEscape(hostile), "/trash", "/tasks/t1", "/tasks/t2", "/repositories", "/capture", "/capture?pc=" + known.ID, "/capture/name?image=" + url.QueryEscape(hostile),
 		"/restore", "/restore?pc=" + known.ID + "&image=win11&target=" + url.QueryEscape(hostile), "/restore/check?image=win11&pc=" + known.ID,
-		"/power?kind=reboot&pc=" + known.ID, "/operations", failed, "/settings", "/settings?did=" + url.QueryEscape(hostile),
+		"/power?kind=reboot&pc=" + known.ID, "/operations", failed, "/torrents", "/settings", "/settings?did=" + url.QueryEscape(hostile),
 		"/login?next=" + url.QueryEscape(hostile), "/" + url.PathEscape(hostile),
 	}
 }

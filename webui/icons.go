@@ -27,6 +27,7 @@ var icons = map[string]string{
 	"pending":   `<path d="M2.5 9.5h3l1 2h3l1-2h3M2.5 9.5v3.5h11V9.5l-2-6h-7z"/>`,
 	"images":    `<ellipse cx="8" cy="4" rx="5.5" ry="2"/><path d="M2.5 4v8c0 1.1 2.5 2 5.5 2s5.5-.9 5.5-2V4M2.5 8c0 1.1 2.5 2 5.5 2s5.5-.9 5.5-2"/>`,
 	"work":      `<path d="M2.5 4h1M2.5 8h1M2.5 12h1M6 4h7.5M6 8h7.5M6 12h7.5"/>`,
+	"torrents":  `<circle cx="8" cy="3.5" r="1.5"/><circle cx="3.5" cy="12" r="1.5"/><circle cx="12.5" cy="12" r="1.5"/><path d="M7.2 4.9 4.2 10.7M8.8 4.9l3 5.8M5 12h6"/>`,
 	"settings":  `<path d="M2.5 4.5h6M11.5 4.5h2M2.5 11.5h2M7.5 11.5h6"/><circle cx="10" cy="4.5" r="1.5"/><circle cx="6" cy="11.5" r="1.5"/>`,
 	"power":     `<path d="M8 2.5V8M4.7 4.5a5 5 0 1 0 6.6 0"/>`,
 	"restart":   `<path d="M13 8a5 5 0 1 1-1.6-3.7M13 2.5v3h-3"/>`,

@@ -37,13 +37,13 @@ type live struct {
 // dirt is what changed since the last batch.
 type dirt struct {
 	computers, operations, tasks map[string]bool
-	catalog, images              bool
+	catalog, images, torrents    bool
 }
 
 // An observation is what the dirt looks like to pages.
 type observation struct {
 	items   []item
-	changed []string // parts of pages that must be fetched again: "catalog", "images", "operations", "tasks"
+	changed []string // parts of pages that must be fetched again: "catalog", "images", "operations", "tasks", "torrents"
 }
 
 // An item is a piece of a page in its new state. Pages that subscribed to one of its topics get it.

@@ -15,6 +15,8 @@ const (
 	allRooms  = "rooms"
 	allImages = "images"
 	allTasks  = "tasks"
+
+	allTorrents = "torrents"
 )
 
 func roomTopic(id string) string      { return "room:" + id }
@@ -64,6 +66,9 @@ func (s *Server) observe(d dirt) observation {
 		for _, t := range op.Targets {
 			d.computers[t.ComputerID] = true
 		}
+	}
+	if d.torrents {
+		s.observeTorrents(&o, d.computers)
 	}
 	if len(d.computers) > 0 || d.catalog {
 		if err := s.observeComputers(&o, d.computers); err != nil {
@@ -179,6 +184,7 @@ func (s *Server) observeComputers(o *observation, dirty map[string]bool) error {
 	if s.work == nil {
 		s.work = s.standings()
 	}
+	s.work.parts = s.parts
 	now := s.now()
 	rooms := map[string]*roomCount{}
 	touched := map[string]bool{}

@@ -75,6 +75,7 @@ func pageFuncs() template.FuncMap {
 		"size":      size,
 		"memory":    memory,
 		"moment":    moment,
+		"timeOfDay": timeOfDay,
 		"machine":   machine,
 		"firmware":  firmware,
 		"count":     count,

@@ -121,12 +121,21 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 	visit("empty-pending", "/pending")
 	visit("empty-images", "/images")
 	visit("empty-operations", "/operations")
+	visit("empty-torrents", "/torrents")
 	s := b.busyRoom()
 	if *picture != "" {
 		c.look(1360, 850, false)
 		c.open("/classrooms/" + s.room.ID)
 		c.picture(*picture, false)
 	}
+	img, err := b.images.Image("win11-office")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.share(img)
+	visit("torrents", "/torrents")
+	visit("room-fetching", "/classrooms/"+s.room.ID)
+	b.swarms.set(nil, nil, nil)
 	pc := "pc=" + s.pcs[15].ID
 	for name, path := range map[string]string{
 		"overview": "/", "room": "/classrooms/" + s.room.ID, "rooms": "/rooms", "pending": "/pending", "computer": "/computers/" + s.pcs[15].ID,

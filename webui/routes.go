@@ -63,6 +63,8 @@ func (s *Server) routePages(e *echo.Echo) {
 	e.GET("/operations/:id", s.showOperation)
 	e.POST("/operations/:id/cancel", s.cancelOperation)
 
+	e.GET("/torrents", s.showTorrents)
+
 	e.GET("/settings", s.showSettings)
 	e.POST("/settings/password", s.changePassword)
 	e.POST("/settings/users", s.addConsoleUser)

@@ -39,7 +39,8 @@ type Config struct {
 	Images     *imagestore.Library
 	Upkeep     Upkeep
 	Uploads    Uploads
-	Version    string // of the appliance, shown in the footer and by the API
+	Torrents   Torrents // nil when there is neither tracker nor seeder
+	Version    string   // of the appliance, shown in the footer and by the API
 	// SetupCode must be given by whoever makes the first user; printed where only the machine's owner reads it. Without
 	// one the set-up page refuses everybody, and the first user can only be made through Local.
 	SetupCode string
@@ -98,8 +99,10 @@ type Server struct {
 	pages    *pages
 	assets   *assets
 	live     *live
-	shapes   shapes      // of live.run's goroutine
-	work     *standings  // of live.run's goroutine; nil to begin anew
+	shapes   shapes                 // of live.run's goroutine
+	work     *standings             // of live.run's goroutine; nil to begin anew
+	parts    map[string]torrentPart // of live.run's goroutine
+	leavers  leavers
 	moving   atomic.Bool // images are arriving or being processed
 	removing sync.Mutex  // of removeFile
 }
@@ -171,7 +174,7 @@ func (s *Server) TaskChanged(id string) { s.live.note(func(d *dirt) { d.tasks[id
 
 const (
 	expireEvery = 10 * time.Minute // how often logins that are over are forgotten
-	lookEvery   = time.Second      // how often it is looked how far arriving images have got: repositories tell changes of state only
+	lookEvery   = time.Second      // how often it is looked how far arriving images and torrents have got: their rooms tell changes of state only, or none
 )
 
 // Run feeds the live stream and forgets expired logins until ctx ends; then open streams end too.
@@ -200,6 +203,9 @@ func (s *Server) Run(ctx context.Context) error {
 			case <-every.C:
 				if s.moving.Load() {
 					s.ImagesChanged()
+				}
+				if s.cfg.Torrents != nil {
+					s.live.note(func(d *dirt) { d.torrents = true })
 				}
 			}
 		}

@@ -299,6 +299,14 @@ func moment(t time.Time) string {
 	return t.Local().Format("2 Jan 2006, 15:04")
 }
 
+// timeOfDay writes the hour and minute as the machine's clock shows it.
+func timeOfDay(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.Local().Format("15:04:05")
+}
+
 // firmware names what starts the PC.
 func firmware(inv protocol.Inventory) string {
 	switch inv.Firmware {
