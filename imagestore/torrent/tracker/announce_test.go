@@ -20,7 +20,7 @@ func contains(s, part string) bool { return strings.Contains(s, part) }
 func TestPeersMeet(t *testing.T) {
 	for _, scheme := range []string{"http", "udp"} {
 		t.Run(scheme, func(t *testing.T) {
-			s := NewServer(Config{Lookup: library, Interval: 7 * time.Second})
+			s := NewServer(Config{Lookup: library, Interval: 7 * time.Minute})
 			url := scheme + "://" + run(t, s, "127.0.0.1") + "/announce"
 			seeder, leecher := request(1, 0), request(2, windowsSize)
 			leecher.Uploaded, leecher.Downloaded = 11, 22
@@ -34,8 +34,8 @@ func TestPeersMeet(t *testing.T) {
 			if want := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:7001")}; !slices.Equal(a.Peers, want) {
 				t.Errorf("the second is told of %v, want %v", a.Peers, want)
 			}
-			if a.Seeders != 1 || a.Leechers != 1 || a.Interval != 7*time.Second {
-				t.Errorf("the second is told %+v, want one of each and 7 s", a)
+			if a.Seeders != 1 || a.Leechers != 1 || a.Interval != 7*time.Minute {
+				t.Errorf("the second is told %+v, want one of each and 7 minutes", a)
 			}
 			swarms := s.Swarms()
 			if len(swarms) != 1 || swarms[0].Hash != windows || swarms[0].Name != "windows.img" || len(swarms[0].Peers) != 2 {

@@ -111,10 +111,11 @@ func plainHost(host string) bool {
 	return err == nil || host == "localhost"
 }
 
-// FetchStatus asks a tracker that runs on this machine for its swarms: http://127.0.0.1:6969/status.
+// FetchStatus asks a tracker that runs on this machine for its swarms: http://127.0.0.1:6969, with or without /status.
 func FetchStatus(ctx context.Context, url string) ([]Swarm, error) {
 	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
+	url = strings.TrimSuffix(strings.TrimSuffix(url, "/"), "/status") + "/status"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("tracker's status: %w", err)
