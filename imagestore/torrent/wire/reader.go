@@ -170,6 +170,9 @@ func (r *Reader) ReadFull(b []byte) error {
 	return unexpected(err)
 }
 
+// Buffered is how many bytes were read from the connection and not yet returned.
+func (r *Reader) Buffered() int { return r.in.Buffered() }
+
 // discard passes over the bytes.
 func (r *Reader) discard(left *int) error {
 	n, err := r.in.Discard(*left)
