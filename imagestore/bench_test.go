@@ -12,6 +12,7 @@ import (
 
 	"aula/imagestore/format"
 	"aula/imagestore/format/formattest"
+	"aula/imagestore/torrent/metainfo"
 )
 
 // BenchmarkPublish tells MB/s of image file: synced, read again, hashed, decoded, indexed.
@@ -42,13 +43,13 @@ func BenchmarkSidecars(b *testing.B) {
 		file, size := benchFile(b, compressor)
 		b.Run(compressor+"/all", func(b *testing.B) {
 			compareWithMD5(b, file, size, func() error {
-				_, err := examine(b.Context(), file, size, io.Discard, nil)
+				_, err := examine(b.Context(), file, size, metainfo.PieceLengthFor(size), io.Discard, nil)
 				return err
 			})
 		})
 		b.Run(compressor+"/sums", func(b *testing.B) {
 			compareWithMD5(b, file, size, func() error {
-				return readOnce(b.Context(), file, size, nil, into(md5.New()), into(blake3.New()), into(newPieceHash()))
+				return readOnce(b.Context(), file, size, nil, into(md5.New()), into(blake3.New()), into(metainfo.NewHasher(metainfo.PieceLengthFor(size))))
 			})
 		})
 	}

@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"aula/imagestore/format"
+	"aula/imagestore/torrent/metainfo"
 )
 
 // findings are what one pass over an image file yields.
 type findings struct {
 	md5, blake3 string
 	tailMD5     string // of the last tailLen bytes
-	pieces      []byte // SHA-1 of each piece of the torrent
+	pieces      pieceHashes
 	info        format.Info
 }
 
@@ -27,9 +28,9 @@ const tailLen = 1 << 20
 
 // examine reads an image file of size bytes once, at the speed of the slowest of what it does side by side: MD5, BLAKE3, SHA-1 of
 // the torrent's pieces, and decoding it whole with all its checksums into a chunk index.
-func examine(ctx context.Context, file io.ReaderAt, size int64, chunks io.Writer, progress func(done, total int64)) (findings, error) {
+func examine(ctx context.Context, file io.ReaderAt, size int64, pieceLength int64, chunks io.Writer, progress func(done, total int64)) (findings, error) {
 	var found findings
-	sum, digest, pieces := md5.New(), blake3.New(), newPieceHash()
+	sum, digest, pieces := md5.New(), blake3.New(), metainfo.NewHasher(pieceLength)
 	err := readOnce(ctx, file, size, progress, into(sum), into(digest), into(pieces), func(r *teeReader) (err error) {
 		found.info, err = index(r, chunks)
 		return err
@@ -41,7 +42,7 @@ func examine(ctx context.Context, file io.ReaderAt, size int64, chunks io.Writer
 		return findings{}, err
 	}
 	found.md5, found.blake3 = hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(digest.Sum(nil))
-	found.pieces = pieces.Sum(nil)
+	found.pieces = pieceHashes{pieceLength, pieces.Pieces()}
 	return found, nil
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"aula/imagestore/format"
 	"aula/imagestore/format/formattest"
+	"aula/imagestore/torrent/metainfo"
 )
 
 // Nothing that Publish starts may outlive it.
@@ -146,7 +147,7 @@ func checkImage(t testing.TB, r *Repository, name string, revision int, file []b
 		sumSuffix:     []byte(md5Of(file[max(0, len(file)-1<<20):]) + "\n"),
 		fullSumSuffix: []byte(img.MD5 + "\n"),
 		infoSuffix:    []byte(img.Info.String() + ":" + img.Source.Computer + "\n"),
-		torrentSuffix: img.torrent(pieceSums(file), tracker).encode(),
+		torrentSuffix: torrentOf(t, img, file, 0),
 	} {
 		if got, err := os.ReadFile(filepath.Join(r.Dir(), name+suffix)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s has %d bytes, %v, want %d", name+suffix, len(got), err, len(want))
@@ -160,13 +161,22 @@ func checkImage(t testing.TB, r *Repository, name string, revision int, file []b
 	}
 }
 
-// pieceSums are the SHA-1 sums of a torrent's pieces.
-func pieceSums(file []byte) (sums []byte) {
-	for piece := range slices.Chunk(file, 4<<20) {
+// torrentOf is the .torrent of an image with pieces of that many bytes, or with 0 as a new image gets it.
+func torrentOf(t testing.TB, img Image, file []byte, pieceLength int64) []byte {
+	t.Helper()
+	if pieceLength == 0 {
+		pieceLength = metainfo.PieceLengthFor(int64(len(file)))
+	}
+	var sums []byte
+	for piece := range slices.Chunk(file, int(pieceLength)) {
 		sum := sha1.Sum(piece)
 		sums = append(sums, sum[:]...)
 	}
-	return sums
+	tor, err := img.torrent(pieceHashes{pieceLength, sums}, tracker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tor.Encode()
 }
 
 func checkChunks(t testing.TB, r *Repository, img Image) {

@@ -8,7 +8,7 @@
 //	NAME.img           the current revision's image
 //	NAME.img.sum       MD5 of the image's last MiB, as OpenGnsys 1.1 writes it: 32 hexadecimal digits and a newline
 //	NAME.img.full.sum  MD5 of the whole image, written likewise
-//	NAME.img.torrent   its torrent: pieces of 4 MiB, private, announced to this appliance's tracker
+//	NAME.img.torrent   its torrent: private, announced to this appliance's tracker; pieces as metainfo.PieceLengthFor says
 //	NAME.img.info      OpenGnsys' info line TOOL:COMPRESSOR:FS:KIB:HOSTNAME
 //	NAME.img.json      Aula's record of the image (Image)
 //	NAME.img.chunks    the chunk index (imagestore/format)
@@ -66,6 +66,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"aula/imagestore/torrent/metainfo"
 )
 
 // Errors that callers branch on.
@@ -103,6 +105,7 @@ type Repository struct {
 	holds  map[hold]string
 	health map[key]health
 	trash  map[string]Trashed
+	hashes map[key]metainfo.Hash // of torrents, as far as they are known; zero of a revision without a good one
 	// What Run has to do.
 	stale     map[key]bool        // revisions whose sidecars are not as this version makes them
 	lost      map[key]string      // revisions that cannot be read, and why; they are not among the images
@@ -179,6 +182,7 @@ func open(dir string, opt Options) (*Repository, error) {
 		holds:  make(map[hold]string),
 		health: make(map[key]health),
 		trash:  make(map[string]Trashed),
+		hashes: make(map[key]metainfo.Hash),
 
 		absent:     make(map[string]time.Time),
 		stale:      make(map[key]bool),

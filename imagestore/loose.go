@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"aula/imagestore/format"
+	"aula/imagestore/torrent/metainfo"
 )
 
 // A LooseFile is an image file outside of any repository that is being written. It appears under its name whole and with its sums,
@@ -188,7 +189,7 @@ func examineLoose(ctx context.Context, path string, progress func(done, total in
 	}
 	defer file.Close()
 	var chunks bytes.Buffer
-	found, err := examine(ctx, file, size, &chunks, progress)
+	found, err := examine(ctx, file, size, metainfo.PieceLengthFor(size), &chunks, progress)
 	if err != nil {
 		return findings{}, nil, err
 	}

@@ -84,7 +84,7 @@ func (r *Repository) remake(ctx context.Context, img Image, dir string, progress
 	if err != nil {
 		return img, err
 	}
-	found, err := examine(ctx, file, img.FileBytes, chunks, progress)
+	found, err := examine(ctx, file, img.FileBytes, r.pieceLength(img), chunks, progress)
 	if err == nil {
 		err = r.folder.syncFile(chunks, chunks.Name())
 	}
@@ -125,6 +125,7 @@ func (r *Repository) exchange(img Image, dir string) error {
 		return err
 	}
 	r.note(img)
+	r.forgetTorrent(img.key())
 	if current, err := r.Image(img.Name); err != nil || current.Revision != img.Revision {
 		return err
 	}

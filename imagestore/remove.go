@@ -60,6 +60,7 @@ func (r *Repository) strike(name string, toTrash bool, check func() error) (rubb
 	r.mu.Lock()
 	for _, img := range r.images[name] {
 		delete(r.health, img.key())
+		delete(r.hashes, img.key())
 	}
 	delete(r.images, name)
 	maps.DeleteFunc(r.lost, func(k key, _ string) bool { return k.name == name })
@@ -204,6 +205,7 @@ func (r *Repository) detachRevision(name string, revision int) (scratch string, 
 		return fail(err)
 	}
 	delete(r.health, key{name, revision})
+	delete(r.hashes, key{name, revision})
 	delete(r.lost, key{name, revision})
 	return scratch, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"aula/imagestore/format"
 	"aula/imagestore/format/formattest"
+	"aula/imagestore/torrent/metainfo"
 )
 
 func TestPublish(t *testing.T) {
@@ -56,7 +57,7 @@ func TestLargeFile(t *testing.T) {
 	t.Parallel()
 	r := openRepository(t, t.TempDir())
 	file := pack(t, formattest.Partclone{Blocks: 4500, Checksum: formattest.ChecksumCRC32}.Encode())
-	if len(file) < 2*pieceLen {
+	if int64(len(file)) < 2*metainfo.PieceLengthFor(int64(len(file))) {
 		t.Fatalf("file has only %d bytes", len(file))
 	}
 	publishFile(t, r, "lab", file)

@@ -37,19 +37,17 @@ func (i Image) infoLine() string {
 	return fmt.Sprintf("%s:%s\n", i.Info, i.Source.Computer)
 }
 
-// torrent is the content of the .torrent sidecar.
-func (i Image) torrent(pieces []byte, announce string) torrent {
-	return torrent{announce: announce, comment: i.MD5, name: i.Name + imageSuffix, length: i.FileBytes, pieces: pieces}
-}
-
 // writeSidecars makes the sidecars that follow from one pass over the file of img, as new files in the folder dir. The chunk index
 // is there already, the layout comes from elsewhere, and the record is written last.
 func (r *Repository) writeSidecars(dir string, img Image, found findings) error {
-	announce := r.Options().Announce
+	torrent, err := img.torrent(found.pieces, r.Options().Announce)
+	if err != nil {
+		return err
+	}
 	for suffix, data := range map[string][]byte{
 		sumSuffix:     []byte(found.tailMD5 + "\n"),
 		fullSumSuffix: []byte(img.MD5 + "\n"),
-		torrentSuffix: img.torrent(found.pieces, announce).encode(),
+		torrentSuffix: torrent.Encode(),
 		infoSuffix:    []byte(img.infoLine()),
 	} {
 		if err := r.folder.writeFile(path.Join(dir, img.Name+suffix), data); err != nil {
@@ -108,44 +106,6 @@ func (r *Repository) outOfDate(img Image) bool {
 		}
 	}
 	return false
-}
-
-// announce makes the torrents of all images name the tracker that the options name. Their pieces stay as they are.
-func (r *Repository) announce() {
-	for _, img := range r.all() {
-		if err := r.announceOne(img); err != nil {
-			r.log.Warn("torrent does not name the tracker", "image", img.Name, "revision", img.Revision, "err", err)
-		}
-	}
-}
-
-func (r *Repository) announceOne(img Image) error {
-	r.commit.Lock()
-	defer r.commit.Unlock()
-	name := revisionFile(img.Name, img.Revision, torrentSuffix)
-	if _, err := r.Revision(img.Name, img.Revision); err != nil || !r.folder.exists(name) {
-		return nil // removed meanwhile, or made anew soon
-	}
-	data, err := r.folder.readFile(name, maxTorrent)
-	if err != nil {
-		return err
-	}
-	t, err := parseTorrent(data)
-	if err != nil {
-		return err
-	}
-	want := r.Options().Announce
-	if t.announce == want {
-		return nil
-	}
-	t.announce = want
-	if err := r.folder.replaceFile(name, t.encode(), path.Join(stagingDir, img.Name+torrentSuffix)); err != nil {
-		return err
-	}
-	if current, err := r.Image(img.Name); err != nil || current.Revision != img.Revision {
-		return err
-	}
-	return r.link(img.Name)
 }
 
 // all returns every revision of every image.

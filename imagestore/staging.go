@@ -11,6 +11,8 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"aula/imagestore/torrent/metainfo"
 )
 
 // spaceCheck is how many bytes are written between two looks at the free space.
@@ -324,7 +326,7 @@ func (s *Staging) examine(ctx context.Context, progress func(done, total int64))
 	if err != nil {
 		return findings{}, err
 	}
-	found, err := examine(ctx, s.file, s.written, chunks, func(done, total int64) {
+	found, err := examine(ctx, s.file, s.written, metainfo.PieceLengthFor(s.written), chunks, func(done, total int64) {
 		s.activity.progress(done, total)
 		if progress != nil {
 			progress(done, total)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"sync/atomic"
 
@@ -137,8 +136,8 @@ func (r *teeReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// into returns a reader that writes everything to h.
-func into(h hash.Hash) func(*teeReader) error {
+// into returns a reader that writes everything to w.
+func into(w io.Writer) func(*teeReader) error {
 	return func(r *teeReader) error {
 		for {
 			err := r.advance()
@@ -148,7 +147,9 @@ func into(h hash.Hash) func(*teeReader) error {
 			if err != nil {
 				return err
 			}
-			h.Write(r.rest)
+			if _, err := w.Write(r.rest); err != nil {
+				return err
+			}
 		}
 	}
 }

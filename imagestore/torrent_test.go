@@ -11,55 +11,90 @@ import (
 	"testing"
 )
 
-func TestTorrent(t *testing.T) {
+// TestReadTorrent refuses torrents that are not what this program writes of the image.
+func TestReadTorrent(t *testing.T) {
 	t.Parallel()
-	tor := torrent{announce: tracker, comment: "0123456789abcdef0123456789abcdef", name: "lab.img", length: pieceLen + 1, pieces: bytes.Repeat([]byte{'x'}, 40)}
-	want := "d8:announce30:" + tracker + "7:comment32:0123456789abcdef0123456789abcdef10:created by4:Aula4:info" +
-		"d6:lengthi4194305e4:name7:lab.img12:piece lengthi4194304e6:pieces40:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx7:privatei1eee"
-	data := tor.encode()
-	if string(data) != want {
-		t.Errorf("got  %q\nwant %q", data, want)
+	r := openRepository(t, t.TempDir())
+	file := imageFile(t, 1)
+	img := publishFile(t, r, "lab", file)
+	good := string(torrentOf(t, img, file, 0))
+	tests := []struct {
+		what, from, to string
+		ours           bool
+	}{
+		{"as it was written", "", "", true},
+		{"no tracker", "8:announce30:" + tracker, "", true},
+		{"another tracker", "192.0.2.1", "192.0.2.9", true},
+		{"made by another program", "4:Aula", "4:Alua", false},
+		{"other MD5", img.MD5, strings.Repeat("0", 32), false},
+		{"other name", "7:lab.img", "7:lob.img", false},
+		{"not private", "7:privatei1e", "", false},
+		{"explicitly not private", "7:privatei1e", "7:privatei0e", false},
+		{"a key that we do not write", "7:privatei1e", "7:privatei1e6:source1:x", false},
+		{"no sums", "6:pieces", "6:peaces", false},
+		{"bytes behind it", "i1eee", "i1eeex", false},
 	}
-	got, err := parseTorrent(data)
-	if err != nil || !bytes.Equal(got.encode(), data) {
-		t.Errorf("parsed to %+v, %v", got, err)
-	}
-	for i := range data {
-		if _, err := parseTorrent(data[:i]); err == nil {
-			t.Fatalf("cut after %d bytes: no error", i)
+	for _, test := range tests {
+		data := strings.Replace(good, test.from, test.to, 1)
+		if (data == good) != (test.from == "") {
+			t.Fatalf("%s: the torrent has no %q", test.what, test.from)
 		}
-	}
-	for _, bad := range []string{
-		strings.Replace(want, "i4194305e", "i4194304e", 1), // one piece too many
-		strings.Replace(want, "i4194305e", "i-1e", 1),
-		strings.Replace(want, "i4194305e", "i04194305e", 1),
-		strings.Replace(want, "i4194305e", "i99999999999999999999e", 1),
-		strings.Replace(want, "40:x", "99999999999:x", 1),
-		strings.Replace(want, "i1eee", "i0eee", 1),
-		want + "x",
-	} {
-		if _, err := parseTorrent([]byte(bad)); err == nil {
-			t.Errorf("%q: no error", bad)
+		rewrite(t, filepath.Join(r.Dir(), "lab.img.torrent"), []byte(data))
+		got, err := r.readTorrent(img)
+		if test.ours && (err != nil || string(got.Encode()) != data) || !test.ours && !errors.Is(err, errForeignTorrent) {
+			t.Errorf("%s: %+v, %v", test.what, got, err)
 		}
 	}
 }
 
-func TestPieceHash(t *testing.T) {
+// TestTorrentOfOtherRule leaves torrents as they are whose pieces have another length than new ones get: they were made by an older version, and PCs
+// may be fetching by them.
+func TestTorrentOfOtherRule(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{0, 1, pieceLen - 1, pieceLen, pieceLen + 1, 3*pieceLen + 5} {
-		data := make([]byte, size)
-		for i := range data {
-			data[i] = byte(i * i >> 3)
+	dir := t.TempDir()
+	r := openRepository(t, dir)
+	file := imageFile(t, 1)
+	img := publishFile(t, r, "lab", file)
+	path := filepath.Join(dir, "lab.img.torrent")
+	old := torrentOf(t, img, file, 4<<20)
+	if bytes.Equal(old, torrentOf(t, img, file, 0)) {
+		t.Fatal("the rule is the same for this file")
+	}
+	rewrite(t, path, old)
+	verify := func(what string, want []byte) {
+		t.Helper()
+		if err := r.Verify(t.Context(), "lab", 1, nil); err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
-		h := newPieceHash()
-		for rest := data; len(rest) > 0; {
-			n := min(len(rest), 1000003)
-			h.Write(rest[:n])
-			rest = rest[n:]
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: another torrent, %v", what, err)
 		}
-		if got := h.Sum(nil); !bytes.Equal(got, pieceSums(data)) {
-			t.Errorf("%d bytes: %x, want %x", size, got, pieceSums(data))
+	}
+	verify("as it was", old)
+	rewrite(t, filepath.Join(dir, "lab.img.sum"), []byte("something else"))
+	verify("another sidecar is made anew, and all with it", old)
+	opt := r.Options()
+	opt.Announce = "http://192.0.2.9:6969/announce"
+	r.SetOptions(opt)
+	r.announce()
+	moved := bytes.Replace(old, []byte("192.0.2.1"), []byte("192.0.2.9"), 1)
+	verify("another tracker", moved)
+	wrong := bytes.Clone(file)
+	wrong[0] ^= 1
+	rewrite(t, path, torrentOf(t, img, wrong, 4<<20))
+	verify("wrong sums", moved)
+}
+
+// TestNoTracker leaves out what no client could ask.
+func TestNoTracker(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, t.TempDir(), Options{Announce: "not a tracker"})
+	img := publishFile(t, r, "lab", imageFile(t, 1))
+	for range 2 {
+		if got, err := r.readTorrent(img); err != nil || len(got.Announce) != 0 {
+			t.Fatalf("%+v, %v", got, err)
 		}
+		r.announce()
 	}
 }
 
@@ -74,8 +109,8 @@ func TestTorrentClients(t *testing.T) {
 		argv []string
 		want []string
 	}{
-		{[]string{"aria2c", "-S", path}, []string{"lab.img", img.MD5, "4.0MiB", tracker}},
-		{[]string{"transmission-show", path}, []string{"lab.img", img.MD5, "4.00 MiB", tracker, "Private torrent"}},
+		{[]string{"aria2c", "-S", path}, []string{"lab.img", img.MD5, "256KiB", tracker}},
+		{[]string{"transmission-show", path}, []string{"lab.img", img.MD5, "256.0 KiB", tracker, "Private torrent"}},
 	}
 	for _, test := range tests {
 		t.Run(test.argv[0], func(t *testing.T) {
@@ -103,7 +138,7 @@ func TestOpenTorrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, img.torrent(pieceSums(file), tracker).encode()) {
+	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, torrentOf(t, img, file, 0)) {
 		t.Errorf("torrent of %d bytes, %v", len(got), err)
 	}
 	if _, err := r.OpenTorrent("lab", 2); !errors.Is(err, ErrNotFound) {
@@ -149,16 +184,4 @@ func TestAria2Checks(t *testing.T) {
 	if !errors.As(err, &exit) || !strings.Contains(out, "Checksum error detected") {
 		t.Errorf("file in which a bit differs: %v\n%s", err, out)
 	}
-}
-
-func FuzzParseTorrent(f *testing.F) {
-	f.Add(torrent{comment: "c", name: "lab.img", length: 1, pieces: make([]byte, 20)}.encode())
-	f.Add(torrent{announce: tracker, comment: "c", name: "lab.img"}.encode())
-	f.Add([]byte("d7:comment99999999999999999:"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := parseTorrent(data)
-		if err == nil && !bytes.Equal(got.encode(), data) {
-			t.Errorf("%q is taken for %+v", data, got)
-		}
-	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"aula/imagestore/format"
+	"aula/imagestore/torrent/metainfo"
 )
 
 // Verify reads a revision again and compares it with its record; sidecars that are not what they should be are made
@@ -88,11 +89,15 @@ func (r *Repository) compareFile(ctx context.Context, img Image, progress func(d
 	if slow != nil {
 		in = slowReader{file, slow}
 	}
-	sum, digest, pieces := md5.New(), blake3.New(), newPieceHash()
+	pieceLength := r.pieceLength(img)
+	sum, digest, pieces := md5.New(), blake3.New(), metainfo.NewHasher(pieceLength)
 	if err := readOnce(ctx, in, img.FileBytes, progress, into(sum), into(digest), into(pieces)); err != nil {
 		return findings{}, err
 	}
-	found := findings{md5: hex.EncodeToString(sum.Sum(nil)), blake3: hex.EncodeToString(digest.Sum(nil)), pieces: pieces.Sum(nil)}
+	found := findings{
+		md5: hex.EncodeToString(sum.Sum(nil)), blake3: hex.EncodeToString(digest.Sum(nil)),
+		pieces: pieceHashes{pieceLength, pieces.Pieces()},
+	}
 	if err := img.compare(found.md5, found.blake3); err != nil {
 		return findings{}, err
 	}
@@ -123,12 +128,12 @@ func (r *Repository) compareSidecars(img Image, found findings) error {
 			return fmt.Errorf("%s: %w", path.Base(file(text.suffix)), orDiffers(err))
 		}
 	}
-	data, err := r.folder.readFile(file(torrentSuffix), maxTorrent)
-	if err != nil {
-		return err
+	t, err := r.readTorrent(img)
+	if err == nil && (t.PieceLength != found.pieces.length || !bytes.Equal(t.Pieces, found.pieces.sums)) {
+		err = errDiffers
 	}
-	if t, err := parseTorrent(data); err != nil || !bytes.Equal(data, img.torrent(found.pieces, t.announce).encode()) {
-		return fmt.Errorf("%s: %w", path.Base(file(torrentSuffix)), orDiffers(err))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path.Base(file(torrentSuffix)), err)
 	}
 	chunks, err := r.folder.root.Open(file(chunksSuffix))
 	if err != nil {

@@ -159,7 +159,9 @@ func TestVerifySidecars(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign := img.torrent(bytes.Repeat([]byte{7}, len(pieceSums(file))), tracker).encode()
+	wrong := bytes.Clone(file)
+	wrong[0] ^= 1
+	foreign := torrentOf(t, img, wrong, 0) // of another file of that name and length
 	tests := []struct {
 		suffix string
 		data   []byte

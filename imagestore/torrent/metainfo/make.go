@@ -64,9 +64,6 @@ func (h *Hasher) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// PieceLength is that of the pieces whose sums it makes.
-func (h *Hasher) PieceLength() int64 { return h.length }
-
 // Pieces returns the sums of all pieces, also of the last one, which may be shorter: what a Torrent has as Pieces.
 func (h *Hasher) Pieces() []byte {
 	if h.room == h.length {
