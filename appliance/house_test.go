@@ -28,6 +28,7 @@ var floors = []struct {
 	{rooms: []string{"netboot", "clientos", "clientos/build"}, mingles: true},
 	{rooms: []string{"clientos/protocol", "imagestore"}},
 	{rooms: []string{"clientos/disk", "imagestore/format", "imagestore/multicast", "imagestore/torrent"}},
+	{rooms: []string{"imagestore/rig"}},
 }
 
 // strangers never meet, whatever their floors.

@@ -2,18 +2,14 @@ package multicast_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"aula/imagestore/rig"
 )
 
 // What the tables measure, in a room of network namespaces on this machine: the time from the first datagram of data on the bridge, which
@@ -44,8 +40,8 @@ func udpcast(duplex string) engine {
 	return engine{
 		name: "udpcast" + strings.TrimPrefix(duplex, "-"),
 		receive: func(tb testing.TB, r *room, m *machine) *process {
-			p := m.start(tb, nil, "udp-receiver", "--nokbd", "--portbase", "9000", "--interface", "eth0", "--file", r.file(m.name))
-			p.await(tb, "listening", 10*time.Second, func(line string) bool { return strings.Contains(line, "UDP receiver for") })
+			p := m.start(tb, nil, "udp-receiver", "--nokbd", "--portbase", "9000", "--interface", "eth0", "--file", r.file(m.Name))
+			p.Await(tb, "listening", 10*time.Second, func(line string) bool { return strings.Contains(line, "UDP receiver for") })
 			return p
 		},
 		send: func(tb testing.TB, r *room, source string) *process {
@@ -95,9 +91,13 @@ func (o *outcome) complete() bool { return o != nil && o.done == o.of }
 func (t trial) run(tb testing.TB) *outcome {
 	tb.Helper()
 	r := newRoom(tb, t.wiring)
-	source := r.source(tb, t.size)
-	warm(tb, t.size*int64(t.receivers+1)+256<<20)
-	hurry(tb, append(r.receivers, r.sender)...)
+	source := r.Source(tb, t.size)
+	rig.Warm(tb, t.size*int64(t.receivers+1)+256<<20)
+	machines := []*rig.Machine{r.sender.Machine}
+	for _, m := range r.receivers {
+		machines = append(machines, m.Machine)
+	}
+	rig.Hurry(tb, machines...)
 	var receivers []*process
 	for _, m := range r.receivers {
 		receivers = append(receivers, t.engine.receive(tb, r, m))
@@ -111,7 +111,7 @@ func (t trial) run(tb testing.TB) *outcome {
 	select {
 	case first = <-data:
 	case <-time.After(t.limit):
-		tb.Logf("%s sent nothing within %s; it said:\n%s", t.engine.name, t.limit, sender.history(3))
+		tb.Logf("%s sent nothing within %s; it said:\n%s", t.engine.name, t.limit, sender.History(3))
 		return o
 	}
 	counted, late, awaited := receivers, []*process(nil), []*process{sender}
@@ -121,21 +121,22 @@ func (t trial) run(tb testing.TB) *outcome {
 		awaited = nil
 	}
 	for _, p := range slices.Concat(awaited, counted, late) {
-		if !p.wait(deadline) {
-			tb.Logf("%s of %s has not ended within %s; it said:\n%s", p.name, t.engine.name, t.limit, p.history(3))
+		if !p.Wait(deadline) {
+			tb.Logf("%s of %s has not ended within %s; it said:\n%s", p.Name, t.engine.name, t.limit, p.History(3))
 		}
 	}
 	o.whole = time.Since(start)
-	o.packets, o.wire = r.sent(tb)
+	sent := r.Sent(tb, r.sender.Machine)
+	o.packets, o.wire = sent.Packets, sent.Bytes
 	for _, p := range slices.Concat(receivers, late, []*process{sender}) {
-		p.kill()
-		<-p.ended
+		p.Kill()
+		<-p.Ended
 		o.peak = max(o.peak, p.peak())
 	}
-	o.sender = sender.cpu()
+	o.sender = sender.CPU()
 	o.of = len(counted)
 	for _, p := range counted {
-		o.receiver += p.cpu() / time.Duration(o.of)
+		o.receiver += p.CPU() / time.Duration(o.of)
 		if took := r.took(tb, source, p, first); took > 0 {
 			o.done++
 			o.time = max(o.time, took)
@@ -147,45 +148,15 @@ func (t trial) run(tb testing.TB) *outcome {
 	return o
 }
 
-// warm takes so much memory and gives it back: a virtual machine's host may have taken away what was not used for a while, and to give
-// it again costs many times what a receiver costs.
-func warm(tb testing.TB, bytes int64) {
-	tb.Helper()
-	b, err := unix.Mmap(-1, 0, int(bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
-	if err != nil {
-		tb.Fatalf("memory for the files: %v", err)
-	}
-	if err := unix.Munmap(b); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// hurry puts this process, and the programs that its machines start from now on, before whatever else this computer does: by their
-// priority, and by that of their session where the kernel groups processes so.
-func hurry(tb testing.TB, machines ...*machine) {
-	tb.Helper()
-	const nice = -15
-	if err := os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(nice)), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		tb.Logf("other work on this computer will show: %v", err)
-	}
-	for _, m := range machines {
-		var err error
-		m.do(func() { err = unix.Setpriority(unix.PRIO_PROCESS, m.thread, nice) })
-		if err != nil {
-			tb.Fatalf("priority of %s: %v", m.name, err)
-		}
-	}
-}
-
 // took is from the first data to the last write to a receiver's file; 0 when that is not what was sent.
 func (r *room) took(tb testing.TB, source string, p *process, first time.Time) time.Duration {
 	tb.Helper()
-	info, err := os.Stat(r.file(p.name))
+	info, err := os.Stat(r.file(p.Name))
 	if err == nil {
-		err = compare(source, r.file(p.name))
+		err = rig.Compare(source, r.file(p.Name))
 	}
 	if err != nil {
-		tb.Logf("%s: %v; it said:\n%s", p.name, err, p.history(3))
+		tb.Logf("%s: %v; it said:\n%s", p.Name, err, p.History(3))
 		return 0
 	}
 	return info.ModTime().Sub(first.Round(0))
@@ -194,7 +165,7 @@ func (r *room) took(tb testing.TB, source string, p *process, first time.Time) t
 // peak is the most memory that a process of ours had, and 0 for another one.
 func (p *process) peak() int64 {
 	var last report
-	_ = json.Unmarshal([]byte(p.history(1)), &last) // a program that is not ours says nothing of the kind
+	_ = json.Unmarshal([]byte(p.History(1)), &last) // a program that is not ours says nothing of the kind
 	return last.Peak
 }
 
@@ -233,28 +204,6 @@ func (o *outcome) overhead() string {
 	return fmt.Sprintf("%.3f", float64(o.wire)/float64(o.bareBytes()))
 }
 
-// A table is printed when the benchmark is over, with the rows that were measured.
-type table struct {
-	title string
-	head  []string
-	rows  [][]string
-}
-
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
-
-func (t *table) print() {
-	if len(t.rows) == 0 {
-		return
-	}
-	fmt.Printf("\n%s\n", t.title)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	for _, row := range append([][]string{t.head}, t.rows...) {
-		fmt.Fprintln(w, strings.Join(row, "\t")+"\t")
-	}
-	_ = w.Flush()
-	fmt.Println()
-}
-
 // measure makes the trial a sub-benchmark, which runs once however often it is called, and returns its outcome: nil when it was not
 // asked for. The engine's own rows must be complete.
 func (t trial) measure(b *testing.B, name string, metrics func(b *testing.B, o *outcome)) *outcome {
@@ -280,9 +229,9 @@ func (t trial) measure(b *testing.B, name string, metrics func(b *testing.B, o *
 // lose datagrams each on its own, as a multiple of the time that its bytes alone take.
 func BenchmarkLossTable(b *testing.B) {
 	const size = 64 << 20
-	t := table{
-		title: "100 Mbit/s, a file of 64 MiB; x: times the bare file at link rate. Loss at each receiver, of packets of wire size: offload is off",
-		head:  []string{"receivers", "loss", "aula", "x", "sent x", "udpcast full-duplex", "x", "sent x", "half-duplex", "x", "sent x"},
+	t := rig.Table{
+		Title: "100 Mbit/s, a file of 64 MiB; x: times the bare file at link rate. Loss at each receiver, of packets of wire size: offload is off",
+		Head:  []string{"receivers", "loss", "aula", "x", "sent x", "udpcast full-duplex", "x", "sent x", "half-duplex", "x", "sent x"},
 	}
 	for _, receivers := range []int{1, 4, 8, 16} {
 		for _, permille := range []int{0, 1, 10, 30} {
@@ -300,19 +249,19 @@ func BenchmarkLossTable(b *testing.B) {
 				cells = append(cells, o.seconds(), o.overBare(), o.overhead())
 			}
 			if measured {
-				t.add(cells...)
+				t.Add(cells...)
 			}
 		}
 	}
-	t.print()
+	t.Print()
 }
 
 // BenchmarkUnlimited tells how fast the room is when nothing but this machine's processors limits it, and how much of them it takes.
 func BenchmarkUnlimited(b *testing.B) {
 	engineHead := []string{"MB/s", "sent x", "B/packet", "CPU s/GB: sender", "a receiver"}
-	t := table{
-		title: "No rate limit; MB/s to every receiver; x: times udpcast full-duplex. No loss made. What else this machine does shows",
-		head: slices.Concat([]string{"receivers", "offload", "udpcast"}, engineHead, []string{"aula"}, engineHead,
+	t := rig.Table{
+		Title: "No rate limit; MB/s to every receiver; x: times udpcast full-duplex. No loss made. What else this machine does shows",
+		Head: slices.Concat([]string{"receivers", "offload", "udpcast"}, engineHead, []string{"aula"}, engineHead,
 			[]string{"MiB at most", "MB/s x", "CPU x"}),
 	}
 	for _, offload := range []bool{true, false} {
@@ -345,10 +294,10 @@ func BenchmarkUnlimited(b *testing.B) {
 				x[1] = fmt.Sprintf("%.2f", ours.speed()/theirs.speed())
 				x[2] = fmt.Sprintf("%.2f", float64(ours.receiver)/float64(theirs.receiver))
 			}
-			t.add(slices.Concat([]string{fmt.Sprint(receivers), state, theirs.seconds()}, theirs.costs(), []string{ours.seconds()}, ours.costs(), x)...)
+			t.Add(slices.Concat([]string{fmt.Sprint(receivers), state, theirs.seconds()}, theirs.costs(), []string{ours.seconds()}, ours.costs(), x)...)
 		}
 	}
-	t.print()
+	t.Print()
 }
 
 // speed is what each receiver got, in MB/s.
@@ -368,28 +317,28 @@ func (o *outcome) costs() []string {
 
 // BenchmarkStoppedReceiver tells what a PC that stops half-way costs the others: one of 8 receivers is sent SIGSTOP.
 func BenchmarkStoppedReceiver(b *testing.B) {
-	t := table{
-		title: "100 Mbit/s, 8 receivers, a file of 64 MiB; one receiver is stopped half-way: time of the others",
-		head:  []string{"engine", "without", "with", "x"},
+	t := rig.Table{
+		Title: "100 Mbit/s, 8 receivers, a file of 64 MiB; one receiver is stopped half-way: time of the others",
+		Head:  []string{"engine", "without", "with", "x"},
 	}
 	stop := func(_ testing.TB, _ trial, _ *room, receivers []*process) (counted, late []*process) {
-		receivers[0].pause()
+		receivers[0].Pause()
 		return receivers[1:], nil
 	}
 	for _, e := range []engine{aula, udpcastFull, udpcastHalf} {
 		without, with := disturbed(b, e, "stopped", 90*time.Second, stop)
 		if without != nil || with != nil {
-			t.add(e.name, without.seconds(), with.seconds(), with.over(without))
+			t.Add(e.name, without.seconds(), with.seconds(), with.over(without))
 		}
 	}
-	t.print()
+	t.Print()
 }
 
 // BenchmarkLateReceiver tells what a PC that comes half-way costs the others, and when it has the file itself.
 func BenchmarkLateReceiver(b *testing.B) {
-	t := table{
-		title: "100 Mbit/s, 8 receivers, a file of 64 MiB; a ninth comes half-way: time of the others, and until it has the file, too",
-		head:  []string{"engine", "without", "with", "x", "the ninth"},
+	t := rig.Table{
+		Title: "100 Mbit/s, 8 receivers, a file of 64 MiB; a ninth comes half-way: time of the others, and until it has the file, too",
+		Head:  []string{"engine", "without", "with", "x", "the ninth"},
 	}
 	join := func(tb testing.TB, t trial, r *room, receivers []*process) (counted, late []*process) {
 		m := r.add(tb)
@@ -409,9 +358,9 @@ func BenchmarkLateReceiver(b *testing.B) {
 				b.Errorf("the receiver that came late has not got the file within %s", with.limit)
 			}
 		}
-		t.add(e.name, without.seconds(), with.seconds(), with.over(without), late)
+		t.Add(e.name, without.seconds(), with.seconds(), with.over(without), late)
 	}
-	t.print()
+	t.Print()
 }
 
 // disturbed runs a transfer to 8 receivers without and with what happens half-way.

@@ -19,7 +19,7 @@ import (
 func (r *room) flood(tb testing.TB, m *machine) (stop func() (random int, replayed map[byte]int)) {
 	tb.Helper()
 	c, tap := m.listen(tb, 0), r.sender.tap(tb)
-	to := []netip.AddrPort{netip.AddrPortFrom(roomSession(0).Group, 9000), netip.AddrPortFrom(r.sender.address, 9001)}
+	to := []netip.AddrPort{netip.AddrPortFrom(roomSession(0).Group, 9000), netip.AddrPortFrom(r.sender.Address, 9001)}
 	ctx, cancel := context.WithCancel(tb.Context())
 	ended := make(chan struct{})
 	tb.Cleanup(func() {
@@ -45,7 +45,7 @@ func (r *room) flood(tb testing.TB, m *machine) (stop func() (random int, replay
 				return
 			case <-bursts:
 			}
-			recorded = overhear(tap, m.address, seed, recorded)
+			recorded = overhear(tap, m.Address, seed, recorded)
 			for range 10 {
 				random += send(noise(seed, recorded))
 				if n := len(recorded); n > 0 {
@@ -129,12 +129,12 @@ func (m *machine) tap(tb testing.TB) wiretap {
 	tb.Helper()
 	var socket int
 	var err error
-	m.do(func() {
+	m.Do(func() {
 		all := unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8 // in network order
 		socket, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, all&0xffff)
 	})
 	if err != nil {
-		tb.Fatalf("a tap on %s: %v", m.name, err)
+		tb.Fatalf("a tap on %s: %v", m.Name, err)
 	}
 	tb.Cleanup(func() { _ = unix.Close(socket) })
 	return wiretap(socket)

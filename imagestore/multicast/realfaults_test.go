@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"aula/imagestore/multicast"
+	"aula/imagestore/rig"
 )
 
 // What goes wrong in a classroom, each with processes of their own over the kernel's sockets. Nothing is said of how long it takes: a test
@@ -72,14 +73,14 @@ func (r report) of(name string) multicast.ReceiverStatus {
 func (r *room) whole(tb testing.TB, source string, sender *process, machines ...*machine) {
 	tb.Helper()
 	for _, m := range machines {
-		if err := compare(source, r.file(m.name)); err != nil {
+		if err := rig.Compare(source, r.file(m.Name)); err != nil {
 			tb.Error(err)
 		}
 		if sender == nil {
 			continue
 		}
-		if got := sender.last(tb, realLimit).of(m.name); got.State != multicast.Complete {
-			tb.Errorf("the sender says that %s is %q (%s), want %q", m.name, got.State, got.Reason, multicast.Complete)
+		if got := sender.last(tb, realLimit).of(m.Name); got.State != multicast.Complete {
+			tb.Errorf("the sender says that %s is %q (%s), want %q", m.Name, got.State, got.Reason, multicast.Complete)
 		}
 	}
 }
@@ -88,12 +89,12 @@ func (r *room) whole(tb testing.TB, source string, sender *process, machines ...
 func (p *process) fails(tb testing.TB, words ...string) report {
 	tb.Helper()
 	last := p.last(tb, realLimit)
-	if <-p.ended; p.err == nil {
-		tb.Errorf("%s exits as if all were well", p.name)
+	if <-p.Ended; p.Err == nil {
+		tb.Errorf("%s exits as if all were well", p.Name)
 	}
 	for _, word := range words {
 		if !strings.Contains(last.Error, word) {
-			tb.Errorf("%s says %q, which has no %q in it", p.name, last.Error, word)
+			tb.Errorf("%s says %q, which has no %q in it", p.Name, last.Error, word)
 		}
 	}
 	return last
@@ -102,23 +103,23 @@ func (p *process) fails(tb testing.TB, words ...string) report {
 func TestRealReceiverKilledGoesOnLater(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 3})
-	source := r.source(t, 2*realSize)
+	source := r.Source(t, 2*realSize)
 	victim := r.receivers[1]
 	receivers := r.receiveAll(t, slowly)
 	sender := r.send(t, source, both(slowly, func(r *role) {
 		r.Session.Rate = 25_000_000 // the journal is written after two seconds
 		r.Linger = time.Second
 	}))
-	appears(t, r.file(victim.name)+".partial.blocks")
-	receivers[1].kill()
+	appears(t, r.file(victim.Name)+".partial.blocks")
+	receivers[1].Kill()
 	succeed(t, realLimit, receivers[0], receivers[2])
-	last := sender.fails(t, "not complete: ", victim.name)
-	if got := last.of(victim.name); got.State != multicast.Failed || got.Reason == "" {
-		t.Errorf("the sender says that %s is %q (%s), want %q and why", victim.name, got.State, got.Reason, multicast.Failed)
+	last := sender.fails(t, "not complete: ", victim.Name)
+	if got := last.of(victim.Name); got.State != multicast.Failed || got.Reason == "" {
+		t.Errorf("the sender says that %s is %q (%s), want %q and why", victim.Name, got.State, got.Reason, multicast.Failed)
 	}
 	r.whole(t, source, sender, r.receivers[0], r.receivers[2])
-	if err := compare(source, r.file(victim.name)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s has its file already: %v", victim.name, err)
+	if err := rig.Compare(source, r.file(victim.Name)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s has its file already: %v", victim.Name, err)
 	}
 
 	again := r.receive(t, victim, nil)
@@ -127,7 +128,7 @@ func TestRealReceiverKilledGoesOnLater(t *testing.T) {
 	r.whole(t, source, second, victim)
 	got := again.last(t, realLimit).Reception
 	if got.Resumed <= 0 || got.Done != 2*realSize {
-		t.Errorf("%s went on with %d bytes and has %d, want more than none and %d", victim.name, got.Resumed, got.Done, int64(2*realSize))
+		t.Errorf("%s went on with %d bytes and has %d, want more than none and %d", victim.Name, got.Resumed, got.Done, int64(2*realSize))
 	}
 	if first := last.Sender.Datagrams; second.last(t, realLimit).Sender.Datagrams >= first {
 		t.Errorf("the second sender sent as much as the first")
@@ -153,16 +154,16 @@ func appears(tb testing.TB, path string) {
 func TestRealReceiverPaused(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 3})
-	source := r.source(t, realSize)
+	source := r.Source(t, realSize)
 	receivers := r.receiveAll(t, slowly)
 	sender := r.send(t, source, slowly)
 	receivers[1].reported(t, "half-way", realLimit, has(0.5))
-	receivers[1].pause()
+	receivers[1].Pause()
 	succeed(t, realLimit, receivers[0], receivers[2])
 	sender.reported(t, "rid of the others, and aware that one is silent", realLimit, func(v report) bool {
 		return v.of("r1").State == multicast.Complete && v.of("r3").State == multicast.Complete && v.of("r2").State == multicast.Silent
 	})
-	receivers[1].resume()
+	receivers[1].Resume()
 	succeed(t, realLimit, receivers[1], sender)
 	r.whole(t, source, sender, r.receivers...)
 }
@@ -170,9 +171,9 @@ func TestRealReceiverPaused(t *testing.T) {
 func TestRealFullDisks(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 3})
-	source := r.source(t, realSize)
+	source := r.Source(t, realSize)
 	// One disk is too small from the start, and the other is filled by somebody else on the way.
-	small, tight := r.disk(t, realSize/2), r.disk(t, realSize+1<<20)
+	small, tight := r.Disk(t, realSize/2), r.Disk(t, realSize+1<<20)
 	tooSmall := r.receive(t, r.receivers[0], both(slowly, func(r *role) { r.File = filepath.Join(small, "image") }))
 	filled := r.receive(t, r.receivers[1], both(slowly, func(r *role) { r.File = filepath.Join(tight, "image") }))
 	well := r.receive(t, r.receivers[2], slowly)
@@ -187,8 +188,8 @@ func TestRealFullDisks(t *testing.T) {
 	last := sender.fails(t, "not complete: ", "r1 at", "r2 at", "no room")
 	for _, p := range []*process{tooSmall, filled} {
 		p.fails(t, "no room")
-		if got := last.of(p.name); got.State != multicast.Failed || !strings.Contains(got.Reason, "no room") {
-			t.Errorf("the sender says that %s is %q (%s), want %q and that it has no room", p.name, got.State, got.Reason, multicast.Failed)
+		if got := last.of(p.Name); got.State != multicast.Failed || !strings.Contains(got.Reason, "no room") {
+			t.Errorf("the sender says that %s is %q (%s), want %q and that it has no room", p.Name, got.State, got.Reason, multicast.Failed)
 		}
 	}
 	r.whole(t, source, sender, r.receivers[2])
@@ -197,12 +198,12 @@ func TestRealFullDisks(t *testing.T) {
 func TestRealSenderKilledAndStartedAgain(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 3})
-	source := r.source(t, realSize)
+	source := r.Source(t, realSize)
 	receivers := r.receiveAll(t, slowly)
 	first := r.send(t, source, slowly)
 	receivers[0].reported(t, "half-way", realLimit, has(0.5))
-	first.kill()
-	<-first.ended
+	first.Kill()
+	<-first.Ended
 	missing := r.missing(t, source)
 	if all := blocksOf(2 * realSize); missing == 0 || missing >= all {
 		t.Fatalf("%d of %d blocks are missing when the first sender is dead: that is not half-way", missing, all)
@@ -224,7 +225,7 @@ func (r *room) missing(tb testing.TB, source string) (n int64) {
 	}
 	var got [][]byte
 	for _, m := range r.receivers {
-		b, err := os.ReadFile(r.file(m.name) + ".partial")
+		b, err := os.ReadFile(r.file(m.Name) + ".partial")
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -251,7 +252,7 @@ func TestRealLoss(t *testing.T) {
 			t.Parallel()
 			r := newRoom(t, wiring{receivers: 3})
 			for _, m := range r.receivers {
-				m.filter(t, loss.rule)
+				m.Filter(t, loss.rule)
 			}
 			r.completes(t, nil, nil)
 		})
@@ -268,7 +269,7 @@ func (r *room) completes(tb testing.TB, receive, send func(*role)) (sender *proc
 	if send == nil {
 		send = verbose
 	}
-	source := r.source(tb, realSize)
+	source := r.Source(tb, realSize)
 	receivers = r.receiveAll(tb, receive)
 	sender = r.send(tb, source, send)
 	succeed(tb, realLimit, append(slices.Clone(receivers), sender)...)
@@ -279,23 +280,23 @@ func (r *room) completes(tb testing.TB, receive, send func(*role)) (sender *proc
 func TestRealLossOfReportsOnly(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 3})
-	r.sender.filter(t, "udp dport 9001 numgen random mod 2 < 1 drop")
+	r.sender.Filter(t, "udp dport 9001 numgen random mod 2 < 1 drop")
 	r.completes(t, nil, nil)
 }
 
 func TestRealTwoSendersOnOneGroup(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 2})
-	source := r.source(t, realSize)
+	source := r.Source(t, realSize)
 	other := r.plug(t, "other", netip.AddrFrom4([4]byte{10, 77, 0, 2}))
 	refused := func(while string) {
 		t.Helper()
-		p := other.launch(t, role{Send: true, Session: roomSession(1), Key: roomKey, File: source, Name: other.name, Interface: "eth0"})
-		if !p.wait(time.Now().Add(realLimit)) {
+		p := other.launch(t, role{Send: true, Session: roomSession(1), Key: roomKey, File: source, Name: other.Name, Interface: "eth0"})
+		if !p.Wait(time.Now().Add(realLimit)) {
 			t.Fatalf("a second sender goes on while the first %s", while)
 		}
-		if said := p.history(5); p.err == nil || !strings.Contains(said, r.sender.address.String()+" already sends") {
-			t.Errorf("a second sender while the first %s: %v, and it said %q, want that %s already sends", while, p.err, said, r.sender.address)
+		if said := p.History(5); p.Err == nil || !strings.Contains(said, r.sender.Address.String()+" already sends") {
+			t.Errorf("a second sender while the first %s: %v, and it said %q, want that %s already sends", while, p.Err, said, r.sender.Address)
 		}
 	}
 	sender := r.send(t, source, slowly)
@@ -303,9 +304,9 @@ func TestRealTwoSendersOnOneGroup(t *testing.T) {
 	refused("waits for receivers")
 	two := r.receive(t, r.receivers[1], slowly)
 	two.reported(t, "half-way", realLimit, has(0.5))
-	two.pause() // so that the session does not end meanwhile
+	two.Pause() // so that the session does not end meanwhile
 	refused("sends")
-	two.resume()
+	two.Resume()
 	succeed(t, realLimit, one, two, sender)
 	r.whole(t, source, sender, r.receivers...)
 }
@@ -313,7 +314,7 @@ func TestRealTwoSendersOnOneGroup(t *testing.T) {
 func TestRealFloodOfAForeignMachine(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 2})
-	source := r.source(t, realSize)
+	source := r.Source(t, realSize)
 	foreign := r.plug(t, "foreign", netip.AddrFrom4([4]byte{10, 77, 2, 1}))
 	flood := r.flood(t, foreign)
 	sender := r.send(t, source, slowly)
@@ -328,7 +329,7 @@ func TestRealFloodOfAForeignMachine(t *testing.T) {
 	}
 	for _, p := range receivers {
 		if got := p.last(t, realLimit).Reception; got.Refused == 0 {
-			t.Errorf("%s counts no refused datagram, of %d", p.name, random)
+			t.Errorf("%s counts no refused datagram, of %d", p.Name, random)
 		}
 	}
 }
@@ -336,7 +337,7 @@ func TestRealFloodOfAForeignMachine(t *testing.T) {
 func TestRealMachineThatTheGroupDoesNotReach(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 3})
-	r.receivers[1].filter(t, "ip daddr 239.0.0.0/8 drop")
+	r.receivers[1].Filter(t, "ip daddr 239.0.0.0/8 drop")
 	sender, receivers := r.completes(t, slowly, slowly)
 	receivers[1].reported(t, "alone", realLimit, func(v report) bool { return v.Reception != nil && v.Reception.Alone })
 	sender.reported(t, "serving one alone", realLimit, func(v report) bool {
@@ -362,7 +363,7 @@ func TestRealBroadcast(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 3})
 	for _, m := range r.receivers {
-		m.filter(t, "ip daddr 224.0.0.0/4 drop")
+		m.Filter(t, "ip daddr 224.0.0.0/4 drop")
 	}
 	sender, _ := r.completes(t, nil, func(r *role) { r.Session.Mode, r.Verbose = multicast.Broadcast, true })
 	if got, most := sender.last(t, realLimit).Sender.Datagrams, 2*128*blocksOf(realSize); got > most {
@@ -375,19 +376,19 @@ func TestRealReceiverWithSeveralNICs(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, wiring{receivers: 2})
 	m := r.receivers[1]
-	r.bridge.command(t, "ip", "link", "add", "br1", "type", "bridge", "forward_delay", "0")
-	r.bridge.command(t, "ip", "link", "set", "br1", "up")
-	r.bridge.command(t, "ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "eth1", "netns", m.proc("ns/net"))
-	r.bridge.command(t, "ip", "link", "set", "elsewhere", "master", "br1", "up")
-	m.command(t, "ip", "addr", "add", "192.0.2.7/24", "broadcast", "+", "dev", "eth1")
-	m.command(t, "ip", "link", "set", "eth1", "up")
-	m.command(t, "ip", "route", "add", "default", "via", "192.0.2.1", "dev", "eth1")
+	r.Bridge.Command(t, "ip", "link", "add", "br1", "type", "bridge", "forward_delay", "0")
+	r.Bridge.Command(t, "ip", "link", "set", "br1", "up")
+	r.Bridge.Command(t, "ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "eth1", "netns", m.Proc("ns/net"))
+	r.Bridge.Command(t, "ip", "link", "set", "elsewhere", "master", "br1", "up")
+	m.Command(t, "ip", "addr", "add", "192.0.2.7/24", "broadcast", "+", "dev", "eth1")
+	m.Command(t, "ip", "link", "set", "eth1", "up")
+	m.Command(t, "ip", "route", "add", "default", "via", "192.0.2.1", "dev", "eth1")
 	sender, _ := r.completes(t, func(r *role) { r.Verbose, r.Interface = true, "" }, slowly)
-	if got := sender.last(t, realLimit).of(m.name).Address; got != m.address {
-		t.Errorf("%s speaks from %s, want %s", m.name, got, m.address)
+	if got := sender.last(t, realLimit).of(m.Name).Address; got != m.Address {
+		t.Errorf("%s speaks from %s, want %s", m.Name, got, m.Address)
 	}
 	sending := func(v report) bool { return v.Sender != nil && v.Sender.Phase == multicast.Sending }
-	if got := sender.reported(t, "sending", realLimit, sending).of(m.name); got.State == multicast.Alone {
-		t.Errorf("the group does not reach %s: %s", m.name, got.Reason)
+	if got := sender.reported(t, "sending", realLimit, sending).of(m.Name); got.State == multicast.Alone {
+		t.Errorf("the group does not reach %s: %s", m.Name, got.Reason)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"aula/imagestore/multicast"
+	"aula/imagestore/rig"
 )
 
 // Environment variables: the role that a process of this binary has in a room, and the folder for CPU profiles of those.
@@ -101,7 +102,7 @@ func (r role) play() error {
 			err = out.Encode(status())
 		case err = <-ended:
 			last := status()
-			last.Ended, last.Peak = true, peak()
+			last.Ended, last.Peak = true, rig.Peak()
 			if err != nil {
 				last.Error = err.Error()
 			}

@@ -1,12 +1,7 @@
 package multicast_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +10,7 @@ import (
 	"time"
 
 	"aula/imagestore/multicast"
+	"aula/imagestore/rig"
 )
 
 // roomSession is what the tests' rooms agree upon.
@@ -27,28 +23,13 @@ func roomSession(computers int) multicast.Session {
 // roomKey is that of the rooms' sessions: the appliance always has one.
 var roomKey = multicast.NewKey()
 
-// source makes a file of that many random bytes, the same ones each time, in the room's tmpfs.
-func (r *room) source(tb testing.TB, size int64) string {
-	tb.Helper()
-	path := filepath.Join(r.folder, "source")
-	f, err := os.Create(path)
-	if err == nil {
-		_, err = io.CopyN(f, rand.NewChaCha8([32]byte{1}), size)
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return path
-}
-
 // file is where the receiver on a machine of that name writes.
-func (r *room) file(name string) string { return filepath.Join(r.folder, name) }
+func (r *room) file(name string) string { return filepath.Join(r.Folder, name) }
 
 // receive starts a receiver, whose role may be changed, and returns once it listens.
 func (r *room) receive(tb testing.TB, m *machine, change func(*role)) *process {
 	tb.Helper()
-	what := role{Session: roomSession(0), Key: roomKey, File: r.file(m.name), Name: m.name, Interface: "eth0", StartTimeout: 30 * time.Second}
+	what := role{Session: roomSession(0), Key: roomKey, File: r.file(m.Name), Name: m.Name, Interface: "eth0", StartTimeout: 30 * time.Second}
 	if change != nil {
 		change(&what)
 	}
@@ -58,7 +39,7 @@ func (r *room) receive(tb testing.TB, m *machine, change func(*role)) *process {
 // send starts a sender, whose role may be changed, for as many receivers as the room was made for. It may be killed and started again.
 func (r *room) send(tb testing.TB, source string, change func(*role)) *process {
 	tb.Helper()
-	what := role{Send: true, Session: roomSession(r.wiring.receivers), Key: roomKey, File: source, Name: r.sender.name, Interface: "eth0"}
+	what := role{Send: true, Session: roomSession(r.wiring.receivers), Key: roomKey, File: source, Name: r.sender.Name, Interface: "eth0"}
 	if change != nil {
 		change(&what)
 	}
@@ -70,10 +51,10 @@ func succeed(tb testing.TB, limit time.Duration, processes ...*process) {
 	tb.Helper()
 	deadline := time.Now().Add(limit)
 	for _, p := range processes {
-		if !p.wait(deadline) {
-			tb.Errorf("%s has not ended; it said:\n%s", p.name, p.history(40))
-		} else if p.err != nil {
-			tb.Errorf("%s: %v; it said:\n%s", p.name, p.err, p.history(40))
+		if !p.Wait(deadline) {
+			tb.Errorf("%s has not ended; it said:\n%s", p.Name, p.History(40))
+		} else if p.Err != nil {
+			tb.Errorf("%s: %v; it said:\n%s", p.Name, p.Err, p.History(40))
 		}
 	}
 	if tb.Failed() {
@@ -85,7 +66,7 @@ func succeed(tb testing.TB, limit time.Duration, processes ...*process) {
 func (m *machine) play(tb testing.TB, r role) *process {
 	tb.Helper()
 	p := m.launch(tb, r)
-	p.await(tb, "ready", 2*time.Minute, func(line string) bool { return strings.HasPrefix(line, "{") })
+	p.Await(tb, "ready", 2*time.Minute, func(line string) bool { return strings.HasPrefix(line, "{") })
 	return p
 }
 
@@ -103,7 +84,7 @@ func (m *machine) launch(tb testing.TB, r role) *process {
 func (p *process) reported(tb testing.TB, what string, limit time.Duration, is func(report) bool) report {
 	tb.Helper()
 	var found report
-	p.await(tb, what, limit, func(line string) bool {
+	p.Await(tb, what, limit, func(line string) bool {
 		var r report
 		if json.Unmarshal([]byte(line), &r) != nil || !is(r) {
 			return false
@@ -120,52 +101,13 @@ func (p *process) last(tb testing.TB, limit time.Duration) report {
 	return p.reported(tb, "ended", limit, func(r report) bool { return r.Ended })
 }
 
-// A difference is where a received file is not what was sent.
-type difference struct {
-	offset int64
-	file   string
-}
-
-func (d difference) Error() string {
-	return fmt.Sprintf("%s differs from byte %d on", d.file, d.offset)
-}
-
-// compare tells where two files differ: nil for nowhere, and a difference.
-func compare(want, got string) error {
-	a, err := os.Open(want)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	b, err := os.Open(got)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	one, other := make([]byte, 1<<20), make([]byte, 1<<20)
-	for offset := int64(0); ; {
-		n, errA := io.ReadFull(a, one)
-		m, errB := io.ReadFull(b, other)
-		if !bytes.Equal(one[:n], other[:m]) {
-			for n, m = min(n, m), 0; m < n && one[m] == other[m]; {
-				m++
-			}
-			return difference{offset + int64(m), got}
-		}
-		if errA != nil || errB != nil {
-			return nil // both have ended: they would differ
-		}
-		offset += int64(n)
-	}
-}
-
 // The engine as a whole over the kernel's sockets, with a bad cable.
 func TestRoomOverRealSockets(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
 	r := newRoom(t, wiring{receivers: 3})
 	r.receivers[1].lose(t, 10)
-	source := r.source(t, size)
+	source := r.Source(t, size)
 	verbose := func(r *role) { r.Verbose = true }
 	var receivers []*process
 	for _, m := range r.receivers {
@@ -174,11 +116,11 @@ func TestRoomOverRealSockets(t *testing.T) {
 	sender := r.send(t, source, verbose)
 	succeed(t, 30*time.Second, append(receivers, sender)...)
 	for i, m := range r.receivers {
-		if err := compare(source, r.file(m.name)); err != nil {
+		if err := rig.Compare(source, r.file(m.Name)); err != nil {
 			t.Error(err)
 		}
 		if got := receivers[i].last(t, 0).Reception; got == nil || got.Done != size {
-			t.Errorf("%s says it has %+v, want %d bytes", m.name, got, int64(size))
+			t.Errorf("%s says it has %+v, want %d bytes", m.Name, got, int64(size))
 		}
 	}
 	last := sender.last(t, 0).Sender
