@@ -1,7 +1,6 @@
 package rig_test
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -17,12 +16,7 @@ func BenchmarkCable(b *testing.B) {
 	const size, link = 96 << 20, 100e6 / 8
 	var percent [2]float64
 	for b.Loop() {
-		r := rig.NewRoom(b)
-		var machines [2]*rig.Machine
-		for i := range machines {
-			machines[i] = r.Plug(b, fmt.Sprintf("m%d", i), netip.AddrFrom4([4]byte{10, 77, 0, byte(i + 1)}))
-			r.Cable(b, machines[i], "100mbit")
-		}
+		_, machines := pair(b)
 		there, back := connect(b, machines[0], machines[1]), connect(b, machines[1], machines[0])
 		ended := make(chan struct{})
 		go func() {

@@ -146,6 +146,9 @@ func (p *Process) Wait(deadline time.Time) bool {
 // Kill ends it, unless it has ended.
 func (p *Process) Kill() { _ = p.cmd.Process.Kill() }
 
+// Terminate asks it to end.
+func (p *Process) Terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
+
 // Pause stops it where it is, and Resume lets it go on.
 func (p *Process) Pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
 
