@@ -160,15 +160,15 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// transmissionShow returns what transmission says of a torrent.
-func transmissionShow(t *testing.T, path string) string {
+// show returns what another program says of a torrent.
+func show(t *testing.T, argv ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath("transmission-show"); err != nil {
-		t.Skip("SKIPPED: transmission-show is not installed")
+	if _, err := exec.LookPath(argv[0]); err != nil {
+		t.Skipf("SKIPPED: %s is not installed", argv[0])
 	}
-	out, err := exec.CommandContext(t.Context(), "transmission-show", path).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("transmission-show: %v\n%s", err, out)
+		t.Fatalf("%s: %v\n%s", argv[0], err, out)
 	}
 	return string(out)
 }
@@ -199,7 +199,7 @@ func TestTransmissionMakes(t *testing.T) {
 	if !bytes.Equal(theirs.Pieces, plainSums(data, 64<<10)) || !theirs.Private || len(theirs.Announce) != 2 || theirs.Comment != "by another" {
 		t.Errorf("read as %+v", theirs)
 	}
-	if shown := shownHash.FindStringSubmatch(transmissionShow(t, path)); shown == nil || shown[1] != theirs.Hash.String() {
+	if shown := shownHash.FindStringSubmatch(show(t, "transmission-show", path)); shown == nil || shown[1] != theirs.Hash.String() {
 		t.Errorf("info-hash %s, transmission says %v", theirs.Hash, shown)
 	}
 	ours, err := Make(t.Context(), bytes.NewReader(data), "lab.img", int64(len(data)), 64<<10, nil)
@@ -208,8 +208,8 @@ func TestTransmissionMakes(t *testing.T) {
 	}
 }
 
-// TestTransmissionReads has transmission and aria2 read what we make.
-func TestTransmissionReads(t *testing.T) {
+// TestOthersRead has transmission and aria2 read what we make.
+func TestOthersRead(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "Física 3.img")
 	if err := os.WriteFile(file, content(5<<20+3), 0o600); err != nil {
@@ -224,11 +224,15 @@ func TestTransmissionReads(t *testing.T) {
 	if err := os.WriteFile(path, tor.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := transmissionShow(t, path)
-	for _, want := range []string{"Física 3.img", tor.Hash.String(), "Private torrent", announceURL, "udp://192.0.2.2:6969", tor.Comment} {
-		if !strings.Contains(out, want) {
-			t.Errorf("transmission does not say %q:\n%s", want, out)
-		}
+	for _, argv := range [][]string{{"transmission-show", path}, {"aria2c", "-S", path}} {
+		t.Run(argv[0], func(t *testing.T) {
+			out := show(t, argv...)
+			for _, want := range []string{"Física 3.img", tor.Hash.String(), announceURL, "udp://192.0.2.2:6969", tor.Comment} {
+				if !strings.Contains(out, want) {
+					t.Errorf("it does not say %q:\n%s", want, out)
+				}
+			}
+		})
 	}
 }
 

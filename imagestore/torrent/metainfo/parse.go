@@ -39,6 +39,7 @@ func Parse(data []byte) (*Torrent, error) {
 	if !ok {
 		return nil, errors.New("it is no torrent: it has no info dictionary")
 	}
+	raw = bytes.Clone(raw) // the rest of the file need not be kept, and the sums are kept once
 	info, err := dictionary(raw)
 	if err != nil {
 		return nil, fmt.Errorf("it is no torrent, or a damaged one: info dictionary: %w", err)
@@ -47,11 +48,7 @@ func Parse(data []byte) (*Torrent, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.info = bytes.Clone(raw)
-	if i := bytes.Index(t.info, t.Pieces); i >= 0 {
-		t.Pieces = t.info[i : i+len(t.Pieces) : i+len(t.Pieces)] // what was read need not be kept
-	}
-	t.Hash = sha1.Sum(raw)
+	t.info, t.Hash = raw, sha1.Sum(raw)
 	t.Announce = trackers(root["announce"], root["announce-list"])
 	if comment, ok := text(root["comment"], maxComment); ok && utf8.ValidString(comment) {
 		t.Comment = comment
@@ -106,7 +103,7 @@ func number(b []byte) (n int64, ok bool) {
 func sums(b []byte) ([]byte, bool) {
 	s := scanner{b: b}
 	sums, err := s.text()
-	return sums, err == nil
+	return slices.Clip(sums), err == nil
 }
 
 // trackers reads announce and announce-list. BEP 12 has clients that read the list pass announce over; here it comes last, so that a
