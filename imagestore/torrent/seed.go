@@ -21,20 +21,29 @@ type Seed struct {
 
 // OpenSeed opens the file of a torrent.
 func OpenSeed(path string, t *metainfo.Torrent) (*Seed, error) {
-	if err := storable(t); err != nil {
-		return nil, err
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	still, err := newStillFile(f)
-	if err == nil && still.size != t.Length {
-		err = fmt.Errorf("%s has %d bytes, and the torrent is of %d: make its torrent anew", path, still.size, t.Length)
-	}
+	s, err := SeedOf(f, t)
 	if err != nil {
 		_ = f.Close()
 		return nil, err
+	}
+	return s, nil
+}
+
+// SeedOf is the Seed of a file that is open, which it closes in the end.
+func SeedOf(f *os.File, t *metainfo.Torrent) (*Seed, error) {
+	if err := storable(t); err != nil {
+		return nil, err
+	}
+	still, err := newStillFile(f)
+	if err != nil {
+		return nil, err
+	}
+	if still.size != t.Length {
+		return nil, fmt.Errorf("%s has %d bytes, and the torrent is of %d: make its torrent anew", f.Name(), still.size, t.Length)
 	}
 	return &Seed{torrent: t, still: still}, nil
 }

@@ -302,11 +302,7 @@ func (s *swarm) idle(now time.Time) {
 		s.lonely = now
 	}
 	if now.Sub(s.lonely) > s.client.idle {
-		select {
-		case <-s.enough:
-		default:
-			close(s.enough)
-		}
+		s.end()
 	}
 }
 
