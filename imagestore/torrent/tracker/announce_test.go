@@ -21,7 +21,7 @@ func TestPeersMeet(t *testing.T) {
 	for _, scheme := range []string{"http", "udp"} {
 		t.Run(scheme, func(t *testing.T) {
 			s := NewServer(Config{Lookup: library, Interval: 7 * time.Minute})
-			url := scheme + "://" + run(t, s, "127.0.0.1") + "/announce"
+			url := scheme + "://" + run(t, s, "127.0.0.1:0") + "/announce"
 			seeder, leecher := request(1, 0), request(2, windowsSize)
 			leecher.Uploaded, leecher.Downloaded = 11, 22
 			if a, err := Announce(t.Context(), url, seeder); err != nil || len(a.Peers) != 0 || a.Seeders != 1 || a.Leechers != 0 {
@@ -57,12 +57,12 @@ func TestPeersMeet(t *testing.T) {
 
 func TestRefusedByWords(t *testing.T) {
 	s := NewServer(Config{Lookup: library, Serves: func(a netip.Addr) bool { return a != netip.MustParseAddr("127.0.0.1") }})
-	address := run(t, s, "127.0.0.1")
+	address := run(t, s, "127.0.0.1:0")
 	_, err := Announce(t.Context(), "http://"+address+"/announce", request(1, 0))
 	wantRefused(t, err, "does not serve the address 127.0.0.1")
 
 	known := NewServer(Config{Lookup: library})
-	address = run(t, known, "127.0.0.1")
+	address = run(t, known, "127.0.0.1:0")
 	for _, scheme := range []string{"http", "udp"} {
 		r := request(1, 0)
 		r.Hash = unknown

@@ -35,10 +35,10 @@ func library(h metainfo.Hash) (Torrent, bool) {
 	return Torrent{}, false
 }
 
-// run runs a tracker on a port of its own until the test ends, and returns its host:port.
+// run runs a tracker at the address until the test ends, and returns its host:port.
 func run(t *testing.T, s *Server, address string) string {
 	t.Helper()
-	l, pc, err := open(t.Context(), address+":0")
+	l, pc, err := open(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func TestPageShowsNamesAsText(t *testing.T) {
 
 func TestFetchStatus(t *testing.T) {
 	s := NewServer(Config{Lookup: library, Interval: time.Hour})
-	address := run(t, s, "127.0.0.1")
+	address := run(t, s, "127.0.0.1:0")
 	for _, path := range []string{"", "/", "/status"} {
 		if got, err := FetchStatus(t.Context(), "http://"+address+path); err != nil || len(got) != 0 {
 			t.Errorf("of an idle tracker FetchStatus(%q) = %v, %v; want none", path, got, err)

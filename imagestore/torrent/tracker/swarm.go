@@ -133,6 +133,7 @@ func (s *Server) swarm(h metainfo.Hash, t Torrent, now time.Time) *swarm {
 func (s *Server) note(w *swarm, from asker, r Request, now time.Time) (*member, error) {
 	at := netip.AddrPortFrom(from.addr, r.Port)
 	p := w.peers[at]
+	ended := r.Event == Completed
 	if p == nil || p.id != r.Peer {
 		s.drop(w, at)
 		if err := s.room(w, from.addr, r.Peer); err != nil {
@@ -143,9 +144,10 @@ func (s *Server) note(w *swarm, from asker, r Request, now time.Time) (*member, 
 		w.peers[at] = p
 		s.peers++
 	}
+	ended = ended || p.Left > 0 && r.Left == 0 // some say it once later than that they lack nothing, and a word may be lost
 	p.measure(r, now)
 	p.Uploaded, p.Downloaded, p.Left, p.Seen = r.Uploaded, r.Downloaded, r.Left, now
-	if r.Event == Completed && !p.finished {
+	if ended && !p.finished {
 		p.finished = true
 		w.completed++
 	}

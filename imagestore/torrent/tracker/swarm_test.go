@@ -95,8 +95,12 @@ func TestCompletionsAreCountedOnce(t *testing.T) {
 		says(t, s, 1, 0, Completed)
 		says(t, s, 2, 0, Completed)
 		says(t, s, 2, 0, Stopped)
-		if c, ok := s.scrape(windows); !ok || c != (count{seeders: 1, completed: 2}) {
-			t.Errorf("scrape = %+v, %v; want a seeder and two completions", c, ok)
+		says(t, s, 3, 0, Started) // had it before
+		says(t, s, 4, 5, Started)
+		says(t, s, 4, 0, None)
+		says(t, s, 4, 0, Completed)
+		if c, ok := s.scrape(windows); !ok || c != (count{seeders: 3, completed: 3}) {
+			t.Errorf("scrape = %+v, %v; want three seeders and three completions", c, ok)
 		}
 		if c, ok := s.scrape(linux); !ok || c != (count{}) {
 			t.Errorf("scrape of a torrent without peers = %+v, %v", c, ok)

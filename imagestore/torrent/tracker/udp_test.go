@@ -102,7 +102,7 @@ func TestUDP(t *testing.T) {
 
 func TestStrangersHearNothingByUDP(t *testing.T) {
 	s := NewServer(Config{Lookup: library, Serves: func(a netip.Addr) bool { return a != netip.MustParseAddr("127.0.0.1") }})
-	c := dialUDP(t, run(t, s, "127.0.0.1"))
+	c := dialUDP(t, run(t, s, "127.0.0.1:0"))
 	if _, err := c.Write(packet(protocolID, actionConnect, nil)); err != nil {
 		t.Fatal(err)
 	}
