@@ -212,6 +212,21 @@ func TestFileIsFetchedByOneAtATime(t *testing.T) {
 	}
 }
 
+// Between looking for the file and taking the partial one, another program may have completed it.
+func TestFileThatWasCompletedMeanwhileIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := newContent(32, 3*4096, 4096)
+	s := &FileStorage{torrent: c.Torrent, path: filepath.Join(dir, "win.img")}
+	if err := os.WriteFile(s.path, c.data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := s.openPartial(nil); ok || err != nil {
+		t.Errorf("it is fetched once more: %t, %v", ok, err)
+	}
+	checkNames(t, dir, "win.img")
+}
+
 func TestFileIsGoneWhenItIsChanged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
