@@ -28,7 +28,7 @@ const tailLen = 1 << 20
 
 // examine reads an image file of size bytes once, at the speed of the slowest of what it does side by side: MD5, BLAKE3, SHA-1 of
 // the torrent's pieces, and decoding it whole with all its checksums into a chunk index.
-func examine(ctx context.Context, file io.ReaderAt, size int64, pieceLength int64, chunks io.Writer, progress func(done, total int64)) (findings, error) {
+func examine(ctx context.Context, file io.ReaderAt, size, pieceLength int64, chunks io.Writer, progress func(done, total int64)) (findings, error) {
 	var found findings
 	sum, digest, pieces := md5.New(), blake3.New(), metainfo.NewHasher(pieceLength)
 	err := readOnce(ctx, file, size, progress, into(sum), into(digest), into(pieces), func(r *teeReader) (err error) {
