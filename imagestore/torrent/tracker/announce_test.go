@@ -14,8 +14,6 @@ import (
 	"time"
 )
 
-func contains(s, part string) bool { return strings.Contains(s, part) }
-
 // Both protocols tell the same.
 func TestPeersMeet(t *testing.T) {
 	for _, scheme := range []string{"http", "udp"} {
@@ -126,10 +124,10 @@ func TestAnnounceTellsWhatIsWrong(t *testing.T) {
 			}
 			defer cancel()
 			_, err := Announce(ctx, c.url, request(1, 0))
-			if err == nil || !contains(err.Error(), c.words) {
+			if err == nil || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("Announce(%s) = %v, want words such as %q", c.url, err, c.words)
 			}
-			if err != nil && contains(err.Error(), "secret") {
+			if err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error tells the secret: %v", err)
 			}
 		})

@@ -29,7 +29,7 @@ func announceUDP(ctx context.Context, u *url.URL, r Request) (Response, error) {
 		return Response{}, fmt.Errorf("tracker %s: %w", nameOf(u), err)
 	}
 	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Unix(1, 0)) })()
 	q := udpQuestions{conn: c, tracker: nameOf(u)}
 	b, err := q.ask(ctx, protocolID, actionConnect, nil, 8)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func request(n int, left int64) Request {
 	return Request{Hash: windows, Peer: peerID(n), Port: uint16(7000 + n), Left: left, Event: Started}
 }
 
-// room returns an address of the room by number.
+// roomAddr returns an address of the room by number.
 func roomAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}) }
 
 func wantRefused(t *testing.T, err error, words string) {
@@ -74,7 +75,7 @@ func wantRefused(t *testing.T, err error, words string) {
 	if !ok {
 		t.Fatalf("error is %v, want a RefusedError", err)
 	}
-	if !contains(r.Error(), words) {
+	if !strings.Contains(r.Error(), words) {
 		t.Errorf("refused with %q, want words such as %q", r, words)
 	}
 }

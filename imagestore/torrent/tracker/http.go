@@ -25,7 +25,8 @@ func (s *Server) handler() http.Handler {
 	return mux
 }
 
-// The answers of BEP 3, 7, 23 and 48. Keys are written in order.
+// The answers of BEP 3, 7, 23 and 48. Their keys are written in order. A peer in a list is told without its peer ID, as if "no_peer_id" were
+// asked for: who connects hears it from the peer itself.
 type (
 	httpAnswer struct {
 		Interval    int64  `bencode:"interval"` // seconds
@@ -66,6 +67,7 @@ func (s *Server) httpAnnounce(w http.ResponseWriter, r *http.Request) {
 		s.refuseHTTP(w, from, err)
 		return
 	}
+	// aria2 asks after the least interval as long as it has no peers, transmission never before the interval.
 	out := httpAnswer{
 		Interval:    seconds(told.interval),
 		MinInterval: seconds(told.interval / 2),
@@ -150,7 +152,7 @@ func write(w http.ResponseWriter, v any) {
 func askerOf(r *http.Request) asker {
 	from := asker{agent: r.UserAgent()}
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		from.addr = a.Addr().Unmap()
+		from.addr = plain(a.Addr())
 	}
 	from.local = localAddr(r.Context())
 	return from

@@ -66,8 +66,11 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// addrPort returns the address in the form that names a peer: IPv4 is IPv4, though it came through a socket of both families. What is no
-// address of IP is the zero AddrPort.
+// plain is the address in the form that names a peer: IPv4 is IPv4, though it came through a socket of both families, and of IPv6 the zone
+// is left out, which means something on one machine only.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// addrPort returns the plain address; of what is no address of IP the zero AddrPort.
 func addrPort(a net.Addr) netip.AddrPort {
 	var ap netip.AddrPort
 	switch a := a.(type) {
@@ -76,5 +79,5 @@ func addrPort(a net.Addr) netip.AddrPort {
 	case *net.UDPAddr:
 		ap = a.AddrPort()
 	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return netip.AddrPortFrom(plain(ap.Addr()), ap.Port())
 }

@@ -1,7 +1,9 @@
 // Package tracker tells BitTorrent peers of each other: a Server that answers announces and scrapes by HTTP (BEP 3, 23, 48) and UDP (BEP 15), and
 // Announce, which asks one.
 //
-// It knows the torrents that it is told of and no others, and moves no bytes of theirs.
+// It knows the torrents that it is told of and no others, and moves no bytes of theirs. An info-hash is what one must know to get a torrent: the
+// tracker names none to others than who sit at its own machine. A peer is where its packets come from, never where it says it is. What
+// is kept in memory is bounded, and no address takes the place of another's peers.
 package tracker
 
 import (
@@ -62,7 +64,8 @@ type Config struct {
 type Torrent struct {
 	Name string
 	Size int64 // bytes
-	// Seeders are peers that have it and do not announce themselves: those who give it on demand. Every peer is told of them.
+	// Seeders are peers that have it and do not announce themselves: those who give it on demand. Every peer that
+	// lacks something is told of them. One at 0.0.0.0 or on loopback is told as being at the address where the peer found the tracker.
 	Seeders []netip.AddrPort
 }
 
