@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"aula/imagestore/torrent"
+	"aula/imagestore/torrent/tracker"
 )
 
 // A Config is everything that an operator can set. Its zero value is made whole by Defaults; a configuration file
@@ -26,6 +29,7 @@ type Config struct {
 	Agents     AgentsConfig     `toml:"agents"`
 	Repository RepositoryConfig `toml:"repository"`
 	Multicast  MulticastConfig  `toml:"multicast"`
+	Torrent    TorrentConfig    `toml:"torrent"`
 }
 
 // A DHCPConfig says which addresses to lease on the interface's subnet.
@@ -100,6 +104,7 @@ func Defaults() Config {
 		Agents:     AgentsConfig{Port: 8443},
 		Repository: RepositoryConfig{Reserve: 1024, Keep: 2, TrashDays: 30, Settle: duration(10 * time.Second)},
 		Multicast:  MulticastConfig{Querier: querierAuto},
+		Torrent:    TorrentConfig{Tracker: fmt.Sprintf(":%d", tracker.DefaultPort), Port: torrent.DefaultPort},
 	}
 }
 
@@ -148,7 +153,10 @@ func (c Config) Validate() error {
 	if q := c.Multicast.Querier; q != querierAuto && q != querierOff {
 		return fmt.Errorf("setting multicast.querier is %q: give %q or %q", q, querierAuto, querierOff)
 	}
-	return c.Repository.validate()
+	if err := c.Repository.validate(); err != nil {
+		return err
+	}
+	return c.Torrent.validate(c)
 }
 
 func (c RepositoryConfig) validate() error {

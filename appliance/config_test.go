@@ -3,6 +3,7 @@ package appliance
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ querier = "off"
 	want.Repository.Dir = "/srv/images"
 	want.Multicast.Querier = "off"
 	if got.Interface != want.Interface || got.DHCP.LeaseTime != want.DHCP.LeaseTime || got.Repository != want.Repository ||
-		got.Multicast != want.Multicast || got.Data != want.Data || got.Boot != want.Boot || got.Console != want.Console || got.Agents != want.Agents {
+		got.Multicast != want.Multicast || got.Data != want.Data || !reflect.DeepEqual(got.Torrent, want.Torrent) || got.Boot != want.Boot || got.Console != want.Console || got.Agents != want.Agents {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	if s := got.DHCP.First.String() + " " + got.DHCP.Last.String(); s != "10.0.0.10 10.0.0.20" {

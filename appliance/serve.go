@@ -105,9 +105,15 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
+	peers := newNetworks(address, cfg.Torrent.Networks, cat, pcs, opt.Log)
+	torrents, err := newBitTorrent(cfg.Torrent, address.Addr(), peers.serves, images, opt.Log.With("room", "torrent"))
+	if err != nil {
+		return err
+	}
+	defer torrents.close()
 	console, err := webui.New(webui.Config{
 		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: store.upkeep, Uploads: store.uploads,
-		Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
+		Torrents: torrents, Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
 	})
 	if err != nil {
 		return err
@@ -146,6 +152,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return console.Run(running) })
 	group.Go(func() error { return boot.Run(running) })
 	group.Go(func() error { return web.Run(running) })
+	group.Go(func() error { return torrents.Run(running) })
 	if cfg.Multicast.Querier == querierAuto {
 		group.Go(func() error {
 			keepMulticastForwarded(running, nic, opt.Log.With("room", "igmp"))

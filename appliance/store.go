@@ -31,7 +31,7 @@ func openStore(cfg Config, address netip.Addr, cat *catalog.Catalog, changes *ch
 		Reserve: cfg.Repository.Reserve << 20, Keep: cfg.Repository.Keep,
 		Trash:    time.Duration(cfg.Repository.TrashDays) * 24 * time.Hour,
 		Settle:   time.Duration(cfg.Repository.Settle),
-		Announce: tracker(address),
+		Announce: cfg.Torrent.announce(address),
 		Changed:  changes.image, Log: log.With("room", "imagestore"),
 	})
 	if err != nil {
@@ -51,11 +51,6 @@ func openStore(cfg Config, address netip.Addr, cat *catalog.Catalog, changes *ch
 		Changed: changes.task, Log: log.With("room", "upkeep"),
 	})
 	return s, err
-}
-
-// tracker is the URL at which BitTorrent clients announce themselves, which .torrent sidecars name. The port is OpenGnsys'.
-func tracker(address netip.Addr) string {
-	return "http://" + netip.AddrPortFrom(address, 6969).String() + "/announce"
 }
 
 // repositoryDefaults is how a repository is kept when nobody says otherwise.

@@ -156,7 +156,7 @@ func (r *Repository) openShared(img Image, hash metainfo.Hash) (*Shared, error) 
 }
 
 // FindTorrent returns the revision whose torrent has that info-hash, as Repository.FindTorrent does; of several repositories, that of the first that
-// has a good one.
+// has a good one, which is named in it.
 func (l *Library) FindTorrent(hash metainfo.Hash) (Image, error) {
 	_, img, err := l.sharer(hash)
 	return img, err
@@ -178,6 +178,7 @@ func (l *Library) sharer(hash metainfo.Hash) (*Repository, Image, error) {
 	for _, r := range l.Repositories() {
 		img, err := r.FindTorrent(hash)
 		if err == nil {
+			img.Repository = r.Name()
 			return r, img, nil
 		}
 		if !errors.Is(err, ErrNotFound) {
