@@ -27,6 +27,7 @@ type commandLine struct {
 	Image      imageCommand      `cmd:"" help:"List, take in, convert, verify, move and remove images."`
 	Repository repositoryCommand `cmd:"" help:"List, add, change and remove repositories."`
 	Multicast  multicastCommand  `cmd:"" help:"Send a file to a whole room at once, and receive it."`
+	Torrent    torrentCommand    `cmd:"" help:"Give a file to a whole room by BitTorrent, fetch it, and tell who does."`
 	Task       taskCommand       `cmd:"" help:"List and cancel the long work on images."`
 	Version    versionCommand    `cmd:"" help:"Tell the version of this program and of its client OS."`
 	Agent      agentCommand      `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
