@@ -4,13 +4,8 @@ package torrent_test
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/anacrolix/generics"
 	anacrolix "github.com/anacrolix/torrent"
@@ -23,14 +18,12 @@ import (
 // The library's own client as a comparator, with what it can do for a LAN. It makes the binary of the tests 20 MB larger, and is built with
 // -tags anacrolix,nosqlite,noboltdb.
 func init() {
-	engines = append(engines, ours("anacrolix"))
+	// It reads and writes files, as the others do: pages that are mapped would count as its memory.
+	engines = append(engines, ours("anacrolix", "TORRENT_STORAGE_DEFAULT_FILE_IO=classic"))
 	programs["anacrolix"] = anacrolixPeer
 }
 
 func anacrolixPeer(ctx context.Context, r role) error {
-	if err := os.Setenv("TORRENT_STORAGE_DEFAULT_FILE_IO", "classic"); err != nil { // pwrite, as the others: mapped pages would count as memory
-		return err
-	}
 	c := anacrolix.NewDefaultClientConfig()
 	c.SetListenAddr(r.Address)
 	c.DisableIPv6, c.DisableUTP, c.NoDHT, c.PeriodicallyAnnounceTorrentsToDht = true, true, true, false
@@ -72,9 +65,6 @@ func anacrolixPeer(ctx context.Context, r role) error {
 	}
 	if !r.Seed {
 		t.DownloadAll()
-		if folder := os.Getenv(profileVariable); folder != "" {
-			go anacrolixStatistics(t, filepath.Join(folder, r.Name+"-anacrolix.stats"))
-		}
 		select {
 		case <-t.Complete().On():
 			completed()
@@ -84,19 +74,4 @@ func anacrolixPeer(ctx context.Context, r role) error {
 	}
 	<-ctx.Done()
 	return ctx.Err()
-}
-
-// anacrolixStatistics writes, each second, what the client counts.
-func anacrolixStatistics(t *anacrolix.Torrent, path string) {
-	f, err := os.Create(path)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	start := time.Now()
-	for range time.Tick(time.Second) {
-		s := t.Stats()
-		b, _ := json.Marshal(s)
-		fmt.Fprintf(f, "%.0f %s\n", time.Since(start).Seconds(), b)
-	}
 }

@@ -23,11 +23,13 @@ type engine struct {
 var engines = []engine{ours("aula"), aria2, transmission}
 
 // ours is an engine that is a program of this binary.
-func ours(program string) engine {
+func ours(program string, environment ...string) engine {
 	return engine{
 		name: program,
 		start: func(tb testing.TB, s swarm, m *rig.Machine, folder string, seed bool) *rig.Process {
-			return play(tb, m, role{Program: program, Address: m.Address.String() + ":6881", Torrent: s.torrent, Folder: folder, Seed: seed})
+			return play(tb, m, role{
+				Program: program, Address: m.Address.String() + ":6881", Torrent: s.torrent, Folder: folder, Seed: seed, environment: environment,
+			})
 		},
 		complete: says("complete"),
 	}

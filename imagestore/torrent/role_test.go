@@ -47,6 +47,8 @@ type role struct {
 	Torrent string // a .torrent file
 	Folder  string // where the torrent's file is, or shall be
 	Seed    bool   // the file is there
+
+	environment []string
 }
 
 // programs are those that this binary has. A peer prints "complete" when it has the file; one may do more.
@@ -91,7 +93,7 @@ func play(tb testing.TB, m *rig.Machine, r role) *rig.Process {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return m.Start(tb, []string{roleVariable + "=" + string(config)}, os.Args[0])
+	return m.Start(tb, append(r.environment, roleVariable+"="+string(config)), os.Args[0])
 }
 
 // says finds lines that are just that.
