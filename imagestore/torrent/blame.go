@@ -2,6 +2,7 @@ package torrent
 
 import (
 	"crypto/sha1"
+	"slices"
 	"time"
 )
 
@@ -50,14 +51,27 @@ func (b *piece) bytes(unit int) []byte {
 	return b.buf[unit*unitSize : min((unit+1)*unitSize, len(b.buf))]
 }
 
-// suspects tells whether the peer had a part in the piece when it came wrong.
+// suspects tells whether the peer had a part in the piece when it came wrong, or did not give it when it was asked alone.
 func (b *piece) suspects(p *peer) bool {
+	if slices.Contains(b.tried, p) {
+		return true
+	}
 	for _, c := range b.wrong {
 		if c.from == p {
 			return true
 		}
 	}
 	return false
+}
+
+// excuse takes a peer off the pieces that it alone was to be asked for: it does not give them.
+func (s *swarm) excuse(p *peer) {
+	for _, b := range s.picker.begun {
+		if b.alone == p {
+			b.alone = nil
+			b.tried = append(b.tried, p)
+		}
+	}
 }
 
 // acquit bans those who sent wrong units of a piece that is right now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -19,11 +20,12 @@ import (
 // A Client talks to peers. Run it, then Do tasks.
 type Client struct {
 	listener net.Listener
-	from     net.Addr // of the connections it makes; nil for any
+	dial     func(context.Context, netip.AddrPort) (net.Conn, error)
 	id       wire.PeerID
 	name     string
 	serves   func(netip.Addr) bool
 	open     func(metainfo.Hash) (*Task, error)
+	known    iter.Seq[metainfo.Hash]
 	idle     time.Duration
 	encrypt  bool
 	upload   *upload
@@ -46,12 +48,21 @@ func NewClient(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take connections of BitTorrent peers: %w", err)
 	}
-	client := &Client{
-		listener: listener, id: wire.NewPeerID(), name: "Aula", serves: c.Serves, open: c.Open, idle: c.Idle, encrypt: c.Encrypt,
-		upload: newUpload(c.UploadLimit), log: c.Log, swarms: map[metainfo.Hash]*swarm{}, opened: map[metainfo.Hash]chan struct{}{},
-	}
+	dialer := net.Dialer{Timeout: dialTime}
 	if own := addressOf(listener.Addr()).Addr(); !own.IsUnspecified() {
-		client.from = &net.TCPAddr{IP: own.AsSlice()} // of several NICs, the one that listens
+		dialer.LocalAddr = &net.TCPAddr{IP: own.AsSlice()} // of several NICs, the one that listens
+	}
+	client := newClient(c, listener)
+	client.dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+		return dialer.DialContext(ctx, "tcp", to.String())
+	}
+	return client, nil
+}
+
+func newClient(c Config, listener net.Listener) *Client {
+	client := &Client{
+		listener: listener, id: wire.NewPeerID(), name: "Aula", serves: c.Serves, open: c.Open, known: c.Known, idle: c.Idle, encrypt: c.Encrypt,
+		upload: newUpload(c.UploadLimit), log: c.Log, swarms: map[metainfo.Hash]*swarm{}, opened: map[metainfo.Hash]chan struct{}{},
 	}
 	if client.idle == 0 {
 		client.idle = time.Minute
@@ -59,7 +70,7 @@ func NewClient(c Config) (*Client, error) {
 	if client.log == nil {
 		client.log = slog.New(slog.DiscardHandler)
 	}
-	return client, nil
+	return client
 }
 
 // Port is the TCP port that it listens at.
@@ -143,7 +154,7 @@ func (s *swarm) crowded() bool {
 	return len(s.peers) >= mostPeers
 }
 
-// hashes yields the torrents that are open.
+// hashes yields the torrents that are open, and those that can be opened.
 func (c *Client) hashes(yield func(metainfo.Hash) bool) {
 	c.mu.Lock()
 	all := make([]metainfo.Hash, 0, len(c.swarms))
@@ -155,6 +166,9 @@ func (c *Client) hashes(yield func(metainfo.Hash) bool) {
 		if !yield(h) {
 			return
 		}
+	}
+	if c.known != nil {
+		c.known(yield)
 	}
 }
 

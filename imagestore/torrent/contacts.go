@@ -20,6 +20,7 @@ const (
 	dialTime     = 5 * time.Second
 	greetTime    = 10 * time.Second // for a handshake
 	mostContacts = 4096
+	lasting      = 10 * time.Second // that a connection must have been good for, to be made again soon
 )
 
 // contacts are the addresses at which peers may be had.
@@ -61,10 +62,13 @@ func (c *contacts) connected(a netip.AddrPort) {
 	defer c.mu.Unlock()
 	known, ok := c.all[a]
 	if !ok {
+		if len(c.all) >= mostContacts {
+			return
+		}
 		known = &contact{}
 		c.all[a] = known
 	}
-	known.busy, known.tries = true, 0
+	known.busy = true
 }
 
 // gone notes that a peer is not connected any more.
@@ -76,6 +80,9 @@ func (c *contacts) gone(p *peer) {
 	defer c.mu.Unlock()
 	if known, ok := c.all[p.listen]; ok {
 		known.busy = false
+		if time.Since(p.since) > lasting {
+			known.tries = 0
+		}
 		known.after = time.Now().Add(known.pause())
 		known.tries++
 	}
@@ -146,12 +153,13 @@ var errSelf = errors.New("it is this program itself")
 
 // reach dials a peer and talks to it to the end.
 func (s *swarm) reach(ctx context.Context, a netip.AddrPort) error {
-	dialer := net.Dialer{Timeout: dialTime, LocalAddr: s.client.from}
-	conn, err := dialer.DialContext(ctx, "tcp", a.String())
+	conn, err := s.client.dial(ctx, a)
 	if err != nil {
 		s.contacts.failed(a, false)
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	p, err := s.shake(conn)
 	if err != nil {
 		_ = conn.Close()
@@ -227,7 +235,6 @@ func (s *swarm) talk(ctx context.Context, p *peer) error {
 		s.introduce(p)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(ctx, func() { _ = p.conn.Close() })
 	wrote := make(chan struct{})
 	go func() {
 		defer close(wrote)
@@ -236,7 +243,6 @@ func (s *swarm) talk(ctx context.Context, p *peer) error {
 	}()
 	err := p.read()
 	cancel()
-	stop()
 	s.left(p)
 	<-wrote
 	return err

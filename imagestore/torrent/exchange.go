@@ -1,6 +1,7 @@
 package torrent
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -79,7 +80,7 @@ func (s *swarm) extended(p *peer, m wire.Message) error {
 func (s *swarm) introduced(p *peer, says wire.Extensions) {
 	first := p.says.Client == ""
 	p.says = says
-	if says.Listen != 0 {
+	if says.Listen != 0 && !p.listen.IsValid() {
 		p.listen = netip.AddrPortFrom(p.address.Addr(), says.Listen)
 		s.contacts.connected(p.listen)
 	}
@@ -146,6 +147,7 @@ func (s *swarm) lost(p *peer, index int) {
 		return
 	}
 	s.picker.holders[index]--
+	s.excuse(p)
 	kept := p.requests[:0]
 	for _, r := range p.requests {
 		if r.piece.index == index {
@@ -221,13 +223,13 @@ type coming struct {
 func (s *swarm) expect(p *peer, m wire.Message) (coming, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.down.add(int64(m.Length))
 	s.down.add(int64(m.Length))
-	p.heard = time.Now()
 	for i, r := range p.requests {
 		if r.piece.index != int(m.Piece) || r.begin() != int(m.Begin) || r.length() != int(m.Length) {
 			continue
 		}
+		p.down.add(int64(m.Length))
+		p.heard = time.Now()
 		p.requests = append(p.requests[:i], p.requests[i+1:]...)
 		p.asking -= int64(m.Length)
 		c := coming{span: r.span, direct: true}
@@ -323,6 +325,7 @@ func (s *swarm) rejected(p *peer, m wire.Message) {
 			p.requests = append(p.requests[:i], p.requests[i+1:]...)
 			p.asking -= int64(r.length())
 			s.picker.release(r.span)
+			s.excuse(p)
 			return // what to do instead is decided at the next tick: this peer would be asked for the same at once
 		}
 	}
@@ -330,6 +333,7 @@ func (s *swarm) rejected(p *peer, m wire.Message) {
 
 // releaseAll takes back all that a peer was asked for.
 func (s *swarm) releaseAll(p *peer) {
+	s.excuse(p)
 	for _, r := range p.requests {
 		s.picker.release(r.span)
 	}
@@ -397,6 +401,22 @@ func (s *swarm) next(p *peer, control []byte) ([]byte, wire.Message, bool) {
 	return control, wire.Message{}, false
 }
 
+// unreadable takes that a block cannot be read: one that was forgotten meanwhile is refused, anything else ends the torrent.
+func (s *swarm) unreadable(p *peer, m wire.Message, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, forgets := s.storage.(Forgetful); forgets && errors.Is(err, ErrGone) {
+		s.reject(p, m)
+		return nil
+	}
+	err = fmt.Errorf("read piece %d of %s to share it: %w", m.Piece, s.meta.Name, err)
+	select {
+	case s.failed <- err:
+	default: // another peer's write was the first
+	}
+	return err
+}
+
 func (s *swarm) sent(p *peer, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -446,11 +466,6 @@ func (s *swarm) left(p *peer) {
 	delete(s.peers, p)
 	for i := range p.has.all {
 		s.picker.holders[i]--
-	}
-	for _, b := range s.picker.begun {
-		if b.alone == p {
-			b.alone = nil
-		}
 	}
 	s.releaseAll(p)
 	if s.giving != nil {

@@ -3,9 +3,10 @@ package torrent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,8 @@ const (
 	largestAsked   = 1 << 20   // bytes of a request that is answered
 	mostRequests   = 2048      // that are kept waiting of one peer
 	foreignQueue   = 250       // requests that a client keeps waiting which does not say
+
+	mostUnsaid = 4 << 20 // bytes of messages, those of a torrent of 400 000 pieces
 
 	keepAlive   = 60 * time.Second
 	silence     = 150 * time.Second // after which a peer that says nothing is gone
@@ -84,8 +87,12 @@ func (p *peer) asked(b *piece, unit int) bool {
 	return false
 }
 
-// say queues a message.
+// say queues a message. A peer that asks and does not listen is left.
 func (p *peer) say(m wire.Message) {
+	if len(p.control) > mostUnsaid {
+		p.swarm.close(p)
+		return
+	}
 	p.control = m.Append(p.control)
 	p.stir()
 }
@@ -116,7 +123,8 @@ func tune(conn net.Conn) {
 
 // read obeys what the peer says until the connection ends.
 func (p *peer) read() error {
-	r := wire.NewReader(p.conn, p.swarm.meta.Count(), largestAsked)
+	in := newInbound(p.conn)
+	r := wire.NewReader(in, p.swarm.meta.Count(), largestAsked)
 	for {
 		if err := p.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
 			return err
@@ -126,7 +134,7 @@ func (p *peer) read() error {
 			return err
 		}
 		if m.Kind == wire.Block {
-			err = p.readBlock(r, m)
+			err = p.readBlock(in, r, m)
 		} else {
 			err = p.obey(m)
 		}
@@ -137,11 +145,12 @@ func (p *peer) read() error {
 }
 
 // readBlock takes a block to its place, or passes it over if nobody wants it any more.
-func (p *peer) readBlock(r *wire.Reader, m wire.Message) error {
+func (p *peer) readBlock(in *inbound, r *wire.Reader, m wire.Message) error {
 	c, wanted := p.swarm.expect(p, m)
 	if !wanted {
 		return nil
 	}
+	in.left = len(c.buf) - r.Buffered()
 	err := r.ReadFull(c.buf)
 	p.swarm.arrived(p, c, err)
 	return err
@@ -192,10 +201,10 @@ func (p *peer) write(ctx context.Context) error {
 	defer idle.Stop()
 	var control []byte
 	for {
-		var serve wire.Message
-		var some bool
-		control, serve, some = p.swarm.next(p, control[:0])
-		if len(control) == 0 && !some {
+		var block wire.Message
+		var asked bool
+		control, block, asked = p.swarm.next(p, control[:0])
+		if len(control) == 0 && !asked {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -206,58 +215,62 @@ func (p *peer) write(ctx context.Context) error {
 			}
 		}
 		idle.Reset(keepAlive)
-		if some {
-			if err := p.swarm.client.upload.wait(ctx, p.swarm, int(serve.Length)); err != nil {
-				return err
-			}
-			control = wire.Message{Kind: wire.Block, Piece: serve.Piece, Begin: serve.Begin, Length: serve.Length}.Append(control)
-		}
-		if err := p.conn.SetWriteDeadline(time.Now().Add(blockTime)); err != nil {
+		if err := p.tell(control); err != nil {
 			return err
 		}
-		if _, err := p.conn.Write(control); err != nil {
-			return err
-		}
-		if !some {
+		if !asked {
 			continue
 		}
-		if err := p.send(serve); err != nil {
+		if err := p.swarm.client.upload.wait(ctx, p.swarm, int(block.Length)); err != nil {
+			return err
+		}
+		if err := p.send(block, control[:0]); err != nil {
 			return err
 		}
 	}
 }
 
-// send sends the bytes of a block.
-func (p *peer) send(m wire.Message) error {
+// tell writes what is to be said.
+func (p *peer) tell(control []byte) error {
+	if len(control) == 0 {
+		return nil
+	}
+	if err := p.conn.SetWriteDeadline(time.Now().Add(blockTime)); err != nil {
+		return err
+	}
+	_, err := p.conn.Write(control)
+	return err
+}
+
+// send sends a block, by the kernel alone where it can.
+func (p *peer) send(m wire.Message, buf []byte) error {
 	offset, length := p.swarm.meta.Offset(int(m.Piece))+int64(m.Begin), int64(m.Length)
-	err := p.copy(offset, length)
-	if err != nil {
-		return fmt.Errorf("block of piece %d: %w", m.Piece, err)
+	file := p.file()
+	buf = wire.Message{Kind: wire.Block, Piece: m.Piece, Begin: m.Begin, Length: m.Length}.Append(buf)
+	if file == nil {
+		head := len(buf)
+		buf = slices.Grow(buf, int(length))[:head+int(length)]
+		if n, err := p.swarm.storage.ReadAt(buf[head:], offset); n < int(length) {
+			return p.swarm.unreadable(p, m, err)
+		}
+	}
+	if err := p.tell(buf); err != nil {
+		return err
+	}
+	if file != nil {
+		if err := sendfile(p.conn.(*net.TCPConn), file, offset, length); err != nil {
+			return err
+		}
 	}
 	p.swarm.sent(p, length)
 	return nil
 }
 
-// copy sends that much of the content, by the kernel alone where it can.
-func (p *peer) copy(offset, length int64) error {
-	if filed, ok := p.swarm.storage.(Filed); ok {
-		tcp, plain := p.conn.(*net.TCPConn)
-		if file := filed.File(); plain && file != nil {
-			return sendfile(tcp, file, offset, length)
-		}
+// file is what blocks are sent from without being read; nil if they must be read.
+func (p *peer) file() *os.File {
+	filed, ok := p.swarm.storage.(Filed)
+	if _, plain := p.conn.(*net.TCPConn); !ok || !plain {
+		return nil
 	}
-	buf := getBuffer(largestRequest)
-	defer putBuffer(buf)
-	for length > 0 {
-		b := buf[:min(length, int64(len(buf)))]
-		if n, err := p.swarm.storage.ReadAt(b, offset); n < len(b) {
-			return err
-		}
-		if _, err := p.conn.Write(b); err != nil {
-			return err
-		}
-		offset += int64(len(b))
-		length -= int64(len(b))
-	}
-	return nil
+	return filed.File()
 }

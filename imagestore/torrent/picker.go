@@ -37,7 +37,8 @@ type piece struct {
 
 	// A piece that came wrong from several peers is fetched again from one alone, to find out who lied.
 	single bool
-	alone  *peer // that one, once chosen
+	alone  *peer   // that one, once chosen
+	tried  []*peer // that were, and did not give it
 	wrong  []contribution
 	since  time.Time // when it came wrong
 }

@@ -35,6 +35,7 @@ type swarm struct {
 	checks chan *piece // whole, to be checked
 	stores chan *piece // right, to be stored
 	whole  chan struct{}
+	failed chan error    // holds one when the content cannot be read
 	enough chan struct{} // closed when it should end for want of peers
 
 	dials sync.WaitGroup // that are under way; added to by keep only
@@ -62,7 +63,7 @@ func newSwarm(c *Client, t *Task, have []bool) *swarm {
 	s := &swarm{
 		client: c, task: t, meta: t.Torrent, storage: t.Storage, state: Fetching,
 		log:    c.log.With("torrent", t.Torrent.Name),
-		checks: make(chan *piece, waiting), stores: make(chan *piece, waiting), whole: make(chan struct{}), enough: make(chan struct{}),
+		checks: make(chan *piece, waiting), stores: make(chan *piece, waiting), whole: make(chan struct{}), enough: make(chan struct{}), failed: make(chan error, 1),
 		have: newBitset(t.Torrent.Count()), readable: newBitset(t.Torrent.Count()),
 		picker: newPicker(t.Torrent, have, begunBytes),
 		peers:  map[*peer]struct{}{}, banned: map[netip.Addr]struct{}{},
@@ -121,6 +122,8 @@ func (s *swarm) follow(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case err := <-s.failed:
+		return err
 	case <-s.whole:
 	}
 	if err := s.storage.Finish(); err != nil {
@@ -136,6 +139,8 @@ func (s *swarm) follow(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case err := <-s.failed:
+		return err
 	case <-over:
 	case <-s.enough:
 	}

@@ -7,6 +7,7 @@
 package torrent
 
 import (
+	"iter"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -27,6 +28,8 @@ type Config struct {
 	// it for Idle. nil: only those added.
 	Open func(metainfo.Hash) (*Task, error)
 	Idle time.Duration // 0 for a minute
+	// Known yields the torrents that Open opens, which those must be tried with who hide what they ask for (MSE); nil: such peers get only what is open.
+	Known iter.Seq[metainfo.Hash]
 	// UploadLimit is bytes a second of all torrents together; 0 for none.
 	UploadLimit int64
 	// Encrypt asks peers for the obfuscated handshake and RC4 of MSE; without it, it is spoken only to those who ask.
