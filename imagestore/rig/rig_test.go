@@ -12,14 +12,15 @@ import (
 	"aula/imagestore/rig"
 )
 
-// pair makes a room of two machines with cables.
-func pair(tb testing.TB) (*rig.Room, [2]*rig.Machine) {
+// room makes a room of machines with cables.
+func room(tb testing.TB, n int) (*rig.Room, []*rig.Machine) {
 	tb.Helper()
 	r := rig.NewRoom(tb)
-	var machines [2]*rig.Machine
-	for i := range machines {
-		machines[i] = r.Plug(tb, fmt.Sprintf("m%d", i), netip.AddrFrom4([4]byte{10, 77, 0, byte(i + 1)}))
-		r.Cable(tb, machines[i], "100mbit")
+	var machines []*rig.Machine
+	for i := range n {
+		m := r.Plug(tb, fmt.Sprintf("m%d", i), netip.AddrFrom4([4]byte{10, 77, 0, byte(i + 1)}))
+		r.Cable(tb, m, "100mbit")
+		machines = append(machines, m)
 	}
 	return r, machines
 }
@@ -28,7 +29,7 @@ func pair(tb testing.TB) (*rig.Room, [2]*rig.Machine) {
 func TestCarriedIsOfWireSize(t *testing.T) {
 	t.Parallel()
 	const size = 4 << 20
-	r, machines := pair(t)
+	r, machines := room(t, 2)
 	copied(t, connect(t, machines[0], machines[1]), size)
 	const least = size / 1448 * 1514
 	if got := machines[0].Carried(t); got.Bytes < least || got.Bytes > least*11/10 || got.Packets < size/1448 {
@@ -41,7 +42,7 @@ func TestCarriedIsOfWireSize(t *testing.T) {
 
 func TestProcessSpeaksAndDies(t *testing.T) {
 	t.Parallel()
-	_, machines := pair(t)
+	_, machines := room(t, 2)
 	p := machines[1].Start(t, []string{"WORD=there"}, "sh", "-c", `printf 'one\rtwo\n'; ip -brief address show dev eth0; echo $WORD >&2; exec sleep 1000`)
 	p.Await(t, "in its network", time.Minute, func(line string) bool { return strings.Contains(line, machines[1].Address.String()) })
 	p.Await(t, "heard on both outputs", time.Minute, func(line string) bool { return line == "there" })
