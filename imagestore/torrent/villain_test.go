@@ -119,3 +119,8 @@ func (v *villain) ended() bool {
 		}
 	}
 }
+
+// dialPlain connects, and says nothing.
+func dialPlain(to netip.AddrPort) (net.Conn, error) {
+	return net.DialTimeout("tcp", to.String(), patience)
+}
