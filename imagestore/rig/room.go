@@ -66,10 +66,12 @@ func (r *Room) Wire(tb testing.TB, m *Machine) {
 //
 // Its own side queues 4 MB, more than the kernel lets sockets put into a NIC's queue, and so holds a writer back instead of dropping. The
 // switch has a buffer of 384 KiB for the port and drops what is more; its packets go one after another, whoever sent them.
-// TCP is cubic, as it comes with Debian, whatever this computer prefers. Segments cross whole, but for the sake of that buffer, and of
-// those who wait in it, of 16 KiB at most (1.3 ms of 100 Mbit/s): tc counts the headers of all of their packets. Packets of wire size
-// cost several times the processor, which two dozens of machines share here. One stream of TCP gets 95 % of such a cable, with another one that
-// goes the other way, in a room of 24 of which each does so at the same time (BenchmarkCable).
+// TCP is cubic, as it comes with Debian, whatever this computer prefers.
+//
+// Segments cross whole, but for the sake of that buffer, and of those who wait in it, of 16 KiB at most (1.3 ms of 100 Mbit/s): tc counts
+// the headers of all of their packets. Packets of wire size cost three times the processor, which two dozens of machines share here, and
+// change the time of a swarm of four by 2 % at most. One stream of TCP gets 95 % of such a cable, with another one that goes the other way, in a
+// room of 24 of which each does so at the same time (BenchmarkCable).
 func (r *Room) Cable(tb testing.TB, m *Machine, rate string) {
 	tb.Helper()
 	const segment = "16384"

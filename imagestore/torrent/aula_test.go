@@ -24,7 +24,9 @@ func aulaPeer(ctx context.Context, r role) error {
 		task.Mode = torrent.Seeder
 		task.Storage, err = torrent.OpenSeed(r.file(meta), meta)
 	} else {
-		task.Storage, err = torrent.OpenFile(ctx, r.Folder, meta, torrent.FileOptions{})
+		var file *torrent.FileStorage
+		file, err = torrent.OpenFile(ctx, r.Folder, meta, torrent.FileOptions{})
+		task.Storage = announced{file}
 	}
 	if err != nil {
 		return err
@@ -36,21 +38,18 @@ func aulaPeer(ctx context.Context, r role) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return client.Run(ctx) })
 	group.Go(func() error { return client.Do(ctx, task) })
-	group.Go(func() error {
-		for ticks := time.Tick(20 * time.Millisecond); ; {
-			if all := client.Status(); !r.Seed && len(all) > 0 && all[0].State == torrent.Sharing {
-				completed()
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-ticks:
-			}
-		}
-		return nil
-	})
 	return group.Wait()
+}
+
+// An announced file tells the bench when it is there.
+type announced struct{ *torrent.FileStorage }
+
+func (a announced) Finish() error {
+	err := a.FileStorage.Finish()
+	if err == nil {
+		completed()
+	}
+	return err
 }
 
 // trackerProgram is our tracker, of one torrent. It prints "ready", and of each peer when it announces itself first and when it is complete:

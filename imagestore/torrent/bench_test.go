@@ -19,7 +19,11 @@ import (
 // in a tmpfs, and are compared with the source afterwards. Copies are how often the file would have been in what the server's machine sent,
 // of Ethernet, headers and acknowledgements included. CPU is of a peer's process and the kernel's work for it, to the end of the last peer.
 //
+// All of a room runs on this computer: programs that take more processor than it has are slower for that, too (24 peers on 2 cores that are to
+// be at the floor may take 7 s for a GB each).
+//
 // Rows are sub-benchmarks: -bench 'Swarm/aula/16$' makes one. AULA_BENCH_PROFILES=folder writes a CPU profile of each of our processes there.
+// -tags anacrolix,nosqlite,noboltdb adds a comparator.
 
 const (
 	linkRate  = "100mbit"
