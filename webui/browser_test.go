@@ -8,6 +8,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"aula/clientos/protocol"
+	"aula/imagestore/torrent/tracker"
 )
 
 func (c *chrome) click(selector string) {
@@ -263,5 +264,39 @@ func TestTicksSurviveLiveUpdates(t *testing.T) {
 	c.sees(".tiles", "pc-03")
 	c.until("the tick and the focus are still there", fmt.Sprintf(`(() => { const e = document.querySelector(%q); return e.checked && e === document.activeElement })()`, box))
 	c.sees(".chosen", "1 selected")
+	c.clean()
+}
+
+// TestTorrentsInTheBrowser: peers come, move on and leave while the page is open.
+func TestTorrentsInTheBrowser(t *testing.T) {
+	b := newBed(t)
+	c := openChrome(t, b.serve().URL)
+	c.logIn(b)
+	room := b.hall("Faculty", "Room 1")
+	b.enrol(room, 1)
+	c.open("/torrents")
+	c.sees("main", "No PC fetches an image by BitTorrent now")
+	loads := c.documents()
+	say := func(left, rate int64) {
+		b.swarms.set([]tracker.Swarm{{Hash: winHash, Name: "win11.img", Size: 1000, Peers: []tracker.Peer{
+			{Address: peerOf(1), Client: "Aula", Left: left, DownRate: rate, Since: b.clock.Now(), Seen: b.clock.Now()},
+		}}}, nil, nil)
+	}
+	say(900, 7)
+	c.sees(".peers", "pc-01")
+	c.sees(".peers", "10 %")
+	say(580, 8)
+	c.sees(".peers", "42 %")
+	c.sees(".peers", "8 B/s")
+	say(0, 0)
+	c.sees(".peers", "Sharing")
+	c.sees(".swarm-head", "1 peer, complete")
+	b.swarms.set(nil, nil, nil)
+	c.sees(".peers", "Left")
+	if got := c.documents(); got != loads {
+		t.Errorf("the page was loaded %d times again", got-loads)
+	}
+	c.click(".peers a")
+	c.at("/computers/")
 	c.clean()
 }
