@@ -205,7 +205,7 @@ func (s *seeding) give(ctx context.Context, client *torrent.Client, seeds []seed
 			left--
 			if e.err != nil && !errors.Is(e.err, context.Canceled) {
 				failed = fmt.Errorf("%s is not given any more: %w", e.path, e.err)
-				s.news.failed(e.meta, failed)
+				s.news.failed(e.meta, failed, left > 0)
 			}
 		}
 	}

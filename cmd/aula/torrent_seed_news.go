@@ -114,13 +114,15 @@ func (n *seedNews) line(all []torrent.Status, here []visitor) string {
 		disk.FormatSize(rate), disk.FormatSize(given))
 }
 
-// failed notes that a file is not given any more.
-func (n *seedNews) failed(meta *metainfo.Torrent, err error) {
+// failed notes that a file is not given any more, and tells it when others still are.
+func (n *seedNews) failed(meta *metainfo.Torrent, err error, others bool) {
 	report := n.reports[meta.Hash]
 	report.State, report.Error = torrent.Failed, err.Error()
 	n.reports[meta.Hash] = report
-	n.progress.end()
-	warn(err.Error())
+	if others {
+		n.progress.end()
+		warn(err.Error())
+	}
 }
 
 // last is what was told of each file last, by name.
