@@ -95,9 +95,7 @@ func (a *announcer) announce(ctx context.Context, event tracker.Event, failures 
 	a.swarm.mu.Lock()
 	a.err, a.next = err, time.Now().Add(pause)
 	a.swarm.mu.Unlock()
-	for _, peer := range answer.Peers {
-		a.swarm.contacts.learn(peer)
-	}
+	a.swarm.contacts.learn(answer.Peers)
 	return pause
 }
 
@@ -106,7 +104,7 @@ func (a *announcer) request(event tracker.Event) tracker.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return tracker.Request{
-		Hash: s.meta.Hash, Peer: s.client.id, Port: s.client.Port(), Event: event,
+		Hash: s.meta.Hash, Peer: s.client.id, Port: s.client.Port(), Event: event, From: s.client.from,
 		Uploaded: s.up.total, Downloaded: s.down.total, Left: s.meta.Length - s.haveBytes(),
 	}
 }

@@ -20,6 +20,7 @@ import (
 // A Client talks to peers. Run it, then Do tasks.
 type Client struct {
 	listener net.Listener
+	from     netip.Addr // that connections are made from; the zero Addr for any
 	dial     func(context.Context, netip.AddrPort) (net.Conn, error)
 	id       wire.PeerID
 	name     string
@@ -49,10 +50,14 @@ func NewClient(c Config) (*Client, error) {
 		return nil, fmt.Errorf("take connections of BitTorrent peers: %w", err)
 	}
 	dialer := net.Dialer{Timeout: dialTime}
-	if own := addressOf(listener.Addr()).Addr(); !own.IsUnspecified() {
+	own := addressOf(listener.Addr()).Addr()
+	if !own.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: own.AsSlice()} // of several NICs, the one that listens
 	}
 	client := newClient(c, listener)
+	if !own.IsUnspecified() && !own.IsLoopback() {
+		client.from = own
+	}
 	client.dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 		return dialer.DialContext(ctx, "tcp", to.String())
 	}

@@ -9,11 +9,14 @@ import (
 	"aula/imagestore/torrent/wire"
 )
 
-// horizon is how long what a peer is asked for at once takes it, at its rate.
-const horizon = 400 * time.Millisecond
-
-// mostAsking is what one peer is asked for at once, at most, in bytes.
-const mostAsking = 8 << 20
+// What a peer is asked for at once takes it so long, at its rate. Other clients may look at their requests a few times a second only, so that they
+// are asked for more.
+const (
+	horizon        = 400 * time.Millisecond
+	foreignHorizon = 1500 * time.Millisecond
+	leastForeign   = 512 << 10 // bytes
+	mostAsking     = 8 << 20
+)
 
 // greet is the first that a peer is told, after the handshake.
 func (s *swarm) greet(p *peer) {
@@ -203,13 +206,12 @@ func (p *peer) appetite() (units int, depth int64, most int) {
 	if p.says.Requests > 0 {
 		most = min(p.says.Requests, mostRequests)
 	}
-	block := int64(foreignBlock)
-	if p.says.Block > unitSize {
-		// A tenth of a second's: small enough that several peers share in a piece.
-		block = max(64<<10, min(int64(p.down.rate/10), int64(p.says.Block), largestRequest))
+	if p.says.Block <= unitSize {
+		return foreignBlock / unitSize, min(max(int64(p.down.rate*foreignHorizon.Seconds()), leastForeign), mostAsking), most
 	}
-	depth = min(max(int64(p.down.rate*horizon.Seconds()), 2*block), mostAsking)
-	return int(block / unitSize), depth, most
+	// A tenth of a second's: small enough that several peers share in a piece.
+	block := max(64<<10, min(int64(p.down.rate/10), int64(p.says.Block), largestRequest))
+	return int(block / unitSize), min(max(int64(p.down.rate*horizon.Seconds()), 2*block), mostAsking), most
 }
 
 // A coming is a block that is being read from a connection.

@@ -84,9 +84,7 @@ func newSwarm(c *Client, t *Task, have []bool) *swarm {
 			s.giving = newGiving(s)
 		}
 	}
-	for _, a := range t.Peers {
-		s.contacts.learn(a)
-	}
+	s.contacts.learn(t.Peers)
 	return s
 }
 

@@ -16,13 +16,13 @@ import (
 )
 
 // PieceLengthFor returns how long the pieces are in a torrent of a file of that many bytes: 4 MiB as OpenGnsys makes them, of files below
-// 1 GiB the power of two that makes at least 256 pieces, so that a room has something to share from the beginning, and not less than 256 KiB. Above 4 TiB
-// pieces grow, so that there are not too many.
+// 4 GiB the power of two that makes at least 1024 pieces, and not less than 256 KiB: a PC can pass a piece on when it has all of it, and the less of the
+// file that is, the sooner the room is busy. Above 4 TiB pieces grow, so that there are not too many.
 func PieceLengthFor(size int64) int64 {
 	const (
 		least  = 256 << 10
 		usual  = 4 << 20
-		pieces = 256
+		pieces = 1024
 	)
 	n := int64(usual)
 	for n > least && n*pieces > size {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,7 +26,7 @@ func announceHTTP(ctx context.Context, u *url.URL, r Request) (Response, error) 
 	}
 	req.Header.Set("User-Agent", "Aula")
 	client := http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
+		Transport: &http.Transport{DialContext: dialer(r, &net.TCPAddr{IP: r.From.AsSlice()}).DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > 3 {
 				return errors.New("it sends from one address to the next, more than three times")
@@ -53,6 +54,14 @@ func announceHTTP(ctx context.Context, u *url.URL, r Request) (Response, error) 
 		err = fmt.Errorf("tracker %s answers %s: is this a tracker's URL? It usually ends with /announce", nameOf(u), answer.Status)
 	}
 	return a, err
+}
+
+// dialer dials from the address that the peer wants to be known by.
+func dialer(r Request, from net.Addr) *net.Dialer {
+	if !r.From.IsValid() {
+		return &net.Dialer{}
+	}
+	return &net.Dialer{LocalAddr: from}
 }
 
 func portOf(u *url.URL) string {

@@ -23,8 +23,7 @@ func announceUDP(ctx context.Context, u *url.URL, r Request) (Response, error) {
 	if u.Port() == "" {
 		return Response{}, fmt.Errorf("tracker %s: a udp:// URL names a port, such as %d", nameOf(u), DefaultPort)
 	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "udp", u.Host)
+	c, err := dialer(r, &net.UDPAddr{IP: r.From.AsSlice()}).DialContext(ctx, "udp", u.Host)
 	if err != nil {
 		return Response{}, fmt.Errorf("tracker %s: %w", nameOf(u), err)
 	}

@@ -37,7 +37,8 @@ type Request struct {
 	Downloaded int64
 	Left       int64 // bytes that it lacks
 	Event      Event
-	Want       int // how many peers it wants to be told of, at most; 0 for the tracker's choice
+	From       netip.Addr // address of this machine to ask from, of several: the tracker tells it to the others; the zero Addr for any
+	Want       int        // how many peers it wants to be told of, at most; 0 for the tracker's choice
 }
 
 // A Response is what the tracker answers.
