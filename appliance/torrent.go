@@ -62,7 +62,7 @@ func newBitTorrent(cfg TorrentConfig, address netip.Addr, serves func(netip.Addr
 	if cfg.seeds() {
 		listen := fmt.Sprintf(":%d", cfg.Port)
 		b.seeder, err = torrent.NewClient(torrent.Config{
-			Listen: listen, Serves: serves, Open: b.open, Idle: giveFor, UploadLimit: cfg.bytesPerSecond(), Log: log,
+			Listen: listen, Serves: serves, Open: b.open, Known: images.Torrents, Idle: giveFor, UploadLimit: cfg.bytesPerSecond(), Log: log,
 		})
 		if err != nil {
 			return nil, listenProblem(err, "BitTorrent seeder", listen+"/tcp", "torrent.port")

@@ -155,6 +155,28 @@ func (r *Repository) openShared(img Image, hash metainfo.Hash) (*Shared, error) 
 	return &Shared{Image: img, Torrent: t, File: file}, nil
 }
 
+// Torrents yields the info-hashes of all revisions that have a torrent, as far as they are known.
+func (l *Library) Torrents(yield func(metainfo.Hash) bool) {
+	for _, r := range l.Repositories() {
+		for _, h := range r.infoHashes() {
+			if !yield(h) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Repository) infoHashes() (all []metainfo.Hash) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.hashes {
+		if h != (metainfo.Hash{}) {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
 // FindTorrent returns the revision whose torrent has that info-hash, as Repository.FindTorrent does; of several repositories, that of the first that
 // has a good one, which is named in it.
 func (l *Library) FindTorrent(hash metainfo.Hash) (Image, error) {

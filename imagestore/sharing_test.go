@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,6 +139,9 @@ func TestShare(t *testing.T) {
 	hash := hashOf(t, second, "lab", 1)
 	if img, err := l.FindTorrent(hash); err != nil || img.Name != "lab" {
 		t.Errorf("found %+v, %v", img, err)
+	}
+	if known := slices.Collect(l.Torrents); !slices.Equal(known, []metainfo.Hash{hash}) {
+		t.Errorf("known torrents: %v", known)
 	}
 	if _, err := l.Share(metainfo.Hash{1}, "test"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no such torrent: %v", err)

@@ -65,8 +65,9 @@ func NewClient(c Config) (*Client, error) {
 }
 
 func newClient(c Config, listener net.Listener) *Client {
+	id := wire.NewPeerID()
 	client := &Client{
-		listener: listener, id: wire.NewPeerID(), name: "Aula", serves: c.Serves, open: c.Open, known: c.Known, idle: c.Idle, encrypt: c.Encrypt,
+		listener: listener, id: id, name: id.Client(), serves: c.Serves, open: c.Open, known: c.Known, idle: c.Idle, encrypt: c.Encrypt,
 		upload: newUpload(c.UploadLimit), log: c.Log, swarms: map[metainfo.Hash]*swarm{}, opened: map[metainfo.Hash]chan struct{}{},
 	}
 	if client.idle == 0 {

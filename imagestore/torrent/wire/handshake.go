@@ -94,7 +94,7 @@ type PeerID [20]byte
 // NewPeerID makes one of Aula's.
 func NewPeerID() PeerID {
 	var id PeerID
-	copy(id[copy(id[:], "-AU0001-"):], rand.Text())
+	copy(id[copy(id[:], "-AU0100-"):], rand.Text())
 	return id
 }
 
