@@ -23,6 +23,7 @@ type classroom struct {
 	ctx  context.Context // ends when the test must
 	b    []byte
 	meta *metainfo.Torrent
+	udp  bool // its tracker is asked by UDP
 
 	mu   sync.Mutex
 	last byte // of the addresses that are taken

@@ -83,11 +83,15 @@ func (h *heap) ReadAt(b []byte, offset int64) (int, error) {
 }
 
 func (h *heap) Finish() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.finished = true
 	return nil
 }
 
 func (h *heap) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.closed = true
 	return nil
 }

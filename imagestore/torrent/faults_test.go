@@ -19,16 +19,16 @@ import (
 )
 
 // runTracker runs a tracker of the classroom's torrent until it is ended, and returns its URL.
-func (c *classroom) runTracker(scheme string) (url string, end func()) {
+func (c *classroom) runTracker(scheme, listen string) (url string, end func()) {
 	c.tb.Helper()
 	server := tracker.NewServer(tracker.Config{Lookup: func(h metainfo.Hash) (tracker.Torrent, bool) {
 		return tracker.Torrent{Name: c.meta.Name, Size: c.meta.Length}, h == c.meta.Hash
 	}, Interval: time.Second})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp4", listen)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	pc, err := net.ListenPacket("udp", l.Addr().String())
+	pc, err := net.ListenPacket("udp4", l.Addr().String())
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestTrackerGoneInTheMiddle(t *testing.T) {
 	for _, scheme := range []string{"http", "udp"} {
 		t.Run(scheme, func(t *testing.T) {
 			c := newClassroom(t, 2, 8<<20, 256<<10)
-			url, end := c.runTracker(scheme)
+			url, end := c.runTracker(scheme, trackable)
 			origin := c.start(torrent.Config{Listen: trackable, UploadLimit: slow},
 				torrent.Task{Storage: newHeap(c.meta, c.b), Mode: torrent.Seeder, Trackers: []string{url}})
 			var peers []*computer
@@ -165,7 +165,7 @@ func TestFullDisk(t *testing.T) {
 func TestReboots(t *testing.T) {
 	c := newClassroom(t, 7, 12<<20, 128<<10)
 	random := rand.New(rand.NewPCG(7, 7))
-	url, _ := c.runTracker("http")
+	url, _ := c.runTracker("http", trackable)
 	c.start(torrent.Config{Listen: trackable, UploadLimit: slow},
 		torrent.Task{Storage: newHeap(c.meta, c.b), Mode: torrent.Seeder, Trackers: []string{url}})
 	peers := make([]*computer, 10)
