@@ -44,6 +44,10 @@ type Env struct {
 	Server Server
 	Disks  disk.System
 	Log    *slog.Logger
+
+	// Delivery brings the files of images that are restored; nil for streams from the Server.
+	Delivery Delivery
+	Memory   int64 // bytes that blocks of a Delivery may take while they wait for others; 0 for 256 MiB
 }
 
 // Progress is how far an instruction has come. Bytes and Total are those of the stage, as in protocol.Report.
@@ -70,7 +74,7 @@ type Result struct {
 func Run(ctx context.Context, env Env, instruct protocol.Instruct, progress func(Progress)) (Result, error) {
 	log := env.Log.With("instruction", instruct.ID, "kind", instruct.Kind)
 	j := &job{
-		server: env.Server, disks: env.Disks, instruct: instruct, log: log,
+		server: env.Server, disks: env.Disks, delivery: env.Delivery, memory: env.Memory, instruct: instruct, log: log,
 		meter: &meter{report: progress, now: Progress{Stage: protocol.StagePreflight}},
 	}
 	j.meter.stage(protocol.StagePreflight, 0)
@@ -100,6 +104,8 @@ func Run(ctx context.Context, env Env, instruct protocol.Instruct, progress func
 type job struct {
 	server   Server
 	disks    disk.System
+	delivery Delivery // nil for streams from the server
+	memory   int64
 	instruct protocol.Instruct
 	log      *slog.Logger
 	meter    *meter

@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -102,22 +103,34 @@ func (r *restore) examine(ctx context.Context, p *part, d disk.Disk) error {
 		return failure(protocol.ErrFormat, fmt.Sprintf("image %s holds %s and cannot be written to %s", p.image.Name, p.index.Info, p.where(d)),
 			"write images of a disk to a whole disk and those of partitions to partitions; nothing was written")
 	}
-	s, err := r.open(ctx, p)
+	off, first, err := r.begin(ctx, p)
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	if p.image.SectorSize != 0 {
 		return nil
-	}
-	off, first, err := s.reader.Next()
-	if err != nil {
-		return err
 	}
 	if size := sectorsOf(p.index.Info.Filesystem, off, first); size != 0 && size != d.SectorSize {
 		return wrongSectors(d, size)
 	}
 	return nil
+}
+
+// begin looks at the beginning of the part's image and returns its first used bytes.
+func (r *restore) begin(ctx context.Context, p *part) (off int64, first []byte, err error) {
+	if r.delivery != nil {
+		return r.mapFile(ctx, p)
+	}
+	s, err := r.open(ctx, p)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer s.close()
+	off, first, err = s.reader.Next()
+	if err == io.EOF {
+		err = nil // nothing is used
+	}
+	return off, bytes.Clone(first), err
 }
 
 // fetchIndex gets the chunk index by which the part will be verified.

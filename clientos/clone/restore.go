@@ -23,6 +23,7 @@ type part struct {
 	number int // of the partition, 0 for the whole disk
 	image  protocol.Image
 	index  *format.Index
+	parts  *format.FileMap // of an image that is delivered in blocks, nil for a stream
 
 	// From prepare on.
 	disk  disk.Disk
@@ -67,7 +68,7 @@ func (j *job) restore(ctx context.Context) (Result, error) {
 	j.meter.stage(protocol.StageWriting, total)
 	for _, p := range r.parts {
 		j.log.Info("restore starts", "device", p.file.Name(), "image", p.image.Name, "revision", p.image.Revision, "used", p.image.UsedBytes)
-		if err := r.write(ctx, p); err != nil {
+		if err := r.fill(ctx, p); err != nil {
 			return Result{}, p.about(err)
 		}
 	}

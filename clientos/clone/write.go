@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -105,10 +106,12 @@ func decode(ctx context.Context, reader *format.Reader, index *format.Index, chu
 	return context.Cause(ctx)
 }
 
-// A sink writes chunks to a partition, and to nothing beyond its size.
+// A sink writes to a partition, and to nothing beyond its size.
 type sink struct {
-	f        *os.File
-	size     int64
+	f    *os.File
+	size int64
+
+	mu       sync.Mutex
 	pending  extentRange // written, not yet sent to the disk
 	underway extentRange // being sent to the disk
 }
@@ -116,23 +119,34 @@ type sink struct {
 // An extentRange is the range of bytes that was written to in the course of some time.
 type extentRange struct{ low, high, bytes int64 }
 
+// write writes a chunk.
 func (s *sink) write(c filled) error {
 	for _, e := range c.Used {
-		if e.Offset < 0 || e.End() > s.size {
-			return failure(protocol.ErrSize,
-				fmt.Sprintf("the image has bytes up to %d and %s ends at %d", e.End(), s.f.Name(), s.size),
-				"restore to a larger partition or disk")
-		}
-		if _, err := s.f.WriteAt(c.extent(e), e.Offset); err != nil {
-			return writeFailure(s.f.Name(), err)
+		if err := s.put(e.Offset, c.extent(e)); err != nil {
+			return err
 		}
 	}
-	first, last := c.Used[0], c.Used[len(c.Used)-1]
+	return nil
+}
+
+// put writes used bytes. It may be called from several goroutines.
+func (s *sink) put(off int64, b []byte) error {
+	end := off + int64(len(b))
+	if off < 0 || end > s.size {
+		return failure(protocol.ErrSize,
+			fmt.Sprintf("the image has bytes up to %d and %s ends at %d", end, s.f.Name(), s.size),
+			"restore to a larger partition or disk")
+	}
+	if _, err := s.f.WriteAt(b, off); err != nil {
+		return writeFailure(s.f.Name(), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.pending.bytes == 0 {
-		s.pending.low = first.Offset
+		s.pending.low, s.pending.high = off, end
 	}
-	s.pending.high = last.End()
-	s.pending.bytes += c.UsedBytes()
+	s.pending.low, s.pending.high = min(s.pending.low, off), max(s.pending.high, end)
+	s.pending.bytes += int64(len(b))
 	if s.pending.bytes < writeback {
 		return nil
 	}

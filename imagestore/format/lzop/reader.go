@@ -98,21 +98,31 @@ func (x *Reader) padding() error {
 	}
 }
 
-// readBlock reads the rest of a block: the packed size, then the checksums that the header promises, then the packed
-// bytes, all but the latter as big-endian uint32. A block that would not shrink is stored as it is, and has no checksums of packed bytes.
+// readBlock reads the rest of a block: its head, then the packed bytes.
 func (x *Reader) readBlock(b *Block, size uint32) error {
+	packed, err := x.readHead(b, size)
+	if err != nil {
+		return err
+	}
+	b.packed, err = x.fill(b.packed[:0], packed)
+	return err
+}
+
+// readHead reads the packed size, then the checksums that the header promises, all as big-endian uint32, and returns how many packed bytes follow.
+// A block that would not shrink is stored as it is, and has no checksums of packed bytes.
+func (x *Reader) readHead(b *Block, size uint32) (int, error) {
 	packed, err := x.uint32()
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case size == 0xffffffff:
-		return unsupported("it is a part of a file that lzop split")
+		return 0, unsupported("it is a part of a file that lzop split")
 	case size > MaxBlock:
-		return corrupt("block after %d bytes claims %d bytes, more than lzop's %d MiB", x.at, size, MaxBlock>>20)
+		return 0, corrupt("block after %d bytes claims %d bytes, more than lzop's %d MiB", x.at, size, MaxBlock>>20)
 	case packed > size:
-		return corrupt("block after %d bytes claims %d bytes packed into %d", x.at, size, packed)
+		return 0, corrupt("block after %d bytes claims %d bytes packed into %d", x.at, size, packed)
 	case uint64(size) > uint64(packed)*maxRatio:
-		return corrupt("block after %d bytes claims %d bytes packed into only %d", x.at, size, packed)
+		return 0, corrupt("block after %d bytes claims %d bytes packed into only %d", x.at, size, packed)
 	}
 	b.at, b.size, b.flags = x.at, int(size), x.header.flags
 	if packed == size {
@@ -123,12 +133,11 @@ func (x *Reader) readBlock(b *Block, size uint32) error {
 			continue
 		}
 		if b.sums[i], err = x.uint32(); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	x.at += int64(size)
-	b.packed, err = x.fill(b.packed[:0], int(packed))
-	return err
+	return int(packed), nil
 }
 
 // firstRead is the most that is believed of a claimed size without having seen any of it.

@@ -1,0 +1,122 @@
+package clone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"aula/clientos/protocol"
+	"aula/imagestore/format"
+)
+
+// A Delivery brings the files of images in blocks, in any order, as a swarm of BitTorrent or a multicast session does. The server still has the chunk
+// index, and is asked for a few bytes of each file.
+type Delivery interface {
+	// BlockSize is how many bytes of an image's file come at once when they come in random order, such as a piece of its torrent: an image for
+	// which the memory would not do then is refused before anything is written. 0 when they come nearly in order.
+	BlockSize(image protocol.Image) int64
+	// Deliver hands over each byte of the image's file to to.WriteBlock, once, from one goroutine at a time, and returns when all are there, or why
+	// they are not. It may call to.Sync as well, but neither Finish nor Close.
+	Deliver(ctx context.Context, image protocol.Image, to *Scatter) error
+}
+
+// ScatterNeeds tells how much memory a Scatter takes for a file that comes in blocks of size bytes: usual is what blocks in random order take when half of
+// them are there, most what they take in the worst order, which has every other block first. Both are for parts that are cut by a block's end, and
+// edges.
+func ScatterNeeds(m *format.FileMap, size int64) (usual, most int64) {
+	if size < 1 {
+		return 0, 0
+	}
+	for _, p := range m.Parts {
+		first, last := p.Offset/size, (p.End()-1)/size
+		if first == last {
+			continue
+		}
+		// Blocks of which the part has n in all hold what has come of it until the last is there: without the smaller of those at its ends, at most.
+		smaller := min((first+1)*size-p.Offset, p.End()-last*size)
+		if last-first == 1 {
+			usual += int64(p.Packed) / 4
+		} else {
+			usual += int64(p.Packed) / 2
+		}
+		most += int64(p.Packed) - smaller
+	}
+	ends := m.Size/size + 1
+	return usual + ends*edgeSize/2, most + ends*edgeSize
+}
+
+// mapFile makes the map of a part's file and returns its first used bytes. It refuses an image that cannot be taken in any order.
+func (r *restore) mapFile(ctx context.Context, p *part) (off int64, first []byte, err error) {
+	switch c := p.index.Info.Compressor; c {
+	case format.None, format.Zstd:
+	default:
+		return 0, nil, inOrder(p, fmt.Errorf("%w: where the parts of a %s file are is not told by a table in it", format.ErrOrdered, c))
+	}
+	file := &remoteFile{ctx: ctx, restore: r, image: p.image}
+	p.parts, err = format.MapFile(file, p.image.FileBytes, p.index)
+	if errors.Is(err, format.ErrOrdered) {
+		return 0, nil, inOrder(p, err)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	memory := r.memory
+	if memory == 0 {
+		memory = scatterMemory
+	}
+	if usual, _ := ScatterNeeds(p.parts, r.delivery.BlockSize(p.image)); usual > memory {
+		return 0, nil, failure(protocol.ErrImage,
+			fmt.Sprintf("image %s takes about %d MiB of memory when it is written as it comes, and there are %d", p.image.Name, usual>>20, memory>>20),
+			"restore it through the computer's cache, or as a stream from the server; nothing was written").because(ErrScattered)
+	}
+	if len(p.index.Chunks) == 0 {
+		return 0, nil, nil
+	}
+	first, err = p.parts.First(file)
+	used := p.index.Chunks[0].Used[0]
+	return used.Offset, first[:min(int64(len(first)), used.Length)], err
+}
+
+// inOrder is the refusal of an image that is one stream.
+func inOrder(p *part, err error) error {
+	return failure(protocol.ErrImage, fmt.Sprintf("image %s cannot be written as it comes: %v", p.image.Name, err),
+		"restore it through the computer's cache or as a stream from the server, or convert it to zstd; nothing was written").because(err)
+}
+
+// fill writes the image of a part to its place.
+func (r *restore) fill(ctx context.Context, p *part) error {
+	if r.delivery == nil {
+		return r.write(ctx, p)
+	}
+	s := NewScatter(ctx, ScatterConfig{
+		Map: p.parts, Index: p.index, Target: p.file, Size: p.place.Bytes, Memory: r.memory, Done: r.meter.add,
+	})
+	defer s.Close()
+	if err := r.delivery.Deliver(ctx, p.image, s); err != nil {
+		return err
+	}
+	return s.Finish()
+}
+
+// A remoteFile reads a few bytes of an image's file from the server, with a connection for each read.
+type remoteFile struct {
+	ctx     context.Context // of every read, because ReadAt has none
+	restore *restore
+	image   protocol.Image
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *remoteFile) ReadAt(b []byte, offset int64) (int, error) {
+	stream := newResumer(f.ctx, f.restore.log, f.image.FileBytes, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		return f.restore.server.OpenImage(ctx, f.image, offset)
+	})
+	stream.offset = offset
+	defer stream.hangUp()
+	defer stream.stop()
+	n, err := io.ReadFull(stream, b)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	return n, err
+}
