@@ -3,7 +3,7 @@
 #   make           builds bin/aula with the client OS, the boot loaders and the console inside
 #   make test      runs every test of all three tiers               (TESTS=./netboot/... runs some)
 #   make demo      shows the main job in a virtual classroom        (KEEP=1 leaves it up, DEMO_FLAGS=... adds options)
-#   make bench     runs the benchmarks
+#   make bench     runs the benchmarks, beside the programs that do the same
 #   make lint      checks format and suspicious code
 #   make update    takes newer Debian packages into the client OS, when there are some
 #   make clean     removes what was built; make distclean removes the downloads too
@@ -79,8 +79,8 @@ demo: all
 	bin/aula lab demo $(DEMO_FLAGS)
 
 bench: all
-	$(call need,$(filesystems) $(disk_tools) $(compressors) $(multicast))
-	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+	$(call need,$(filesystems) $(disk_tools) $(compressors) $(multicast) $(net_clients))
+	go test -tags anacrolix,nosqlite,noboltdb -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 lint:
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
