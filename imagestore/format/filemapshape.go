@@ -22,7 +22,7 @@ func (s shape) size() int64 {
 	return s.start + s.used + strips*s.sum
 }
 
-// findShape tells how the tool of the image writes down what is used, and that this is as much as the index has.
+// findShape tells how the tool of the image writes down what is used, which must be as much as the index has.
 func (m *FileMap) findShape(r io.ReaderAt, x *Index) error {
 	switch x.Info.Tool {
 	case Raw:
@@ -34,6 +34,11 @@ func (m *FileMap) findShape(r io.ReaderAt, x *Index) error {
 	default:
 		return ordered("the images of %s are read from their beginning", x.Info.Tool)
 	}
+	return m.checkShape(x)
+}
+
+// checkShape compares the shape with the index, and with the parts.
+func (m *FileMap) checkShape(x *Index) error {
 	if got, want := m.shape.used, x.UsedBytes(); got != want {
 		return damaged("it has %d used bytes, its index has %d", got, want)
 	}
