@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/anacrolix/torrent/bencode"
+	"aula/imagestore/torrent/bencoded"
 )
 
 const (
@@ -88,7 +88,7 @@ func text(b []byte, most int) (s string, ok bool) {
 	if len(b) == 0 || b[0] < '0' || b[0] > '9' || len(b) > most+len(strconv.Itoa(most))+1 {
 		return "", false
 	}
-	return s, bencode.Unmarshal(b, &s) == nil && len(s) <= most
+	return s, bencoded.Decode(b, &s) == nil && len(s) <= most
 }
 
 // number reads a bencoded number.
@@ -96,21 +96,20 @@ func number(b []byte) (n int64, ok bool) {
 	if len(b) == 0 || b[0] != 'i' {
 		return 0, false
 	}
-	return n, bencode.Unmarshal(b, &n) == nil
+	return n, bencoded.Decode(b, &n) == nil
 }
 
 // sums returns the bytes of a bencoded string, which are a part of b.
 func sums(b []byte) ([]byte, bool) {
-	s := scanner{b: b}
-	sums, err := s.text()
-	return slices.Clip(sums), err == nil
+	sums, _, err := bencoded.CutText(b)
+	return sums, err == nil
 }
 
 // trackers reads announce and announce-list. BEP 12 has clients that read the list pass announce over; here it comes last, so that a
 // tracker named there only is asked too.
 func trackers(announce, list []byte) []string {
 	var tiers [][]string
-	if len(list) > maxTiers || bencode.Unmarshal(list, &tiers) != nil {
+	if len(list) > maxTiers || bencoded.Decode(list, &tiers) != nil {
 		tiers = nil // as if it were not there
 	}
 	if one, ok := text(announce, maxURL); ok {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"aula/imagestore/torrent/bencoded"
 )
 
 // Bounds of what is taken from a tracker.
@@ -49,12 +51,21 @@ func Announce(ctx context.Context, tracker string, r Request) (Response, error) 
 	if err != nil {
 		return Response{}, err
 	}
-	a.Warning = printable(a.Warning, maxWords)
+	a.Warning = bencoded.Printable(a.Warning, maxWords)
 	a.Peers = reachable(a.Peers)
 	return a, nil
 }
 
-// nameOf names a tracker in errors, without path and query: they hold the passkeys of some.
+// PublicURL is what may be logged and shown of a tracker's URL: neither path nor query, which hold the passkeys of some, nor a password.
+func PublicURL(tracker string) string {
+	u, err := url.Parse(tracker)
+	if err != nil || u.Host == "" {
+		return "of a URL that is none"
+	}
+	return nameOf(u)
+}
+
+// nameOf is PublicURL of a URL that was parsed.
 func nameOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // interval makes of a tracker's seconds an interval that serves both sides.

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/anacrolix/torrent/bencode"
+
+	"aula/imagestore/torrent/bencoded"
 )
 
 // announceHTTP asks by one connection of its own, through no proxy: peers and tracker are on one network.
@@ -113,16 +115,12 @@ func parseAnswer(tracker string, body []byte) (Response, error) {
 	noAnswer := func(err error) (Response, error) {
 		return Response{}, fmt.Errorf("tracker %s: its answer is none of a tracker: %w", tracker, err)
 	}
-	n, err := bencoded(body)
-	if err != nil {
-		return noAnswer(err)
-	}
 	var h heard
-	if err := bencode.Unmarshal(body[:n], &h); err != nil {
+	if err := bencoded.Decode(body, &h); err != nil {
 		return noAnswer(err)
 	}
 	if h.Failure != "" {
-		return Response{}, &RefusedError{Tracker: tracker, Reason: printable(h.Failure, maxWords)}
+		return Response{}, &RefusedError{Tracker: tracker, Reason: bencoded.Printable(h.Failure, maxWords)}
 	}
 	a := Response{Interval: interval(h.Interval), Seeders: max(h.Complete, 0), Leechers: max(h.Incomplete, 0), Warning: h.Warning}
 	switch {
@@ -132,7 +130,7 @@ func parseAnswer(tracker string, body []byte) (Response, error) {
 			IP   string `bencode:"ip"`
 			Port int64  `bencode:"port"`
 		}
-		if err := bencode.Unmarshal(h.Peers, &list); err != nil {
+		if err := bencoded.Decode(h.Peers, &list); err != nil {
 			return noAnswer(err)
 		}
 		for _, p := range list {
@@ -142,7 +140,7 @@ func parseAnswer(tracker string, body []byte) (Response, error) {
 		}
 	default:
 		var b []byte
-		if err := bencode.Unmarshal(h.Peers, &b); err != nil {
+		if err := bencoded.Decode(h.Peers, &b); err != nil {
 			return noAnswer(err)
 		}
 		a.Peers = appendCompact(a.Peers, b, 4)

@@ -113,7 +113,7 @@ func TestAnnounceTellsWhatIsWrong(t *testing.T) {
 		{"another path", foreign.URL + "/gone?secret", "404 Not Found"},
 		{"too long", foreign.URL + "/long", "longer than"},
 		{"too deep", foreign.URL + "/deep", "nested too deeply"},
-		{"says more than it has", foreign.URL + "/liar", "not bencoded"},
+		{"says more than it has", foreign.URL + "/liar", "ends in the middle"},
 		{"redirects in a ring", foreign.URL + "/loop", "more than three times"},
 		{"refuses", foreign.URL + "/refuse", "refuses: go away now"},
 	} {
@@ -205,4 +205,18 @@ func FuzzParseAnswer(f *testing.F) {
 			t.Errorf("parseAnswer(%q) = %+v", b, a)
 		}
 	})
+}
+
+func TestPublicURLs(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://10.0.0.1:6969/announce":                              "http://10.0.0.1:6969",
+		"https://me:secret@tracker.example/secret/announce?k=secret": "https://tracker.example",
+		"udp://[fd00::1]:6969":                                       "udp://[fd00::1]:6969",
+		"secret":                                                     "of a URL that is none",
+		"http://%zz/secret":                                          "of a URL that is none",
+	} {
+		if got := PublicURL(url); got != want {
+			t.Errorf("PublicURL(%s) = %s, want %s", url, got, want)
+		}
+	}
 }

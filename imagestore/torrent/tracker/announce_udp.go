@@ -12,6 +12,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"aula/imagestore/torrent/bencoded"
 )
 
 // firstWait is until a request is sent again; each further one waits twice as long. BEP 15 has 15 s, for the Internet; here the tracker is
@@ -114,7 +116,7 @@ func (q *udpQuestions) await(ctx context.Context, action uint32, transaction [4]
 		}
 		switch got := binary.BigEndian.Uint32(b); {
 		case got == actionError:
-			return nil, &RefusedError{Tracker: q.tracker, Reason: printable(string(b[8:n]), maxWords)}
+			return nil, &RefusedError{Tracker: q.tracker, Reason: bencoded.Printable(string(b[8:n]), maxWords)}
 		case got == action && n >= 8+least:
 			return b[8:n], nil
 		}

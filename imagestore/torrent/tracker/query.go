@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"aula/imagestore/torrent/bencoded"
 	"aula/imagestore/torrent/metainfo"
 )
 
@@ -30,7 +31,7 @@ func parseAnnounce(raw string) (httpAnnounce, error) {
 	copy(a.Peer[:], id)
 	port, err := strconv.ParseUint(q.Get("port"), 10, 16)
 	if err != nil {
-		return a, refuse("port", "port %q is none from 1 to 65535", printable(q.Get("port"), maxWord))
+		return a, refuse("port", "port %q is none from 1 to 65535", bencoded.Printable(q.Get("port"), maxWord))
 	}
 	a.Port = uint16(port)
 	if !q.Has("left") {
@@ -67,7 +68,7 @@ func parseBytes(q url.Values, name string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 {
-		return 0, refuse(name, "%s=%q is no number of bytes", name, printable(s, maxWord))
+		return 0, refuse(name, "%s=%q is no number of bytes", name, bencoded.Printable(s, maxWord))
 	}
 	return n, nil
 }

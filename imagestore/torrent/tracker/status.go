@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"aula/imagestore/torrent/bencoded"
 	"aula/imagestore/torrent/metainfo"
 )
 
@@ -130,7 +131,7 @@ func FetchStatus(ctx context.Context, url string) ([]Swarm, error) {
 	body := io.LimitReader(answer.Body, most)
 	if answer.StatusCode != http.StatusOK {
 		words, _ := io.ReadAll(io.LimitReader(body, 1024))
-		return nil, fmt.Errorf("tracker's status: %s answers %s: %s", url, answer.Status, printable(string(words), maxWords))
+		return nil, fmt.Errorf("tracker's status: %s answers %s: %s", url, answer.Status, bencoded.Printable(string(words), maxWords))
 	}
 	var in wireStatus
 	if err := json.NewDecoder(body).Decode(&in); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aula/imagestore/torrent/metainfo"
+	"aula/imagestore/torrent/wire"
 )
 
 // says announces the peer of that number from its address in the room.
@@ -327,7 +328,7 @@ func TestClientNames(t *testing.T) {
 	for _, c := range []struct{ id, agent, want string }{
 		{"-AR1360-abcdefghijkl", "", "aria2 1.3.6"},
 		{"A2-1-36-0-abcdefghij", "", "aria2 1.36.0"},
-		{"A2-1-3x-0-abcdefghij", "", "A2-1-3x-"},
+		{"A2-1-3x-0-abcdefghij", "", "aria2"},
 		{"-TR3000-abcdefghijkl", "Transmission/3.00", "Transmission 3.0"},
 		{"-AU0100-abcdefghijkl", "Aula", "Aula 0.1"},
 		{"-ZZ0100-abcdefghijkl", "Zz/1 \x1b[31m", "Zz/1 [31m"},
@@ -335,7 +336,7 @@ func TestClientNames(t *testing.T) {
 		{"T03I-----abcdefghijk", "BitTornado/T-0.3.18", "BitTornado/T-0.3.18"},
 		{"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13", "", ""},
 	} {
-		if got := clientName([20]byte([]byte(c.id)), c.agent); got != c.want {
+		if got := clientName(wire.PeerID([]byte(c.id)), c.agent); got != c.want {
 			t.Errorf("clientName(%q, %q) = %q, want %q", c.id, c.agent, got, c.want)
 		}
 	}

@@ -1,14 +1,13 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
-	"strings"
-	"unicode"
 
 	"github.com/anacrolix/torrent/bencode"
+
+	"aula/imagestore/torrent/bencoded"
 )
 
 // Extensions is the handshake of the extension protocol (BEP 10): what a peer can beyond BEP 3.
@@ -62,7 +61,7 @@ func ParseExtensions(body []byte) (Extensions, error) {
 		return Extensions{}, fmt.Errorf("%w: the handshake of its extensions: %w", ErrProtocol, err)
 	}
 	e := Extensions{
-		Client:     printable(text(told["v"])),
+		Client:     bencoded.Printable(text(told["v"]), clientLimit),
 		Listen:     uint16(integer(told["p"], 1, math.MaxUint16)),
 		Requests:   int(integer(told["reqq"], 1, math.MaxInt32)),
 		UploadOnly: integer(told["upload_only"], 1, math.MaxInt32) != 0,
@@ -77,88 +76,28 @@ func ParseExtensions(body []byte) (Extensions, error) {
 
 // dictionary reads the values of one, each as it was written. What follows it is passed over.
 func dictionary(b []byte) (values map[string]bencode.Bytes, err error) {
-	if err := checkDepth(b); err != nil {
-		return nil, err
-	}
-	return values, decode(b, &values)
+	return values, bencoded.Decode(b, &values)
 }
 
-func text(b bencode.Bytes) string {
+func text(b []byte) string {
 	var s string
-	if decode(b, &s) != nil {
+	if bencoded.Decode(b, &s) != nil {
 		return ""
 	}
 	return s
 }
 
 // integer reads one; it is 0 where it is not in the range.
-func integer(b bencode.Bytes, low, high int64) int64 {
+func integer(b []byte, low, high int64) int64 {
 	var n int64
-	if decode(b, &n) != nil || n < low || n > high {
+	if bencoded.Decode(b, &n) != nil || n < low || n > high {
 		return 0
 	}
 	return n
 }
 
-// decode reads a value. The decoder believes the length of a string up to 128 MiB before it has seen a byte of it, unless it is told
-// better, and lets some of its own panics out.
-func decode(b []byte, value any) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("not bencode: %v", p)
-		}
-	}()
-	d := bencode.NewDecoder(bytes.NewReader(b))
-	d.MaxStrLen = max(1, int64(len(b)))
-	return d.Decode(value)
-}
-
-// maxDepth is how deep lists and dictionaries may be in each other.
-const maxDepth = 16
-
-// checkDepth looks at a value before it is decoded: the decoder calls itself for each list in a list.
-func checkDepth(b []byte) error {
-	for depth := 0; len(b) > 0; {
-		switch c := b[0]; {
-		case c == 'd' || c == 'l':
-			if depth++; depth > maxDepth {
-				return fmt.Errorf("values are more than %d deep in each other", maxDepth)
-			}
-			b = b[1:]
-		case c == 'e':
-			depth--
-			b = b[1:]
-		case c == 'i':
-			_, b, _ = bytes.Cut(b, []byte{'e'})
-		case c >= '0' && c <= '9':
-			var n int
-			for len(b) > 0 && b[0] >= '0' && b[0] <= '9' && n <= len(b) {
-				n, b = 10*n+int(b[0]-'0'), b[1:]
-			}
-			b = b[min(1+n, len(b)):]
-		default:
-			return fmt.Errorf("%q begins no value", c)
-		}
-		if depth <= 0 {
-			return nil
-		}
-	}
-	return nil
-}
-
-// clientLimit bounds what a program may call itself, in characters.
+// clientLimit bounds what a program may call itself, in bytes.
 const clientLimit = 64
-
-// printable is what can be shown of a name.
-func printable(s string) string {
-	runes := []rune(strings.Map(func(c rune) rune {
-		if c == unicode.ReplacementChar || !unicode.IsPrint(c) {
-			return -1
-		}
-		return c
-	}, s))
-	return string(runes[:min(len(runes), clientLimit)])
-}
 
 // AppendDontHave appends the body of lt_donthave: that a piece is there no longer (BEP 54).
 func AppendDontHave(b []byte, piece uint32) []byte { return binary.BigEndian.AppendUint32(b, piece) }

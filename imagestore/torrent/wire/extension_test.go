@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"aula/imagestore/torrent/bencoded"
 )
 
 func TestExtensionsAreWritten(t *testing.T) {
@@ -43,7 +45,7 @@ func TestExtensionsOfAnyClientAreRead(t *testing.T) {
 		"beyond 64 bits":        {"d1:pi99999999999999999999e4:reqqi-99999999999999999999ee", Extensions{}},
 		"an extension unlisted": {"d1:md11:lt_donthavei0e11:ut_metadatai3eee", Extensions{}},
 		"what is not printed":   {"d1:v11:a\x00\x1b[2J\xff\xfe\nb\x7fe", Extensions{Client: "a[2Jb"}},
-		"a long name":           {"d1:v2000:" + long + "e", Extensions{Client: long[:2*clientLimit]}},
+		"a long name":           {"d1:v2000:" + long + "e", Extensions{Client: long[:clientLimit]}},
 	} {
 		if got, err := ParseExtensions([]byte(c.body)); err != nil || got != c.want {
 			t.Errorf("%s: ParseExtensions = %+v, %v, want %+v", name, got, err, c.want)
@@ -56,7 +58,7 @@ func TestWhatIsNoDictionaryIsRefused(t *testing.T) {
 		"", "e", "d", "de"[:1], "i5e", "le", "3:abc", "x", "d1:v", "d1:v1:a", "d1:ve", "di5e1:ae", "d1:v9999999999999999999:ae",
 		"d134217727:ae", "134217727:", "d1:v134217727:", "d-1:ae", "d1:v-1:ae", "d1:pi", "d1:pi-", "d0001:v1:ae", "d1:ax",
 		strings.Repeat("l", extendedLimit), "d1:a" + strings.Repeat("l", extendedLimit-10), strings.Repeat("d1:a", extendedLimit/4),
-		"d1:a" + strings.Repeat("l", 17) + strings.Repeat("e", 17) + "e",
+		"d1:a" + strings.Repeat("l", bencoded.Deepest) + strings.Repeat("e", bencoded.Deepest) + "e",
 	} {
 		if got, err := ParseExtensions([]byte(body)); !errors.Is(err, ErrProtocol) || got != (Extensions{}) {
 			t.Errorf("%.40q: ParseExtensions = %+v, %v, want ErrProtocol", body, got, err)

@@ -100,9 +100,12 @@ func NewPeerID() PeerID {
 
 // The names that programs give themselves, in the style of Azureus (BEP 20).
 var clients = map[string]string{
+	"AR": "aria2", // until 1.17
 	"AU": "Aula",
 	"AZ": "Vuze",
 	"BC": "BitComet",
+	"CD": "Enhanced CTorrent",
+	"CT": "CTorrent",
 	"DE": "Deluge",
 	"GT": "anacrolix/torrent",
 	"KT": "KTorrent",
@@ -110,6 +113,7 @@ var clients = map[string]string{
 	"TR": "Transmission",
 	"UT": "µTorrent",
 	"UM": "µTorrent Mac",
+	"WW": "WebTorrent",
 	"lt": "libTorrent (rTorrent)",
 	"qB": "qBittorrent",
 }

@@ -91,6 +91,7 @@ func TestPeerIDsNamePrograms(t *testing.T) {
 		"A2-1-36-0\xff123456789a":       "aria2",
 		"A2-12-1-10-890123456":          "aria2 12.1.10",
 		"A2-x-y-z-90123456789":          "aria2",
+		"-AR1360-abcdefghijkl":          "aria2 1.3.6",
 		"-TR3000-abcdefghijkl":          "Transmission 3.0",
 		"-TR4050-abcdefghijkl":          "Transmission 4.0.5",
 		"-DE2110-abcdefghijkl":          "Deluge 2.1.1",
