@@ -11,7 +11,7 @@ import (
 )
 
 // A Delivery brings the files of images in blocks, in any order, as a swarm of BitTorrent or a multicast session does. The server still has the chunk
-// index, and is asked for a few bytes of each file.
+// index, and is asked for a few bytes of each file: the head, and the table of the parts that a zstd file of Aula ends with.
 type Delivery interface {
 	// BlockSize is how many bytes of an image's file come at once when they come in random order, such as a piece of its torrent: an image for
 	// which the memory would not do then is refused before anything is written. 0 when they come nearly in order.
@@ -19,6 +19,12 @@ type Delivery interface {
 	// Deliver hands over each byte of the image's file to to.WriteBlock, once, from one goroutine at a time, and returns when all are there, or why
 	// they are not. It may call to.Sync as well, but neither Finish nor Close.
 	Deliver(ctx context.Context, image protocol.Image, to *Scatter) error
+}
+
+// A MapServer is a Server that has the maps of image files which do not tell themselves where their parts are, such as those of lzop.
+type MapServer interface {
+	// OpenMap opens what FileMap.WriteTo has written of a revision. A *protocol.Failure says that there is none.
+	OpenMap(ctx context.Context, image protocol.Image) (io.ReadCloser, error)
 }
 
 // ScatterNeeds tells how much memory a Scatter takes for a file that comes in blocks of size bytes: usual is what blocks in random order take when half of
@@ -48,13 +54,8 @@ func ScatterNeeds(m *format.FileMap, size int64) (usual, most int64) {
 
 // mapFile makes the map of a part's file and returns its first used bytes. It refuses an image that cannot be taken in any order.
 func (r *restore) mapFile(ctx context.Context, p *part) (off int64, first []byte, err error) {
-	switch c := p.index.Info.Compressor; c {
-	case format.None, format.Zstd:
-	default:
-		return 0, nil, inOrder(p, fmt.Errorf("%w: where the parts of a %s file are is not told by a table in it", format.ErrOrdered, c))
-	}
 	file := &remoteFile{ctx: ctx, restore: r, image: p.image}
-	p.parts, err = format.MapFile(file, p.image.FileBytes, p.index)
+	p.parts, err = r.findParts(ctx, p, file)
 	if errors.Is(err, format.ErrOrdered) {
 		return 0, nil, inOrder(p, err)
 	}
@@ -76,6 +77,27 @@ func (r *restore) mapFile(ctx context.Context, p *part) (off int64, first []byte
 	first, err = p.parts.First(file)
 	used := p.index.Chunks[0].Used[0]
 	return used.Offset, first[:min(int64(len(first)), used.Length)], err
+}
+
+// findParts makes the map of a file by what is in it, or gets it from the server.
+func (r *restore) findParts(ctx context.Context, p *part, file *remoteFile) (m *format.FileMap, err error) {
+	c := p.index.Info.Compressor
+	if c == format.None || c == format.Zstd {
+		return format.MapFile(file, p.image.FileBytes, p.index)
+	}
+	server, ok := r.server.(MapServer)
+	if !ok {
+		return nil, fmt.Errorf("%w: a %s file has no table of its parts, and the server has no map of them", format.ErrOrdered, c)
+	}
+	err = r.fetch(ctx, "fetching the map of the image file", func() (io.ReadCloser, error) { return server.OpenMap(ctx, p.image) },
+		func(body io.Reader) (err error) {
+			m, err = format.ReadFileMap(body, p.image.FileBytes, p.index)
+			return err
+		})
+	if final := (*protocol.Failure)(nil); errors.As(err, &final) && final.Code == protocol.ErrNotFound {
+		err = fmt.Errorf("%w: %w", format.ErrOrdered, err)
+	}
+	return m, err
 }
 
 // inOrder is the refusal of an image that is one stream.

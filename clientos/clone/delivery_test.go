@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,9 +29,16 @@ type swarmDelivery struct {
 	client  *torrent.Client
 	meta    *metainfo.Torrent
 	peers   []netip.AddrPort
-	window  int64         // bytes that are kept for other peers
+	window  int64 // bytes that are kept for other peers
+	start   *together
 	written chan struct{} // closed when this PC has all
 	linger  <-chan struct{}
+}
+
+// together is where PCs wait for the last of them.
+type together struct {
+	away atomic.Int32
+	all  chan struct{}
 }
 
 func (d *swarmDelivery) BlockSize(protocol.Image) int64 { return d.meta.PieceLength }
@@ -39,6 +47,14 @@ func (d *swarmDelivery) Deliver(ctx context.Context, _ protocol.Image, to *Scatt
 	w, err := torrent.NewWindow(finishing{to, d.written}, d.meta, d.window)
 	if err != nil {
 		return err
+	}
+	if d.start.away.Add(-1) == 0 {
+		close(d.start.all)
+	}
+	select {
+	case <-d.start.all:
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -71,9 +87,9 @@ func (f finishing) Sync() error {
 }
 
 // peer starts a client on an address of the loopback, for as long as the test runs.
-func peer(t *testing.T, address string) (*torrent.Client, netip.AddrPort) {
+func peer(t *testing.T, address string, limit int64) (*torrent.Client, netip.AddrPort) {
 	t.Helper()
-	c, err := torrent.NewClient(torrent.Config{Listen: address + ":0"})
+	c, err := torrent.NewClient(torrent.Config{Listen: address + ":0", UploadLimit: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +116,7 @@ func originOf(t *testing.T, image []byte) (*metainfo.Torrent, *torrent.Client, n
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, at := peer(t, "127.0.5.1")
+	client, at := peer(t, "127.0.5.1", 4<<20)
 	seed, err := torrent.OpenSeed(path, meta)
 	if err != nil {
 		t.Fatal(err)
@@ -123,14 +139,18 @@ func TestSwarmRestoresPartitions(t *testing.T) {
 	meta, origin, at := originOf(t, server.image)
 
 	everyone := make(chan struct{})
+	start := &together{all: make(chan struct{})}
 	var pcs []*swarmDelivery
 	for _, address := range []string{"127.0.5.2", "127.0.5.3"} {
-		client, own := peer(t, address)
-		pc := &swarmDelivery{client: client, meta: meta, peers: []netip.AddrPort{at}, window: 4 << 20, written: make(chan struct{}), linger: everyone}
+		client, own := peer(t, address, 0)
+		pc := &swarmDelivery{
+			client: client, meta: meta, peers: []netip.AddrPort{at}, window: 6 << 20, start: start, written: make(chan struct{}), linger: everyone,
+		}
 		for _, other := range pcs {
 			other.peers = append(other.peers, own)
 		}
 		pcs = append(pcs, pc)
+		start.away.Add(1)
 	}
 	var targets []disktest.Disk
 	group, ctx := errgroup.WithContext(ctx)
@@ -164,14 +184,61 @@ func TestSwarmRestoresPartitions(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	uploaded := origin.Status()[0].Uploaded
+	if uploaded := origin.Status()[0].Uploaded; uploaded >= 2*meta.Length {
+		t.Errorf("the origin gave %d bytes of a file of %d: its PCs share nothing", uploaded, meta.Length)
+	}
 	for _, target := range targets {
 		restored := node(t, target, 1)
 		disktest.Run(t, "e2fsck", "-fn", restored)
 		compareUsed(t, server.index, node(t, source, 1), restored, "EXT4")
 		compareWithPartclone(t, server, restored)
 	}
-	t.Logf("the origin gave %d bytes of a file of %d to two PCs", uploaded, meta.Length)
+}
+
+// A mapServer is a fakeServer that has maps.
+type mapServer struct {
+	*fakeServer
+	cuts int // of connections
+}
+
+func (s *mapServer) OpenMap(context.Context, protocol.Image) (io.ReadCloser, error) {
+	m, err := format.MapFile(bytes.NewReader(s.image), int64(len(s.image)), s.index)
+	if err != nil {
+		return nil, &protocol.Failure{Code: protocol.ErrNotFound, Problem: err.Error(), Advice: "none"}
+	}
+	var b bytes.Buffer
+	if _, err := m.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	if s.cuts > 0 {
+		s.cuts--
+		return io.NopCloser(io.MultiReader(io.LimitReader(&b, 20), brokenReader{})), nil
+	}
+	return io.NopCloser(&b), nil
+}
+
+// TestDeliveryOfLzop has the map from the server.
+func TestDeliveryOfLzop(t *testing.T) {
+	t.Parallel()
+	disktest.Need(t, "partclone.extfs")
+	source := model(t, ext4)
+	server := &mapServer{fakeServer: &fakeServer{}, cuts: 2}
+	i := instruction(t, protocol.CreateImage, source.Path, 1)
+	i.Capture.Compressor = format.Lzop
+	if _, _, err := run(t, server, source.Path, i); err != nil {
+		t.Fatal(err)
+	}
+	target := disktest.New(t, "TARGET", 128*mib, 512)
+	i = instruction(t, protocol.RestoreImage, target.Path, 1)
+	i.Parts, i.Layout = server.part(1), server.layout
+	env := Env{
+		Server: server, Delivery: inMemory{server: server.fakeServer, block: mib},
+		Disks: disk.System{Devices: []string{target.Path}}, Log: slog.New(slog.DiscardHandler),
+	}
+	if _, err := Run(t.Context(), env, i, (&recorder{t: t}).report); err != nil {
+		t.Fatal(err)
+	}
+	compareUsed(t, server.index, node(t, source, 1), node(t, target, 1), "EXT4")
 }
 
 // inMemory delivers blocks of an image in a shuffled order, and may spoil them.
@@ -204,16 +271,19 @@ func TestDeliveryIsRefusedBeforeWriting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	withMaps := func(s *fakeServer) Server { return &mapServer{fakeServer: s} }
+	withoutMaps := func(s *fakeServer) Server { return s }
 	for name, test := range map[string]struct {
 		image  []byte
+		server func(*fakeServer) Server
 		memory int64
 		cause  error
 		words  string
 	}{
-		"gzip":               {packedBy(t, image, "gzip", "-1", "-c"), 0, format.ErrOrdered, "GZIP"},
-		"lzop":               {packedBy(t, image, "lzop", "-c"), 0, format.ErrOrdered, "LZOP"},
-		"zstd without table": {packedBy(t, image, "zstd", "-q", "-c"), 0, format.ErrOrdered, "seek table"},
-		"little memory":      {server.image, 100_000, ErrScattered, "of memory"},
+		"gzip":                      {packedBy(t, image, "gzip", "-1", "-c"), withMaps, 0, format.ErrOrdered, "gzip file is one stream"},
+		"lzop, of which is no map":  {packedBy(t, image, "lzop", "-c"), withoutMaps, 0, format.ErrOrdered, "LZOP"},
+		"zstd without a seek table": {packedBy(t, image, "zstd", "-q", "-c"), withMaps, 0, format.ErrOrdered, "seek table"},
+		"little memory":             {server.image, withoutMaps, 100_000, ErrScattered, "of memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -224,7 +294,7 @@ func TestDeliveryIsRefusedBeforeWriting(t *testing.T) {
 			before := readAt(t, target.Path, 0, 150*mib)
 			r := &recorder{t: t}
 			env := Env{
-				Server: own, Delivery: inMemory{server: own, block: 256 << 10}, Memory: test.memory,
+				Server: test.server(own), Delivery: inMemory{server: own, block: 256 << 10}, Memory: test.memory,
 				Disks: disk.System{Devices: []string{target.Path}}, Log: slog.New(slog.DiscardHandler),
 			}
 			_, err := Run(t.Context(), env, i, r.report)
@@ -236,7 +306,7 @@ func TestDeliveryIsRefusedBeforeWriting(t *testing.T) {
 				t.Error("the disk was written to")
 			}
 			// The cause is for those who would fetch it in another way.
-			rs := &restore{job: &job{server: own, delivery: env.Delivery, memory: test.memory, log: env.Log}}
+			rs := &restore{job: &job{server: env.Server, delivery: env.Delivery, memory: test.memory, log: env.Log}}
 			_, _, err = rs.mapFile(t.Context(), &part{image: own.record(), index: own.index})
 			if !errors.Is(err, test.cause) {
 				t.Errorf("got %v, want %v", err, test.cause)

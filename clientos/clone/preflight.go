@@ -135,27 +135,37 @@ func (r *restore) begin(ctx context.Context, p *part) (off int64, first []byte, 
 
 // fetchIndex gets the chunk index by which the part will be verified.
 func (r *restore) fetchIndex(ctx context.Context, p *part) error {
-	var damage error // of the index itself, which no second attempt mends
-	err := retry(ctx, r.log, "fetching the chunk index", func() error {
-		body, err := r.server.OpenChunks(ctx, p.image)
-		if err != nil {
+	err := r.fetch(ctx, "fetching the chunk index", func() (io.ReadCloser, error) { return r.server.OpenChunks(ctx, p.image) },
+		func(body io.Reader) (err error) {
+			p.index, err = format.ReadIndex(body)
 			return err
-		}
-		defer body.Close()
-		connection := &errorKeeper{r: body}
-		p.index, damage = format.ReadIndex(connection)
-		return connection.err
-	})
+		})
 	if err != nil {
 		return err
-	}
-	if damage != nil {
-		return damage
 	}
 	if got, want := p.index.Info.RequiredBytes, p.image.RequiredBytes; got > want {
 		return fmt.Errorf("%w: it needs %d bytes, its record says %d", format.ErrCorrupt, got, want)
 	}
 	return checkIndex(p.index, p.image.UsedBytes, p.place.Bytes)
+}
+
+// fetch reads what the server has beside an image. A connection that breaks is tried again, which does not mend what read says otherwise.
+func (r *restore) fetch(ctx context.Context, what string, open func() (io.ReadCloser, error), read func(io.Reader) error) error {
+	var damage error
+	err := retry(ctx, r.log, what, func() error {
+		body, err := open()
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		connection := &errorKeeper{r: body}
+		damage = read(connection)
+		return connection.err
+	})
+	if err != nil {
+		return err
+	}
+	return damage
 }
 
 // An errorKeeper remembers how a connection failed, apart from what its reader makes of that.
