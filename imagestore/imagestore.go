@@ -66,8 +66,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"aula/imagestore/torrent/metainfo"
 )
 
 // Errors that callers branch on.
@@ -105,7 +103,7 @@ type Repository struct {
 	holds  map[hold]string
 	health map[key]health
 	trash  map[string]Trashed
-	hashes map[key]metainfo.Hash // of torrents, as far as they are known; zero of a revision without a good one
+	hashes map[key]infoHash // of torrents, as far as they are known
 	// What Run has to do.
 	stale     map[key]bool        // revisions whose sidecars are not as this version makes them
 	lost      map[key]string      // revisions that cannot be read, and why; they are not among the images
@@ -182,7 +180,7 @@ func open(dir string, opt Options) (*Repository, error) {
 		holds:  make(map[hold]string),
 		health: make(map[key]health),
 		trash:  make(map[string]Trashed),
-		hashes: make(map[key]metainfo.Hash),
+		hashes: make(map[key]infoHash),
 
 		absent:     make(map[string]time.Time),
 		stale:      make(map[key]bool),

@@ -7,12 +7,22 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"aula/imagestore/torrent/metainfo"
 )
 
-// The info-hash of a revision is learnt from its .torrent sidecar once, and forgotten when that is made anew. So that an info-hash
-// is looked up in memory, without a look at the disk, whoever asks for whatever.
+// An infoHash is what is known of a revision's torrent. It is learnt from the .torrent sidecar once, and forgotten when that is made anew: so
+// nothing is read for an info-hash that nobody has, whoever asks for it however often.
+type infoHash struct {
+	hash  metainfo.Hash // zero of a revision without a good torrent
+	again time.Time     // when to look again, of one that could not be read
+}
+
+// A sidecar that could not be read is tried again after this long.
+const rereadTorrent = time.Minute
+
+var errNoTorrent = fmt.Errorf("%w with a torrent of that info-hash", ErrNotFound)
 
 // noteTorrent notes what readTorrent answered. commit is held.
 func (r *Repository) noteTorrent(k key, t *metainfo.Torrent, err error) {
@@ -20,9 +30,11 @@ func (r *Repository) noteTorrent(k key, t *metainfo.Torrent, err error) {
 	defer r.mu.Unlock()
 	switch {
 	case err == nil:
-		r.hashes[k] = t.Hash
+		r.hashes[k] = infoHash{hash: t.Hash}
 	case errors.Is(err, errForeignTorrent), errors.Is(err, fs.ErrNotExist):
-		r.hashes[k] = metainfo.Hash{} // until it is made anew
+		r.hashes[k] = infoHash{} // until it is made anew
+	default:
+		r.hashes[k] = infoHash{again: r.now().Add(rereadTorrent)}
 	}
 }
 
@@ -39,7 +51,7 @@ func (r *Repository) learnTorrents() {
 	var unknown []Image
 	for _, revisions := range r.images {
 		for _, img := range revisions {
-			if _, known := r.hashes[img.key()]; !known {
+			if h, known := r.hashes[img.key()]; !known || !h.again.IsZero() && !r.now().Before(h.again) {
 				unknown = append(unknown, img)
 			}
 		}
@@ -69,7 +81,7 @@ func (r *Repository) torrents(hash metainfo.Hash) (found []Image) {
 	defer r.mu.Unlock()
 	for _, revisions := range r.images {
 		for _, img := range revisions {
-			if h, known := r.hashes[img.key()]; known && h == hash {
+			if h, known := r.hashes[img.key()]; known && h.hash == hash {
 				found = append(found, img)
 			}
 		}
@@ -79,17 +91,18 @@ func (r *Repository) torrents(hash metainfo.Hash) (found []Image) {
 }
 
 // FindTorrent returns the revision whose torrent has that info-hash, if it may be used: ErrNotFound says that there is none, an error wrapping
-// ErrDamaged why it may not. Of several revisions of the same bytes it is the newest good one.
+// ErrDamaged why it may not. Of several revisions of the same bytes it is the newest good one. No error tells the info-hash: it is what one must know
+// to get the image, and errors are logged.
 func (r *Repository) FindTorrent(hash metainfo.Hash) (Image, error) {
 	if hash == (metainfo.Hash{}) {
-		return Image{}, fmt.Errorf("%w with the torrent %s", ErrNotFound, hash)
+		return Image{}, errNoTorrent
 	}
 	found := r.torrents(hash)
 	if len(found) == 0 {
 		r.learnTorrents()
 		found = r.torrents(hash)
 	}
-	err := fmt.Errorf("%w with the torrent %s", ErrNotFound, hash)
+	err := errNoTorrent
 	for _, img := range found {
 		var usable Image
 		if usable, err = r.usable(img.Name, img.Revision); err == nil {
@@ -120,6 +133,11 @@ func (r *Repository) Share(hash metainfo.Hash, holder string) (*Shared, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.share(img, hash, holder)
+}
+
+// share is Share of a revision that was found.
+func (r *Repository) share(img Image, hash metainfo.Hash, holder string) (*Shared, error) {
 	release, err := r.Hold(img.Name, img.Revision, holder)
 	if err != nil {
 		return nil, err
@@ -139,7 +157,7 @@ func (r *Repository) openShared(img Image, hash metainfo.Hash) (*Shared, error) 
 		return nil, err
 	}
 	if t.Hash != hash {
-		return nil, fmt.Errorf("%w with the torrent %s: it has just got another", ErrNotFound, hash)
+		return nil, fmt.Errorf("%w: it has just got another", errNoTorrent)
 	}
 	file, err := r.OpenFile(img.Name, img.Revision)
 	if err != nil {
@@ -170,8 +188,8 @@ func (r *Repository) infoHashes() (all []metainfo.Hash) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, h := range r.hashes {
-		if h != (metainfo.Hash{}) {
-			all = append(all, h)
+		if h.hash != (metainfo.Hash{}) {
+			all = append(all, h.hash)
 		}
 	}
 	return all
@@ -186,17 +204,17 @@ func (l *Library) FindTorrent(hash metainfo.Hash) (Image, error) {
 
 // Share is Repository.Share.
 func (l *Library) Share(hash metainfo.Hash, holder string) (*Shared, error) {
-	r, _, err := l.sharer(hash)
+	r, img, err := l.sharer(hash)
 	if err != nil {
 		return nil, err
 	}
-	return r.Share(hash, holder)
+	return r.share(img, hash, holder)
 }
 
 // sharer returns the first repository that has a good revision with that torrent. When there is none, what is wrong with a damaged one says
 // more than that there is none.
 func (l *Library) sharer(hash metainfo.Hash) (*Repository, Image, error) {
-	bad := fmt.Errorf("%w with the torrent %s", ErrNotFound, hash)
+	bad := errNoTorrent
 	for _, r := range l.Repositories() {
 		img, err := r.FindTorrent(hash)
 		if err == nil {

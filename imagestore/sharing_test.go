@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,9 @@ func hashOf(t testing.TB, r *Repository, name string, revision int) metainfo.Has
 func checkTorrent(t testing.TB, r *Repository, hash metainfo.Hash, revision int, why error) {
 	t.Helper()
 	img, err := r.FindTorrent(hash)
+	if err != nil && strings.Contains(err.Error(), hash.String()) {
+		t.Errorf("the error tells the info-hash: %v", err)
+	}
 	if img.Revision != revision || !errors.Is(err, why) {
 		t.Errorf("found revision %d, %v, want %d, %v", img.Revision, err, revision, why)
 	}
@@ -114,6 +118,36 @@ func TestFindTorrentMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkTorrent(t, r, metainfo.Hash{1}, 0, ErrNotFound)
+	checkTorrent(t, r, hash, 1, nil)
+}
+
+// TestTorrentThatCannotBeRead is looked at once a minute, however often somebody asks, and found when it can be read.
+func TestTorrentThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	day := &clock{time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+	var log bytes.Buffer
+	r := openWith(t, t.TempDir(), Options{Now: day.now})
+	r.log = slog.New(slog.NewTextHandler(&log, nil))
+	img := publishFile(t, r, "lab", imageFile(t, 1))
+	hash, path := hashOf(t, r, "lab", 1), filepath.Join(r.Dir(), revisionFile("lab", 1, torrentSuffix))
+	if err := errors.Join(os.Rename(path, path+".away"), os.Mkdir(path, 0o755)); err != nil { // of a folder nothing can be read
+		t.Fatal(err)
+	}
+	r.forgetTorrent(img.key())
+	for range 10 {
+		checkTorrent(t, r, hash, 0, ErrNotFound)
+	}
+	if n := strings.Count(log.String(), "cannot be shared"); n != 1 {
+		t.Errorf("it is read and warned of %d times, want once: %s", n, log.String())
+	}
+	if strings.Contains(log.String(), hash.String()) {
+		t.Errorf("the info-hash is logged: %s", log.String())
+	}
+	if err := errors.Join(os.Remove(path), os.Rename(path+".away", path)); err != nil {
+		t.Fatal(err)
+	}
+	checkTorrent(t, r, hash, 0, ErrNotFound)
+	day.Time = day.Add(rereadTorrent)
 	checkTorrent(t, r, hash, 1, nil)
 }
 
