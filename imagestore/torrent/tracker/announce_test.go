@@ -65,7 +65,7 @@ func TestRefusedByWords(t *testing.T) {
 		r := request(1, 0)
 		r.Hash = unknown
 		_, err = Announce(t.Context(), scheme+"://"+address+"/announce", r)
-		wantRefused(t, err, "no torrent with info-hash "+unknown.String())
+		wantRefused(t, err, "no torrent with this info-hash")
 		r = request(1, 0)
 		r.Port = 0
 		_, err = Announce(t.Context(), scheme+"://"+address+"/announce", r)

@@ -55,7 +55,7 @@ func TestAnnounces(t *testing.T) {
 		{name: "names another address", key: "ip", value: "10.0.0.99"},
 		{name: "no info-hash", key: "info_hash", failure: "info_hash is missing or has 0 bytes"},
 		{name: "short info-hash", key: "info_hash", value: "abc", failure: "info_hash is missing or has 3 bytes"},
-		{name: "unknown torrent", key: "info_hash", value: string(unknown[:]), failure: "no torrent with info-hash"},
+		{name: "unknown torrent", key: "info_hash", value: string(unknown[:]), failure: "no torrent with this info-hash"},
 		{name: "short peer ID", key: "peer_id", value: "x", failure: "peer_id is missing or has 1 bytes"},
 		{name: "no port", key: "port", failure: "port \"\" is none"},
 		{name: "port 0", key: "port", value: "0", failure: "port is 0"},
@@ -161,6 +161,18 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 		get(s, "10.0.0.1:5000", query("port", "0"))
 		if !strings.Contains(log.String(), "refusals=180") || !strings.Contains(log.String(), "peer=10.0.0.1") {
 			t.Errorf("after a minute: %s", &log)
+		}
+	})
+}
+
+// An info-hash that somebody asks for may be that of an image which was just removed, or is damaged.
+func TestRefusalsAreLoggedWithoutInfoHashes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // no time passes
+		var log bytes.Buffer
+		s := NewServer(Config{Lookup: library, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		get(s, "10.0.0.1:5000", query("info_hash", string(unknown[:])))
+		if !strings.Contains(log.String(), "no torrent with this info-hash") || strings.Contains(log.String(), unknown.String()) {
+			t.Errorf("of a torrent that is not here it logs %s", &log)
 		}
 	})
 }

@@ -53,7 +53,8 @@ type member struct {
 	markedUp, markedDown int64
 }
 
-// A refused announce is an error for whom it concerns. Of its words, kind is what stays the same when it repeats.
+// A refused announce is an error for whom it concerns. Of its words, kind is what stays the same when it repeats. They are logged, and so name no
+// info-hash.
 type refused struct{ kind, words string }
 
 func (r refused) Error() string { return r.words }
@@ -78,7 +79,7 @@ func (s *Server) announce(from asker, r Request, want int) (answer, error) {
 	t, ok := s.lookup(r.Hash)
 	switch {
 	case !ok:
-		return answer{}, refuse("unknown", "no torrent with info-hash %s is here: take its .torrent anew from where the image is", r.Hash)
+		return answer{}, refuse("unknown", "no torrent with this info-hash is here: take its .torrent anew from where the image is")
 	case r.Port == 0 && r.Event != Stopped:
 		return answer{}, refuse("port", "port is 0: set in the client the TCP port at which it takes connections")
 	case r.Left < 0 || r.Uploaded < 0 || r.Downloaded < 0:
@@ -95,7 +96,7 @@ func (s *Server) announce(from asker, r Request, want int) (answer, error) {
 	s.sweep(w, now)
 	a := answer{interval: s.interval}
 	if r.Event == Stopped {
-		s.leave(w, netip.AddrPortFrom(from.addr, r.Port), r.Peer)
+		s.leave(w, netip.AddrPortFrom(from.addr, r.Port), r, now)
 		a.seeders, a.leechers = w.count()
 		return a, nil
 	}
@@ -133,7 +134,6 @@ func (s *Server) swarm(h metainfo.Hash, t Torrent, now time.Time) *swarm {
 func (s *Server) note(w *swarm, from asker, r Request, now time.Time) (*member, error) {
 	at := netip.AddrPortFrom(from.addr, r.Port)
 	p := w.peers[at]
-	ended := r.Event == Completed
 	if p == nil || p.id != r.Peer {
 		s.drop(w, at)
 		if err := s.room(w, from.addr, r.Peer); err != nil {
@@ -144,15 +144,20 @@ func (s *Server) note(w *swarm, from asker, r Request, now time.Time) (*member, 
 		w.peers[at] = p
 		s.peers++
 	}
-	ended = ended || p.Left > 0 && r.Left == 0 // some say it once later than that they lack nothing, and a word may be lost
+	w.hear(p, r, now)
+	w.active = now
+	return p, nil
+}
+
+// hear takes what a member says of itself.
+func (w *swarm) hear(p *member, r Request, now time.Time) {
+	ended := r.Event == Completed || p.Left > 0 && r.Left == 0 // some say it once later than that they lack nothing, and a word may be lost
 	p.measure(r, now)
 	p.Uploaded, p.Downloaded, p.Left, p.Seen = r.Uploaded, r.Downloaded, r.Left, now
 	if ended && !p.finished {
 		p.finished = true
 		w.completed++
 	}
-	w.active = now
-	return p, nil
 }
 
 // measure computes the rates between announces; those that follow one another at once, as a completed one does, are taken together.
@@ -197,9 +202,11 @@ func (s *Server) room(w *swarm, a netip.Addr, id [20]byte) error {
 	return nil
 }
 
-// leave removes a peer that says it stopped; a program that has taken its place since stays.
-func (s *Server) leave(w *swarm, at netip.AddrPort, id [20]byte) {
-	if p := w.peers[at]; p != nil && p.id == id {
+// leave removes a peer that says it stopped; a program that has taken its place since stays. Who shares nothing once it lacks nothing may say only
+// now that it completed.
+func (s *Server) leave(w *swarm, at netip.AddrPort, r Request, now time.Time) {
+	if p := w.peers[at]; p != nil && p.id == r.Peer {
+		w.hear(p, r, now)
 		s.drop(w, at)
 	}
 }

@@ -100,8 +100,14 @@ func TestCompletionsAreCountedOnce(t *testing.T) {
 		says(t, s, 4, 5, Started)
 		says(t, s, 4, 0, None)
 		says(t, s, 4, 0, Completed)
-		if c, ok := s.scrape(windows); !ok || c != (count{seeders: 3, completed: 3}) {
-			t.Errorf("scrape = %+v, %v; want three seeders and three completions", c, ok)
+		says(t, s, 5, 5, Started)
+		says(t, s, 5, 0, Stopped) // shares nothing, and so tells it as it leaves
+		says(t, s, 5, 0, Stopped)
+		says(t, s, 6, 5, Started)
+		says(t, s, 6, 3, Stopped) // gave up
+		says(t, s, 7, 0, Stopped) // was never here
+		if c, ok := s.scrape(windows); !ok || c != (count{seeders: 3, completed: 4}) {
+			t.Errorf("scrape = %+v, %v; want three seeders and four completions", c, ok)
 		}
 		if c, ok := s.scrape(linux); !ok || c != (count{}) {
 			t.Errorf("scrape of a torrent without peers = %+v, %v", c, ok)

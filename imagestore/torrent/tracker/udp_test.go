@@ -56,7 +56,7 @@ func TestUDP(t *testing.T) {
 			failure string
 		}{
 			{"short", good[:len(good)-1], "an announce has 98 bytes, this one 97"},
-			{"unknown torrent", changed(16, unknown[:]...), "no torrent with info-hash"},
+			{"unknown torrent", changed(16, unknown[:]...), "no torrent with this info-hash"},
 			{"port 0", changed(96, 0, 0), "port is 0"},
 			{"negative left", changed(64, 0xff), "is negative"},
 			{"negative downloaded", changed(56, 0xff), "is negative"},
