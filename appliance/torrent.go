@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// giveFor is for how long an image stays open, and in use, that no peer wants any more.
-	giveFor = 15 * time.Second
+	// usualGiveFor is a bitTorrent's giveFor.
+	usualGiveFor = 15 * time.Second
 	// lookAfter is how often it is looked whether the images that are given may still be.
 	lookAfter = 2 * time.Second
 	// byTorrent is who holds an image that is being given, in words for people.
@@ -33,7 +33,9 @@ const (
 type bitTorrent struct {
 	cfg     TorrentConfig
 	address netip.Addr // the appliance's own
+	serves  func(netip.Addr) bool
 	images  *imagestore.Library
+	giveFor time.Duration // an image stays open, and in use, that no peer wants any more
 	log     *slog.Logger
 
 	tracker *tracker.Server // nil: none
@@ -43,32 +45,35 @@ type bitTorrent struct {
 }
 
 // newBitTorrent binds the ports, so that one in use is said before anything runs. Run closes them.
-func newBitTorrent(cfg TorrentConfig, address netip.Addr, serves func(netip.Addr) bool, images *imagestore.Library, log *slog.Logger) (_ *bitTorrent, err error) {
-	b := &bitTorrent{cfg: cfg, address: address, images: images, log: log}
-	defer func() {
-		if err != nil {
-			b.close()
-		}
-	}()
-	if cfg.tracks() {
-		if b.tcp, err = listenTCP(cfg.Tracker, "BitTorrent tracker", "torrent.tracker"); err != nil {
-			return nil, err
-		}
-		if b.udp, err = listenUDP(b.tcp.Addr().String(), "BitTorrent tracker", "torrent.tracker"); err != nil {
-			return nil, err
-		}
-		b.tracker = tracker.NewServer(tracker.Config{Serves: serves, Lookup: b.lookup, Log: log})
-	}
-	if cfg.seeds() {
-		listen := fmt.Sprintf(":%d", cfg.Port)
-		b.seeder, err = torrent.NewClient(torrent.Config{
-			Listen: listen, Serves: serves, Open: b.open, Known: images.Torrents, Idle: giveFor, UploadLimit: cfg.bytesPerSecond(), Log: log,
-		})
-		if err != nil {
-			return nil, listenProblem(err, "BitTorrent seeder", listen+"/tcp", "torrent.port")
-		}
+func newBitTorrent(cfg TorrentConfig, address netip.Addr, serves func(netip.Addr) bool, images *imagestore.Library, log *slog.Logger) (*bitTorrent, error) {
+	b := &bitTorrent{cfg: cfg, address: address, serves: serves, images: images, giveFor: usualGiveFor, log: log}
+	if err := b.listen(); err != nil {
+		b.close()
+		return nil, err
 	}
 	return b, nil
+}
+
+func (b *bitTorrent) listen() (err error) {
+	if b.cfg.tracks() {
+		if b.tcp, err = listenTCP(b.cfg.Tracker, "BitTorrent tracker", "torrent.tracker"); err != nil {
+			return err
+		}
+		if b.udp, err = listenUDP(b.tcp.Addr().String(), "BitTorrent tracker", "torrent.tracker"); err != nil {
+			return err
+		}
+		b.tracker = tracker.NewServer(tracker.Config{Serves: b.serves, Lookup: b.lookup, Log: b.log})
+	}
+	if b.cfg.seeds() {
+		port := fmt.Sprintf(":%d", b.cfg.Port)
+		b.seeder, err = torrent.NewClient(torrent.Config{
+			Listen: port, Serves: b.serves, Open: b.open, Known: b.images.Torrents, Idle: b.giveFor, UploadLimit: b.cfg.bytesPerSecond(), Log: b.log,
+		})
+		if err != nil {
+			return listenProblem(err, "BitTorrent seeder", port+"/tcp", "torrent.port")
+		}
+	}
+	return nil
 }
 
 // listenUDP is listenTCP for datagrams.

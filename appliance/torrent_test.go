@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -24,6 +25,7 @@ import (
 	"aula/imagestore/torrent"
 	"aula/imagestore/torrent/metainfo"
 	"aula/imagestore/torrent/tracker"
+	"aula/imagestore/torrent/wire"
 )
 
 // A torrentBed is a library with one image, "win11", and what gives it.
@@ -51,7 +53,7 @@ func newTorrentBed(t *testing.T) *torrentBed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := formattest.Partclone{Filesystem: "NTFS", Blocks: 512}.Encode()
+	plain := formattest.Partclone{Filesystem: "NTFS", Blocks: 1024}.Encode()
 	if _, err := st.Write(plain); err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +74,21 @@ func newTorrentBed(t *testing.T) *torrentBed {
 // give runs tracker and seeder at free ports of loopback until the test ends.
 func (b *torrentBed) give(t *testing.T, serves func(netip.Addr) bool) *bitTorrent {
 	t.Helper()
-	var gives *bitTorrent
-	for try := 1; gives == nil; try++ { // others take ports too
-		var err error
-		cfg := TorrentConfig{Tracker: fmt.Sprintf("127.0.0.1:%d", freePort(t)), Port: freePort(t)}
-		if gives, err = newBitTorrent(cfg, mustAddr("127.0.0.1"), serves, b.images, slog.New(slog.DiscardHandler)); err != nil && try == 10 {
+	return b.giveAs(t, bitTorrent{serves: serves, giveFor: usualGiveFor})
+}
+
+// giveAs is give with what the test says of it.
+func (b *torrentBed) giveAs(t *testing.T, how bitTorrent) *bitTorrent {
+	t.Helper()
+	how.address, how.images, how.log = mustAddr("127.0.0.1"), b.images, slog.New(slog.DiscardHandler)
+	gives := &how
+	for try := 1; ; try++ { // others take ports too
+		gives.cfg.Tracker, gives.cfg.Port = fmt.Sprintf("127.0.0.1:%d", freePort(t)), freePort(t)
+		err := gives.listen()
+		if err == nil {
+			break
+		}
+		if gives.close(); try == 10 {
 			t.Fatal(err)
 		}
 	}
@@ -169,6 +181,92 @@ func TestImageIsGivenOnDemand(t *testing.T) {
 	}
 	if img, ok := gives.Image(b.meta.Hash); !ok || img.Name != "win11" || img.Repository != "main" || img.Revision != 1 {
 		t.Errorf("its image: got %+v, %v", img, ok)
+	}
+}
+
+// readSoFar is what this process has read of files and connections so far, in bytes.
+func readSoFar(t *testing.T) int64 {
+	t.Helper()
+	io, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	var n int64
+	if _, err := fmt.Sscanf(string(io), "rchar: %d", &n); err != nil {
+		t.Fatalf("%v: %s", err, io)
+	}
+	return n
+}
+
+// An image is opened without a look at its bytes, however large it is, and only then given.
+func TestOpeningAnImageReadsNothingOfIt(t *testing.T) {
+	b := newTorrentBed(t)
+	gives := b.give(t, everybody)
+	before := readSoFar(t)
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", gives.seeder.Port()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(wire.Handshake{Hash: b.meta.Hash, Peer: wire.NewPeerID(), Fast: true}.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := wire.ReadHandshake(conn); err != nil || answer.Hash != b.meta.Hash {
+		t.Fatalf("it answers %+v, %v", answer, err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil { // the length and the kind of the first message: what it has
+		t.Fatal(err)
+	}
+	if open := gives.Seeding(); len(open) != 1 || open[0].Have != b.meta.Length {
+		t.Fatalf("open is %+v", open)
+	}
+	if read := readSoFar(t) - before; read > b.meta.Length/8 {
+		t.Errorf("%d bytes were read to open an image of %d", read, b.meta.Length)
+	}
+	conn.Close()
+	if _, err := b.fetch(t, gives.Offer().Tracker); err != nil {
+		t.Fatal(err)
+	}
+	if read := readSoFar(t) - before; read < b.meta.Length {
+		t.Errorf("all was given, and only %d bytes of %d were read: the count is not to be believed", read, b.meta.Length)
+	}
+}
+
+// An image is in use while somebody wants it, and for a while longer.
+func TestImageIsFreeAgainAfterTheLastPeer(t *testing.T) {
+	b := newTorrentBed(t)
+	gives := b.giveAs(t, bitTorrent{serves: everybody, giveFor: 50 * time.Millisecond})
+	for range 2 { // it can be opened again
+		if _, err := b.fetch(t, gives.Offer().Tracker); err != nil {
+			t.Fatal(err)
+		}
+		for begun := time.Now(); len(gives.Seeding()) > 0 || len(b.main.Holders("win11")) > 0; time.Sleep(5 * time.Millisecond) {
+			if time.Since(begun) > time.Minute {
+				t.Fatalf("a minute later it is held by %q", b.main.Holders("win11"))
+			}
+		}
+	}
+	if err := b.images.Remove("main", "win11"); err != nil {
+		t.Errorf("nobody wants it any more, and it cannot be removed: %v", err)
+	}
+}
+
+// The limit of the configuration is in Mbit/s, that of the engine in bytes a second.
+func TestUploadLimitHolds(t *testing.T) {
+	b := newTorrentBed(t)
+	const limit = 16 // Mbit/s
+	gives := b.giveAs(t, bitTorrent{cfg: TorrentConfig{UploadLimit: limit}, serves: everybody, giveFor: usualGiveFor})
+	begun := time.Now()
+	if _, err := b.fetch(t, gives.Offer().Tracker); err != nil {
+		t.Fatal(err)
+	}
+	const burst = 1 << 20 // that may come at once
+	least := time.Duration(float64(b.meta.Length-burst) / (limit * 1e6 / 8) * float64(time.Second))
+	if took := time.Since(begun); took < least {
+		t.Errorf("%d bytes came in %s, with a limit of %d Mbit/s; want at least %s", b.meta.Length, took, limit, least)
+	}
+	if l := gives.Offer().UploadLimit; l != limit*125_000 {
+		t.Errorf("the console shows a limit of %d bytes a second", l)
 	}
 }
 
