@@ -34,7 +34,10 @@ func (s *swarm) announcers() []*announcer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, url := range slices.Compact(slices.Clone(urls)) {
+	for i, url := range urls {
+		if slices.Contains(urls[:i], url) {
+			continue
+		}
 		s.trackers = append(s.trackers, &announcer{swarm: s, url: url, now: make(chan struct{}, 1)})
 	}
 	return s.trackers

@@ -22,7 +22,7 @@ func (s *swarm) wrong(b *piece) {
 	for _, u := range b.units {
 		suspects[u.from] = struct{}{}
 	}
-	again := newPiece(b.index, int64(len(b.buf)))
+	again := s.picker.newPiece(b.index)
 	again.wrong = b.wrong
 	if len(suspects) == 1 {
 		for p := range suspects {
@@ -64,13 +64,11 @@ func (b *piece) suspects(p *peer) bool {
 	return false
 }
 
-// excuse takes a peer off the pieces that it alone was to be asked for: it does not give them.
-func (s *swarm) excuse(p *peer) {
-	for _, b := range s.picker.begun {
-		if b.alone == p {
-			b.alone = nil
-			b.tried = append(b.tried, p)
-		}
+// excuse takes a peer off a piece that it alone was to be asked for: it does not give it.
+func (s *swarm) excuse(p *peer, b *piece) {
+	if b.alone == p {
+		b.alone = nil
+		b.tried = append(b.tried, p)
 	}
 }
 

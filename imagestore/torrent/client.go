@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -38,6 +39,8 @@ type Client struct {
 	ctx    context.Context // of Run; nil before
 	swarms map[metainfo.Hash]*swarm
 	opened map[metainfo.Hash]chan struct{} // being opened
+	taken  map[netip.Addr]int              // connections, by who made them
+	failed map[metainfo.Hash]Status        // of torrents that failed and were not opened again
 }
 
 // ErrBusy says that a torrent is being worked at already.
@@ -68,7 +71,7 @@ func newClient(c Config, listener net.Listener) *Client {
 	id := wire.NewPeerID()
 	client := &Client{
 		listener: listener, id: id, name: id.Client(), serves: c.Serves, open: c.Open, known: c.Known, idle: c.Idle, encrypt: c.Encrypt,
-		upload: newUpload(c.UploadLimit), log: c.Log, swarms: map[metainfo.Hash]*swarm{}, opened: map[metainfo.Hash]chan struct{}{},
+		upload: newUpload(c.UploadLimit), log: c.Log, swarms: map[metainfo.Hash]*swarm{}, opened: map[metainfo.Hash]chan struct{}{}, taken: map[netip.Addr]int{}, failed: map[metainfo.Hash]Status{},
 	}
 	if client.idle == 0 {
 		client.idle = time.Minute
@@ -92,7 +95,7 @@ func (c *Client) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.listener.Close() })
 	defer stop()
 	defer c.work.Wait()
-	for {
+	for failures := 0; ; {
 		conn, err := c.listener.Accept()
 		if ctx.Err() != nil {
 			return nil
@@ -101,19 +104,49 @@ func (c *Client) Run(ctx context.Context) error {
 			if errors.Is(err, net.ErrClosed) {
 				return err
 			}
-			c.log.Warn("a BitTorrent peer could not be taken", "err", err)
-			pause(ctx, 100*time.Millisecond) // out of file descriptors, most likely
+			if failures++; failures == 1 {
+				c.log.Warn("BitTorrent peers cannot be taken; too many open files, perhaps", "err", err)
+			}
+			pause(ctx, 100*time.Millisecond)
 			continue
 		}
-		if from := addressOf(conn.RemoteAddr()).Addr(); c.serves != nil && !c.serves(from) {
+		failures = 0
+		from := addressOf(conn.RemoteAddr()).Addr()
+		if !c.admit(from) {
 			_ = conn.Close()
 			continue
 		}
 		c.work.Go(func() {
+			defer c.dismiss(from)
 			if err := c.take(ctx, conn); err != nil && ctx.Err() == nil {
 				c.log.Debug("a BitTorrent peer was let go", "peer", conn.RemoteAddr(), "err", err)
 			}
 		})
+	}
+}
+
+// mostFromOne is how many connections of one address are taken, for all torrents, those that say nothing included.
+const mostFromOne = 64
+
+// admit tells whether to listen to one more connection from an address; dismiss follows.
+func (c *Client) admit(from netip.Addr) bool {
+	if c.serves != nil && !c.serves(from) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken[from] >= mostFromOne && !from.IsLoopback() {
+		return false
+	}
+	c.taken[from]++
+	return true
+}
+
+func (c *Client) dismiss(from netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken[from]--; c.taken[from] == 0 {
+		delete(c.taken, from)
 	}
 }
 
@@ -141,23 +174,10 @@ func (c *Client) take(ctx context.Context, conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	if s.crowded() {
-		return fmt.Errorf("%s has as many peers as it may have", s.meta.Name)
-	}
 	if _, err := conn.Write(s.handshake().Append(nil)); err != nil {
 		return err
 	}
 	return s.talk(ctx, s.newPeer(conn, theirs))
-}
-
-// crowded tells whether there are as many peers as there may be.
-func (s *swarm) crowded() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.have.full() {
-		return len(s.peers) >= mostAtOrigin
-	}
-	return len(s.peers) >= mostPeers
 }
 
 // hashes yields the torrents that are open, and those that can be opened.
@@ -217,11 +237,10 @@ func (c *Client) demand(h metainfo.Hash) (*swarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.begin(task)
+	s, err := c.begin(task, true)
 	if err != nil {
 		return nil, errors.Join(err, task.Storage.Close())
 	}
-	s.onDemand = true
 	c.work.Go(func() {
 		if err := c.finish(c.ctx, s); err != nil && c.ctx.Err() == nil {
 			c.log.Warn("a torrent is not seeded any more", "torrent", task.Torrent.Name, "err", err)
@@ -233,48 +252,54 @@ func (c *Client) demand(h metainfo.Hash) (*swarm, error) {
 // Do works at a task until it is complete and has lingered, or has failed, or the context ends: then its storage has been closed. One torrent
 // can be worked at once only; otherwise the error wraps ErrBusy.
 func (c *Client) Do(ctx context.Context, t *Task) error {
-	s, err := c.begin(t)
+	s, err := c.begin(t, false)
 	if err != nil {
 		return errors.Join(err, t.Storage.Close())
 	}
 	return c.finish(ctx, s)
 }
 
-func (c *Client) begin(t *Task) (*swarm, error) {
+func (c *Client) begin(t *Task, onDemand bool) (*swarm, error) {
 	have, err := t.Storage.Have()
 	if err != nil {
 		return nil, err
 	}
-	s := newSwarm(c, t, have)
+	s := newSwarm(c, t, have, onDemand)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, busy := c.swarms[t.Torrent.Hash]; busy {
 		return nil, fmt.Errorf("%s: %w", t.Torrent.Name, ErrBusy)
 	}
 	c.swarms[t.Torrent.Hash] = s
+	delete(c.failed, t.Torrent.Hash)
 	return s, nil
 }
 
 func (c *Client) finish(ctx context.Context, s *swarm) error {
 	err := s.run(ctx)
+	last := s.status()
 	c.mu.Lock()
 	delete(c.swarms, s.meta.Hash)
+	if err != nil && ctx.Err() == nil {
+		last.State, last.Err, last.Peers = Failed, err, nil
+		c.failed[s.meta.Hash] = last
+	}
 	c.mu.Unlock()
-	c.upload.leave(s)
+	c.upload.forget(s)
 	return errors.Join(err, s.storage.Close())
 }
 
-// Status tells of every torrent that is open, by name.
+// Status tells of every torrent that is open, or that failed and was not opened again, by name.
 func (c *Client) Status() []Status {
 	c.mu.Lock()
 	all := make([]*swarm, 0, len(c.swarms))
 	for _, s := range c.swarms {
 		all = append(all, s)
 	}
+	told := slices.Collect(maps.Values(c.failed))
 	c.mu.Unlock()
-	told := make([]Status, len(all))
-	for i, s := range all {
-		told[i] = s.status()
+	for _, s := range all {
+		told = append(told, s.status())
 	}
 	slices.SortFunc(told, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return told

@@ -18,6 +18,7 @@ import (
 const (
 	degree       = 10 // peers that one dials, at most, besides those who have it all: as many dial it. A full mesh of 24 was slower, and so were 4
 	mostPeers    = 48 // connections of a torrent that is being fetched
+	mostOfOne    = 16 // connections of one address, behind which several PCs may be
 	mostAtOrigin = 1024
 	dialTime     = 5 * time.Second
 	greetTime    = 10 * time.Second // for a handshake
@@ -34,11 +35,12 @@ type contacts struct {
 }
 
 type contact struct {
-	tries int
-	after time.Time // when it may be dialled again
-	busy  bool      // connected, or being dialled
-	self  bool
-	first bool // to be dialled before others
+	tries   int
+	after   time.Time // when it may be dialled again
+	dialled bool      // by us, and not over
+	taken   bool      // connected, by either side
+	never   bool      // not to be dialled
+	first   bool      // to be dialled before others
 }
 
 func newContacts() *contacts {
@@ -62,36 +64,20 @@ func (c *contacts) learn(peers []netip.AddrPort) {
 	}
 }
 
-// connected notes that the peer that listens there is connected.
-func (c *contacts) connected(a netip.AddrPort) {
+// taken notes that the peer that listens there is connected, or is no longer: it need not be dialled.
+func (c *contacts) taken(a netip.AddrPort, is bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known, ok := c.all[a]
-	if !ok {
+	k, known := c.all[a]
+	if !known {
 		if len(c.all) >= mostContacts {
 			return
 		}
-		known = &contact{}
-		c.all[a] = known
+		k = &contact{}
+		c.all[a] = k
 	}
-	known.busy = true
-}
-
-// gone notes that a peer is not connected any more.
-func (c *contacts) gone(p *peer) {
-	if !p.listen.IsValid() {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if known, ok := c.all[p.listen]; ok {
-		known.busy = false
-		if time.Since(p.since) > lasting {
-			known.tries = 0
-		}
-		known.after = time.Now().Add(known.pause())
-		known.tries++
-	}
+	k.taken = is
+	k.after = time.Now().Add(k.pause())
 }
 
 // pause is how long not to dial after so many tries in vain.
@@ -103,18 +89,21 @@ func (c *contact) pause() time.Duration {
 func (c *contacts) due(most int) []netip.AddrPort {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if most <= 0 {
+		return nil
+	}
 	now := time.Now()
 	var some []netip.AddrPort
 	for a, k := range c.all {
-		if !k.busy && !k.self && now.After(k.after) {
+		if !k.dialled && !k.taken && !k.never && now.After(k.after) {
 			some = append(some, a)
 		}
 	}
 	rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
 	slices.SortStableFunc(some, func(a, b netip.AddrPort) int { return cmp.Compare(rank(c.all[a]), rank(c.all[b])) })
-	some = some[:max(0, min(most, len(some)))]
+	some = some[:min(most, len(some))]
 	for _, a := range some {
-		c.all[a].busy = true
+		c.all[a].dialled = true
 	}
 	return some
 }
@@ -126,33 +115,31 @@ func rank(c *contact) int {
 	return 1
 }
 
-// failed notes that an address could not be dialled; self that it is our own.
-func (c *contacts) failed(a netip.AddrPort, self bool) {
+// left notes that an address was dialled and that it is over, after so long.
+func (c *contacts) left(a netip.AddrPort, lasted time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.all[a]
-	k.busy, k.self = false, self
+	if lasted > lasting {
+		k.tries = 0
+	}
+	k.dialled = false
 	k.after = time.Now().Add(k.pause())
 	k.tries++
 }
 
+// never notes that an address is not to be dialled again.
+func (c *contacts) never(a netip.AddrPort) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all[a].never = true
+}
+
 // dial dials peers as long as there are too few.
 func (s *swarm) dial(ctx context.Context) {
-	s.mu.Lock()
-	dials := 0
-	for p := range s.peers {
-		if p.dialled {
-			dials++
-		}
-	}
-	most := min(degree-dials, mostPeers-len(s.peers))
-	if s.have.full() && len(s.task.Peers) == 0 {
-		most = 0 // who wants something comes
-	}
-	s.mu.Unlock()
-	for _, a := range s.contacts.due(most) {
+	for _, a := range s.contacts.due(s.dialsWanted()) {
 		if s.client.serves != nil && !s.client.serves(a.Addr()) {
-			s.contacts.failed(a, true)
+			s.contacts.never(a)
 			continue
 		}
 		s.dials.Go(func() {
@@ -163,25 +150,57 @@ func (s *swarm) dial(ctx context.Context) {
 	}
 }
 
-var errSelf = errors.New("it is this program itself")
+// dialsWanted is how many more peers should be dialled now.
+func (s *swarm) dialsWanted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.have.full() && len(s.task.Peers) == 0 {
+		return 0 // who wants something comes
+	}
+	return min(degree-s.dialling, mostPeers-len(s.peers))
+}
+
+// dialled counts connections that are made, or have been.
+func (s *swarm) dialled(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialling += n
+}
+
+// What makes an address one that is not dialled again.
+var (
+	errSelf = errors.New("it is this program itself")
+	errDone = errors.New("both have everything")
+)
 
 // reach dials a peer and talks to it to the end.
 func (s *swarm) reach(ctx context.Context, a netip.AddrPort) error {
+	s.dialled(1)
+	defer s.dialled(-1)
+	start := time.Now()
+	err := s.visit(ctx, a)
+	if errors.Is(err, errSelf) || errors.Is(err, errDone) {
+		s.contacts.never(a)
+	} else {
+		s.contacts.left(a, time.Since(start))
+	}
+	return err
+}
+
+func (s *swarm) visit(ctx context.Context, a netip.AddrPort) error {
 	conn, err := s.client.dial(ctx, a)
 	if err != nil {
-		s.contacts.failed(a, false)
 		return err
 	}
+	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	p, err := s.shake(conn)
 	if err != nil {
-		_ = conn.Close()
-		s.contacts.failed(a, errors.Is(err, errSelf))
 		return err
 	}
 	p.listen = a
-	s.contacts.connected(a)
+	s.contacts.taken(a, true)
 	return s.talk(ctx, p)
 }
 
@@ -241,6 +260,7 @@ func (s *swarm) talk(ctx context.Context, p *peer) error {
 	}
 	tune(p.conn)
 	if err := s.joined(p); err != nil {
+		s.refused(p)
 		return err
 	}
 	defer s.talks.Done()
@@ -253,11 +273,17 @@ func (s *swarm) talk(ctx context.Context, p *peer) error {
 	go func() {
 		defer close(wrote)
 		defer cancel()
-		_ = p.write(ctx)
+		if err := p.write(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("peer cannot be told anything", "peer", p.address, "err", err)
+		}
+		_ = p.conn.Close() // what was half written cannot be gone on with
 	}()
 	err := p.read()
 	cancel()
-	s.left(p)
+	done := s.left(p)
 	<-wrote
+	if done {
+		return errDone
+	}
 	return err
 }

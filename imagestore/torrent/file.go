@@ -39,6 +39,7 @@ type FileStorage struct {
 	saving  chan error // answers when the journal is written; nil while none is
 	failed  error      // what kept data or journal from the disk: nothing is claimed after it
 	still   *stillFile // once it is finished
+	claims  bool       // have says what the journal said, or more: it may be written anew
 	closed  bool
 }
 
@@ -236,7 +237,7 @@ func (s *FileStorage) Close() error {
 	case s.still != nil:
 	case s.fresh && s.missing == len(s.have):
 		err = errors.Join(err, removeFound(s.partialPath()), removeFound(s.journalPath()))
-	case err == nil:
+	case err == nil && s.claims:
 		err = s.save(newPieceJournal(s.torrent, s.id, s.have))
 	}
 	return errors.Join(err, s.file.Close())

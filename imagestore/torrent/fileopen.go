@@ -206,6 +206,7 @@ func (s *FileStorage) resume(ctx context.Context, o FileOptions) error {
 	if err := s.file.Truncate(s.torrent.Length); err != nil {
 		return s.explain(err)
 	}
+	s.claims = true
 	var doubtful []int
 	for piece, n := range written(s.file, s.torrent) {
 		// A piece of zeros may be there without having been written on some filesystems; any other has lost its bytes.

@@ -6,8 +6,9 @@ import "time"
 const (
 	givingTime  = 500 * time.Millisecond
 	leastGiving = 2 // pieces in all, and to one peer
-	// A gift that takes longer than this may be given to another as well.
+	// A gift to a peer that has taken nothing for so long may be given to another as well.
 	givingStalls = 10 * time.Second
+	mostTries    = 64 // pieces for which a taker is looked for at once
 )
 
 // A giving is how the origin of a file spends its uplink: each piece goes once, to one peer, which passes it on; only then are there second
@@ -36,12 +37,12 @@ func newGiving(s *swarm) *giving {
 	return g
 }
 
-// gained notes that a peer has a piece.
+// gained notes that a peer has a piece; the caller gives when it has noted all that there are.
 func (g *giving) gained(p *peer, index int) {
 	p.grew = time.Now()
 	g.unheld.clear(index)
 	if given, ok := g.gifts[index]; ok && given.peer == p {
-		g.close(index)
+		g.end(index)
 	}
 	switch g.swarm.picker.holders[index] {
 	case 1:
@@ -50,7 +51,21 @@ func (g *giving) gained(p *peer, index int) {
 	case 2:
 		g.relieve(index)
 	}
-	g.give()
+}
+
+// lost notes that a peer has a piece no longer.
+func (g *giving) lost(p *peer, index int) {
+	if g.sole[index] == p {
+		g.relieve(index)
+	}
+	g.missed(index)
+}
+
+// missed makes a piece be given again if nobody has it.
+func (g *giving) missed(index int) {
+	if _, given := g.gifts[index]; !given && g.swarm.picker.holders[index] == 0 {
+		g.unheld.set(index)
+	}
 }
 
 func (g *giving) relieve(index int) {
@@ -64,7 +79,7 @@ func (g *giving) relieve(index int) {
 func (g *giving) left(p *peer) {
 	for index, given := range g.gifts {
 		if given.peer == p {
-			g.close(index)
+			g.end(index)
 		}
 	}
 	for i := range p.has.all {
@@ -74,14 +89,13 @@ func (g *giving) left(p *peer) {
 	}
 	delete(g.burdens, p)
 	for i := range g.unheld.size {
-		if _, given := g.gifts[i]; !given && g.swarm.picker.holders[i] == 0 {
-			g.unheld.set(i)
-		}
+		g.missed(i)
 	}
 	g.give()
 }
 
-func (g *giving) close(index int) {
+// end ends a gift, taken or not.
+func (g *giving) end(index int) {
 	given := g.gifts[index]
 	given.peer.gifts--
 	g.size -= g.swarm.meta.Size(index)
@@ -93,15 +107,8 @@ func (g *giving) give() {
 	s := g.swarm
 	most := max(int64(s.up.rate*givingTime.Seconds()), leastGiving*s.meta.PieceLength)
 	for g.size < most {
-		index, again := g.choose()
-		if index < 0 {
-			return
-		}
-		p := g.taker(index)
+		index, p := g.next()
 		if p == nil {
-			if again {
-				continue // everybody has it
-			}
 			return
 		}
 		g.unheld.clear(index)
@@ -112,32 +119,55 @@ func (g *giving) give() {
 	}
 }
 
-// choose chooses the piece to be given next, and whether it was given before; -1 if there is none now.
-func (g *giving) choose() (index int, again bool) {
+// next chooses the piece to be given next and who gets it; nobody if there is nothing to give now.
+func (g *giving) next() (index int, to *peer) {
+	takers := g.takers()
+	if len(takers) == 0 {
+		return 0, nil
+	}
+	tries := 0
 	for i := range g.unheld.all { // in the order of the file, as disks like it
-		return i, false
+		if p := g.best(takers, i); p != nil {
+			return i, p
+		}
+		if tries++; tries == mostTries {
+			break
+		}
+	}
+	if g.unheld.count > 0 {
+		return 0, nil
 	}
 	for len(g.second) > 0 {
 		i := g.second[0]
 		g.second = g.second[1:]
-		if _, given := g.gifts[i]; !given {
-			return i, true
+		if _, given := g.gifts[i]; given {
+			continue
+		}
+		if p := g.best(takers, i); p != nil {
+			return i, p
 		}
 	}
-	return -1, false
+	return 0, nil
 }
 
-// taker is the peer that should be given a piece: one that is being given few, and has few that it has not passed on.
-func (g *giving) taker(index int) *peer {
-	var best *peer
+// takers are the peers that may be given one more piece.
+func (g *giving) takers() (takers []*peer) {
+	least := leastGiving * g.swarm.meta.PieceLength
 	for p := range g.swarm.peers {
-		if p.closed || p.choking || p.has.has(index) || p.told.has(index) {
-			continue
+		if p.gifts > 0 && !p.wants {
+			continue // it has not taken the first
 		}
-		if int64(p.gifts)*g.swarm.meta.PieceLength >= max(leastGiving*g.swarm.meta.PieceLength, int64(p.up.rate*givingTime.Seconds())) {
-			continue
+		if !p.closed && !p.choking && int64(p.gifts)*g.swarm.meta.PieceLength < max(least, int64(p.up.rate*givingTime.Seconds())) {
+			takers = append(takers, p)
 		}
-		if best == nil || g.load(p) < g.load(best) {
+	}
+	return takers
+}
+
+// best is the one that should be given a piece: that is being given few, and has few that it has not passed on.
+func (g *giving) best(takers []*peer, index int) (best *peer) {
+	for _, p := range takers {
+		if !p.has.has(index) && !p.told.has(index) && (best == nil || g.load(p) < g.load(best)) {
 			best = p
 		}
 	}
@@ -150,15 +180,13 @@ func (g *giving) load(p *peer) int { return 4*p.gifts + g.burdens[p] }
 // look is called at each tick.
 func (g *giving) look(now time.Time) {
 	for index, given := range g.gifts {
-		if now.Sub(given.since) > givingStalls {
-			g.close(index)
-			if g.swarm.picker.holders[index] == 0 {
-				g.unheld.set(index)
-			}
+		if now.Sub(given.since) > givingStalls && now.Sub(given.peer.took) > givingStalls {
+			g.end(index)
+			g.missed(index)
 		}
 	}
 	for p := range g.swarm.peers {
-		if p.says.Silent || now.Sub(p.grew) > givingStalls && !p.has.full() {
+		if p.says.Silent || now.Sub(p.grew) > givingStalls && now.Sub(p.took) > givingStalls && !p.has.full() {
 			g.tellAll(p)
 		}
 	}

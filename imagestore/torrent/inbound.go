@@ -1,8 +1,11 @@
 package torrent
 
 import (
+	"errors"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +17,10 @@ const wakeBytes = 64 << 10
 // connections does not wake this program for every packet.
 type inbound struct {
 	net.Conn
-	raw  syscall.RawConn // nil of connections that are not TCP
-	left int             // bytes of the block being read that have not come
-	low  int             // bytes that the kernel waits for
+	raw   syscall.RawConn // nil of connections that are not TCP
+	left  int             // bytes of the block being read that have not come
+	until time.Time       // when all of it must be there
+	low   int             // bytes that the kernel waits for
 }
 
 func newInbound(conn net.Conn) *inbound {
@@ -27,16 +31,45 @@ func newInbound(conn net.Conn) *inbound {
 	return in
 }
 
-// Read implements io.Reader.
+// expect tells that a block comes, of which so many bytes have not been read.
+func (in *inbound) expect(bytes int) {
+	in.left, in.until = bytes, time.Now().Add(slowTime)
+}
+
+// Read implements io.Reader. In the middle of a block, a peer that says nothing for stalledTime is gone: others can send it.
 func (in *inbound) Read(b []byte) (int, error) {
-	low := max(1, min(len(b), in.left, wakeBytes))
-	if low != in.low && in.raw != nil {
-		in.low = low
-		_ = in.raw.Control(func(fd uintptr) {
-			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, low) // it makes it cheaper only
-		})
+	if in.left <= 0 {
+		in.await(1)
+		return in.Conn.Read(b)
 	}
-	n, err := in.Conn.Read(b)
+	in.await(min(len(b), in.left, wakeBytes))
+	n, err := in.readSoon(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && in.low > 1 {
+		in.await(1) // slow, perhaps: something may be there
+		n, err = in.readSoon(b)
+	}
 	in.left -= n
 	return n, err
+}
+
+func (in *inbound) readSoon(b []byte) (int, error) {
+	deadline := time.Now().Add(stalledTime)
+	if deadline.After(in.until) {
+		deadline = in.until
+	}
+	if err := in.Conn.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	return in.Conn.Read(b)
+}
+
+// await makes the kernel wait for that many bytes.
+func (in *inbound) await(low int) {
+	if low == in.low || in.raw == nil {
+		return
+	}
+	in.low = low
+	_ = in.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, low) // it makes it cheaper only
+	})
 }

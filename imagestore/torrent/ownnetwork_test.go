@@ -24,6 +24,7 @@ func inNetwork(t *testing.T) bool {
 			t.Skipf("SKIPPED: this machine has no %s", tool)
 		}
 	}
+	t.Parallel() // it mostly waits: other programs are slow to begin
 	const script = `ip link set lo up && for i in $(seq 29); do ip address add 10.99.0.$i/32 dev lo || exit; done && exec "$@"`
 	run := exec.CommandContext(t.Context(), "unshare", "--net", "sh", "-c", script, "sh", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	run.Env = append(os.Environ(), ownNetwork+"=1")

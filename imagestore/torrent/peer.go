@@ -16,12 +16,11 @@ import (
 
 const (
 	largestRequest = 256 << 10 // bytes that Aulas ask each other for at once
+	leastRequest   = 64 << 10  // bytes that Aulas ask each other for, however slow they are
 	foreignBlock   = 16 << 10  // bytes that other clients may be asked for at once; many close on those who ask for more
 	largestAsked   = 1 << 20   // bytes of a request that is answered
 	mostRequests   = 2048      // that are kept waiting of one peer
 	foreignQueue   = 250       // requests that a client keeps waiting which does not say
-
-	mostUnsaid = 4 << 20 // bytes of messages, those of a torrent of 400 000 pieces
 
 	keepAlive   = 60 * time.Second
 	silence     = 150 * time.Second // after which a peer that says nothing is gone
@@ -54,6 +53,7 @@ type peer struct {
 	choked     bool // it does not answer us
 	requests   []request
 	asking     int64     // bytes of them
+	slow       bool      // it stood still, and has not answered soon since
 	heard      time.Time // when a block came last, or the first request was sent
 
 	// What it wants of us.
@@ -68,6 +68,7 @@ type peer struct {
 
 	// Of an origin only.
 	gifts int       // pieces that it was given and does not have yet
+	took  time.Time // when it was sent a block last
 	grew  time.Time // when it had one more piece last
 }
 
@@ -87,9 +88,17 @@ func (p *peer) asked(b *piece, unit int) bool {
 	return false
 }
 
+// patience is how long to wait for what the peer was asked for.
+func (p *peer) patience() time.Duration {
+	if p.slow {
+		return slowTime
+	}
+	return stalledTime
+}
+
 // say queues a message. A peer that asks and does not listen is left.
 func (p *peer) say(m wire.Message) {
-	if len(p.control) > mostUnsaid {
+	if len(p.control) > 64<<10+16*p.has.size {
 		p.swarm.close(p)
 		return
 	}
@@ -150,7 +159,7 @@ func (p *peer) readBlock(in *inbound, r *wire.Reader, m wire.Message) error {
 	if !wanted {
 		return nil
 	}
-	in.left = len(c.buf) - r.Buffered()
+	in.expect(len(c.buf) - r.Buffered())
 	err := r.ReadFull(c.buf)
 	p.swarm.arrived(p, c, err)
 	return err
@@ -201,9 +210,8 @@ func (p *peer) write(ctx context.Context) error {
 	defer idle.Stop()
 	var control []byte
 	for {
-		var block wire.Message
-		var asked bool
-		control, block, asked = p.swarm.next(p, control[:0])
+		block, asked := p.swarm.next(p)
+		control = p.swarm.unsaid(p, control[:0])
 		if len(control) == 0 && !asked {
 			select {
 			case <-ctx.Done():
@@ -215,13 +223,13 @@ func (p *peer) write(ctx context.Context) error {
 			}
 		}
 		idle.Reset(keepAlive)
-		if err := p.tell(control); err != nil {
+		if err := p.put(control); err != nil {
 			return err
 		}
 		if !asked {
 			continue
 		}
-		if err := p.swarm.client.upload.wait(ctx, p.swarm, int(block.Length)); err != nil {
+		if err := p.swarm.client.upload.wait(ctx, p.swarm, int(block.Length), p.wake, p.flush); err != nil {
 			return err
 		}
 		if err := p.send(block, control[:0]); err != nil {
@@ -230,8 +238,11 @@ func (p *peer) write(ctx context.Context) error {
 	}
 }
 
-// tell writes what is to be said.
-func (p *peer) tell(control []byte) error {
+// flush says what is queued, while a block waits for the uplink.
+func (p *peer) flush() error { return p.put(p.swarm.unsaid(p, nil)) }
+
+// put writes messages.
+func (p *peer) put(control []byte) error {
 	if len(control) == 0 {
 		return nil
 	}
@@ -254,7 +265,7 @@ func (p *peer) send(m wire.Message, buf []byte) error {
 			return p.swarm.unreadable(p, m, err)
 		}
 	}
-	if err := p.tell(buf); err != nil {
+	if err := p.put(buf); err != nil {
 		return err
 	}
 	if file != nil {

@@ -21,8 +21,9 @@ type picker struct {
 	missing bitset // pieces neither had nor begun
 	holders []int  // how many of the connected peers have each piece
 	begun   []*piece
-	room    int64 // bytes of pieces that may be begun in all
-	held    int64 // bytes of pieces that are begun or being checked
+	room    int64    // bytes of pieces that may be begun in all
+	held    int64    // bytes of pieces that are begun or being checked
+	spare   [][]byte // buffers of pieces that were let go
 	random  *rand.Rand
 }
 
@@ -161,15 +162,27 @@ func (p *picker) begin(from *peer) *piece {
 		return nil
 	}
 	p.missing.clear(best)
-	b := newPiece(best, p.torrent.Size(best))
+	b := p.newPiece(best)
 	p.held += int64(len(b.buf))
 	p.begun = append(p.begun, b)
 	return b
 }
 
-func newPiece(index int, size int64) *piece {
+func (p *picker) newPiece(index int) *piece {
+	size := p.torrent.Size(index)
 	n := int((size + unitSize - 1) / unitSize)
-	return &piece{index: index, buf: getBuffer(size), units: make([]unit, n), left: n, free: n}
+	return &piece{index: index, buf: p.buffer()[:size], units: make([]unit, n), left: n, free: n}
+}
+
+// buffer is for a piece of any length.
+func (p *picker) buffer() []byte {
+	last := len(p.spare) - 1
+	if last < 0 {
+		return make([]byte, p.torrent.PieceLength)
+	}
+	b := p.spare[last]
+	p.spare = p.spare[:last]
+	return b
 }
 
 // patience is how long a piece that came wrong waits for a peer that had no part in it.
@@ -230,7 +243,9 @@ func (p *picker) drop(b *piece) bool {
 // letGo frees the bytes of a piece that was dropped.
 func (p *picker) letGo(b *piece) {
 	p.held -= int64(len(b.buf))
-	putBuffer(b.buf)
+	if p.missing.count > 0 {
+		p.spare = append(p.spare, b.buf[:cap(b.buf)])
+	}
 	b.buf = nil
 }
 

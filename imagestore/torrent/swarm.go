@@ -21,6 +21,7 @@ const (
 	begunBytes  = 64 << 20               // of pieces that are begun or being checked, at most, unless one alone is larger
 	tick        = 250 * time.Millisecond // between looks at what stands still
 	stalledTime = 8 * time.Second        // after which what a peer was asked for is asked of others
+	slowTime    = 60 * time.Second       // the same of a peer that is asked for little, as it is slow
 )
 
 // A swarm is one torrent at work: its pieces, its peers, and what goes between them.
@@ -38,7 +39,7 @@ type swarm struct {
 	failed chan error    // holds one when the content cannot be read
 	enough chan struct{} // closed when it should end for want of peers
 
-	dials sync.WaitGroup // that are under way; added to by keep only
+	dials sync.WaitGroup // connections that we make or made; added to by keep only
 	talks sync.WaitGroup // connections; added to while not ended
 
 	mu       sync.Mutex
@@ -49,19 +50,20 @@ type swarm struct {
 	readable bitset    // of those, which can be given to others
 	picker   *picker
 	peers    map[*peer]struct{}
+	dialling int // dials that are under way, and connections that came of them
 	banned   map[netip.Addr]struct{}
 	contacts *contacts
 	giving   *giving // nil unless this is the origin of a complete file
 	trackers []*announcer
 	wasted   int64
 	down, up meter
-	lonely   time.Time // since when there is no peer
+	lonely   time.Time // since when no peer has wanted anything
 }
 
-func newSwarm(c *Client, t *Task, have []bool) *swarm {
-	waiting := int(begunBytes/t.Torrent.PieceLength) + 2 // never more pieces wait than may be begun
+func newSwarm(c *Client, t *Task, have []bool, onDemand bool) *swarm {
+	waiting := min(int(begunBytes/t.Torrent.PieceLength), t.Torrent.Count()) + 2 // never more pieces wait than may be begun
 	s := &swarm{
-		client: c, task: t, meta: t.Torrent, storage: t.Storage, state: Fetching,
+		client: c, task: t, onDemand: onDemand, meta: t.Torrent, storage: t.Storage, state: Fetching,
 		log:    c.log.With("torrent", t.Torrent.Name),
 		checks: make(chan *piece, waiting), stores: make(chan *piece, waiting), whole: make(chan struct{}), enough: make(chan struct{}), failed: make(chan error, 1),
 		have: newBitset(t.Torrent.Count()), readable: newBitset(t.Torrent.Count()),
@@ -75,7 +77,7 @@ func newSwarm(c *Client, t *Task, have []bool) *swarm {
 			s.readable.set(i)
 		}
 	}
-	if _, ok := t.Storage.(Forgetful); ok {
+	if s.forgets() {
 		s.readable = newBitset(t.Torrent.Count())
 	}
 	if s.have.full() {
@@ -162,7 +164,7 @@ func (s *swarm) share() {
 			p.say(wire.Message{Kind: wire.NotInterested})
 		}
 		s.leaveIfDone(p)
-		if s.task.Mode == Leecher {
+		if s.task.Mode == Leecher && s.mayTell(p) {
 			for i := range s.readable.all {
 				s.tell(p, i)
 			}
@@ -223,19 +225,19 @@ func (s *swarm) stored(b *piece) {
 	s.picker.letGo(b)
 	s.have.set(b.index)
 	s.readable.set(b.index)
-	forgetful, _ := s.storage.(Forgetful)
 	for p := range s.peers {
-		if s.sharing() && (forgetful == nil || p.says.DontHave != 0) {
+		if s.sharing() && s.mayTell(p) {
 			s.tell(p, b.index)
 		}
 		s.fill(p) // there is room for another piece
 	}
-	if forgetful != nil {
+	if forgetful, is := s.storage.(Forgetful); is {
 		for _, i := range forgetful.Forgotten() {
 			s.forget(i)
 		}
 	}
 	if s.have.full() {
+		s.picker.spare = nil
 		close(s.whole)
 	}
 }
@@ -247,11 +249,20 @@ func (s *swarm) tell(p *peer, index int) {
 	}
 }
 
+// forgets tells whether pieces may be gone again.
+func (s *swarm) forgets() bool {
+	_, is := s.storage.(Forgetful)
+	return is
+}
+
+// mayTell tells whether the peer may be told of pieces: of those that may be gone again, only if it can be told that, too.
+func (s *swarm) mayTell(p *peer) bool { return !s.forgets() || p.says.DontHave != 0 }
+
 // forget takes back that we have a piece.
 func (s *swarm) forget(index int) {
 	s.readable.clear(index)
 	for p := range s.peers {
-		if p.told.clear(index) {
+		if p.told.clear(index) && p.says.DontHave != 0 {
 			p.say(wire.Message{Kind: wire.Extended, Number: p.says.DontHave, Body: wire.AppendDontHave(nil, uint32(index))})
 		}
 	}
@@ -284,10 +295,8 @@ func (s *swarm) look(now time.Time) {
 	for p := range s.peers {
 		p.down.tick(now)
 		p.up.tick(now)
-		if len(p.requests) > 0 && now.Sub(p.heard) > stalledTime {
-			s.log.Debug("peer stands still", "peer", p.address, "requests", len(p.requests))
-			s.releaseAll(p)
-			p.down.rate = 0
+		if len(p.requests) > 0 && now.Sub(p.heard) > p.patience() {
+			s.stalled(p)
 		}
 		s.fill(p)
 	}
@@ -301,8 +310,10 @@ func (s *swarm) look(now time.Time) {
 
 // idle ends a torrent that was opened on demand when nobody has wanted it for a while.
 func (s *swarm) idle(now time.Time) {
-	if len(s.peers) > 0 {
-		s.lonely = now
+	for p := range s.peers {
+		if p.wants || now.Sub(p.took) < tick {
+			s.lonely = now
+		}
 	}
 	if now.Sub(s.lonely) > s.client.idle {
 		s.end()

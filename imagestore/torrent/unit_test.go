@@ -34,7 +34,7 @@ func still(tb testing.TB, pieces int, pieceLength int64, mode Mode, complete boo
 		have[i] = complete
 	}
 	c := &Client{id: wire.NewPeerID(), upload: newUpload(0), log: slog.New(slog.DiscardHandler), listener: listening{}}
-	return newSwarm(c, &Task{Torrent: meta, Storage: plain{have}, Mode: mode, Linger: -1}, have)
+	return newSwarm(c, &Task{Torrent: meta, Storage: plain{have}, Mode: mode, Linger: -1}, have, false)
 }
 
 // listening is a listener that only has an address.
@@ -52,7 +52,7 @@ func guest(tb testing.TB, s *swarm, last byte) *peer {
 	})
 	p := s.newPeer(ours, wire.Handshake{Hash: s.meta.Hash, Peer: wire.NewPeerID(), Fast: true, Extended: true})
 	p.address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, last}), 6881)
-	p.choked = false
+	p.choked, p.wants = false, true
 	if err := s.joined(p); err != nil {
 		tb.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // Two torrents that both want the uplink get as much of it, however many peers each has.
@@ -18,7 +20,7 @@ func TestUploadIsShared(t *testing.T) {
 	var work sync.WaitGroup
 	want := func(s *swarm) {
 		work.Go(func() {
-			for u.wait(ctx, s, block) == nil {
+			for u.wait(ctx, s, block, nil, nil) == nil {
 				if given[s].Add(block); s == one && given[s].Load() >= 12<<20 {
 					cancel()
 				}
@@ -32,32 +34,53 @@ func TestUploadIsShared(t *testing.T) {
 	work.Wait()
 	a, b := given[one].Load(), given[eight].Load()
 	t.Logf("%d and %d KiB", a>>10, b>>10)
-	if b > a+2*ahead || a > b+2*ahead {
+	if b > a+largestAsked || a > b+largestAsked {
 		t.Errorf("one connection got %d bytes and eight of another torrent %d", a, b)
 	}
 }
 
-// A torrent that wants nothing holds nobody up, and gets nothing for it later.
+// A torrent that wants little holds nobody up, and one that wanted nothing gets nothing for it later.
 func TestUploadIsNotSaved(t *testing.T) {
-	u := newUpload(0)
-	one, other := &swarm{}, &swarm{}
-	if err := u.wait(t.Context(), one, 1); err != nil {
-		t.Fatal(err)
-	}
-	for range 100 {
-		if err := u.wait(t.Context(), other, 1<<20); err != nil { // waits once, until one does not want it any more
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		const limit, block = 8 << 20, 64 << 10
+		u := newUpload(limit)
+		ctx, cancel := context.WithCancel(t.Context())
+		slow, fast := &swarm{}, &swarm{}
+		given := map[*swarm]*atomic.Int64{slow: {}, fast: {}}
+		var work sync.WaitGroup
+		want := func(s *swarm, pause time.Duration) {
+			work.Go(func() {
+				for u.wait(ctx, s, block, nil, nil) == nil {
+					given[s].Add(block)
+					time.Sleep(pause)
+				}
+			})
 		}
-	}
-	if err := u.wait(t.Context(), one, 1); err != nil {
-		t.Fatal(err)
-	}
-	if saved := u.turns[other].given - u.turns[one].given; saved > 2*ahead {
-		t.Errorf("one has %d bytes before it that it did not want when it could have had them", saved)
-	}
-	u.leave(one)
-	u.leave(other)
-	if len(u.turns) != 0 {
-		t.Errorf("%d turns are left", len(u.turns))
-	}
+		want(slow, time.Second)
+		for range 4 {
+			want(fast, time.Millisecond)
+		}
+		time.Sleep(20 * time.Second)
+		if all := given[slow].Load() + given[fast].Load(); all < 19*limit || all > 21*limit+largestAsked {
+			t.Errorf("in 20 s %d bytes were given of %d a second", all, limit)
+		}
+		if n := given[slow].Load(); n < 18*block {
+			t.Errorf("a torrent that wants a block a second got %d bytes in 20 s", n)
+		}
+		before := given[slow].Load()
+		for range 4 {
+			want(slow, time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if n := given[slow].Load() - before; n > limit*6/10 {
+			t.Errorf("a torrent that wanted little until now gets %d bytes in a second, more than its half", n)
+		}
+		cancel()
+		work.Wait()
+		u.forget(slow)
+		u.forget(fast)
+		if len(u.given)+len(u.waiting) != 0 {
+			t.Errorf("%d torrents and %d blocks are left", len(u.given), len(u.waiting))
+		}
+	})
 }

@@ -1,9 +1,7 @@
 package torrent
 
 import (
-	"errors"
-	"fmt"
-	"net/netip"
+	"slices"
 	"time"
 
 	"aula/imagestore/torrent/wire"
@@ -18,89 +16,6 @@ const (
 	mostAsking     = 8 << 20
 )
 
-// greet is the first that a peer is told, after the handshake.
-func (s *swarm) greet(p *peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tells := s.sharing() && s.giving == nil && s.readable.count > 0
-	if _, forgets := s.storage.(Forgetful); forgets {
-		tells = false // until it has said that it understands lt_donthave
-	}
-	switch {
-	case tells && p.fast && s.readable.full():
-		p.say(wire.Message{Kind: wire.HaveAll})
-	case tells:
-		p.say(wire.Message{Kind: wire.Bitfield, Bits: s.readable.field()})
-	case p.fast:
-		p.say(wire.Message{Kind: wire.HaveNone})
-	}
-	if tells {
-		for i := range s.readable.all {
-			p.told.set(i)
-		}
-	}
-	if s.sharing() {
-		s.unchoke(p)
-	}
-}
-
-// introduce tells what we can beyond BEP 3.
-func (s *swarm) introduce(p *peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.say(wire.Message{Kind: wire.Extended, Body: wire.Extensions{
-		Client: s.client.name, Listen: s.client.Port(), Requests: mostRequests, DontHave: dontHaveNumber,
-		UploadOnly: s.have.full(), Block: largestRequest, Silent: !s.sharing(),
-	}.Append(nil)})
-}
-
-func (s *swarm) unchoke(p *peer) {
-	if p.choking {
-		p.choking = false
-		p.say(wire.Message{Kind: wire.Unchoke})
-	}
-}
-
-// extended takes a message of the extension protocol.
-func (s *swarm) extended(p *peer, m wire.Message) error {
-	switch m.Number {
-	case 0:
-		says, err := wire.ParseExtensions(m.Body)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errRude, err)
-		}
-		s.introduced(p, says)
-	case dontHaveNumber:
-		index, err := wire.ParseDontHave(m.Body)
-		if err != nil || int(index) >= s.meta.Count() {
-			return fmt.Errorf("%w: it has not what does not exist", errRude)
-		}
-		s.lost(p, int(index))
-	}
-	return nil
-}
-
-func (s *swarm) introduced(p *peer, says wire.Extensions) {
-	first := p.says.Client == ""
-	p.says = says
-	if says.Listen != 0 && !p.listen.IsValid() {
-		p.listen = netip.AddrPortFrom(p.address.Addr(), says.Listen)
-		s.contacts.connected(p.listen)
-	}
-	if _, forgets := s.storage.(Forgetful); forgets && first && says.DontHave != 0 && s.sharing() {
-		for i := range s.readable.all {
-			s.tell(p, i)
-		}
-	}
-	if s.giving != nil {
-		if says.Silent {
-			s.giving.tellAll(p)
-		}
-		s.giving.give()
-	}
-	s.leaveIfDone(p)
-}
-
 // gained notes that a peer has a piece.
 func (s *swarm) gained(p *peer, index int) {
 	if !p.has.set(index) {
@@ -109,8 +24,7 @@ func (s *swarm) gained(p *peer, index int) {
 	s.picker.holders[index]++
 	if s.giving != nil {
 		s.giving.gained(p, index)
-		s.leaveIfDone(p)
-		return
+		s.giving.give()
 	}
 	if !s.have.has(index) {
 		s.interest(p)
@@ -129,13 +43,18 @@ func (s *swarm) gainedMany(p *peer, m wire.Message) {
 			field.set(i)
 		}
 	}
+	var fresh []int
 	for i := range field.all {
 		if p.has.set(i) {
 			s.picker.holders[i]++
-			if s.giving != nil {
-				s.giving.gained(p, i)
-			}
+			fresh = append(fresh, i)
 		}
+	}
+	if s.giving != nil {
+		for _, i := range fresh {
+			s.giving.gained(p, i)
+		}
+		s.giving.give()
 	}
 	if s.picker.wants(&p.has) {
 		s.interest(p)
@@ -150,18 +69,23 @@ func (s *swarm) lost(p *peer, index int) {
 		return
 	}
 	s.picker.holders[index]--
-	s.excuse(p)
-	kept := p.requests[:0]
-	for _, r := range p.requests {
-		if r.piece.index == index {
-			s.picker.release(r.span)
-			p.asking -= int64(r.length())
-			continue
-		}
-		kept = append(kept, r)
+	if s.giving != nil {
+		s.giving.lost(p, index)
+		s.giving.give()
 	}
-	p.requests = kept
-	s.fillAll()
+	before := len(p.requests)
+	p.requests = slices.DeleteFunc(p.requests, func(r request) bool {
+		if r.piece.index != index {
+			return false
+		}
+		s.excuse(p, r.piece)
+		s.picker.release(r.span)
+		p.asking -= int64(r.length())
+		return true
+	})
+	if len(p.requests) < before {
+		s.fillAll()
+	}
 }
 
 func (s *swarm) interest(p *peer) {
@@ -206,11 +130,14 @@ func (p *peer) appetite() (units int, depth int64, most int) {
 	if p.says.Requests > 0 {
 		most = min(p.says.Requests, mostRequests)
 	}
+	if p.slow {
+		return 1, unitSize, 1
+	}
 	if p.says.Block <= unitSize {
 		return foreignBlock / unitSize, min(max(int64(p.down.rate*foreignHorizon.Seconds()), leastForeign), mostAsking), most
 	}
 	// A tenth of a second's: small enough that several peers share in a piece.
-	block := max(64<<10, min(int64(p.down.rate/10), int64(p.says.Block), largestRequest))
+	block := min(max(leastRequest, int64(p.down.rate/10)), int64(p.says.Block), largestRequest)
 	return int(block / unitSize), min(max(int64(p.down.rate*horizon.Seconds()), 2*block), mostAsking), most
 }
 
@@ -232,6 +159,9 @@ func (s *swarm) expect(p *peer, m wire.Message) (coming, bool) {
 		}
 		p.down.add(int64(m.Length))
 		p.heard = time.Now()
+		if p.heard.Sub(r.sent) < stalledTime/4 {
+			p.slow = false
+		}
 		p.requests = append(p.requests[:i], p.requests[i+1:]...)
 		p.asking -= int64(m.Length)
 		c := coming{span: r.span, direct: true}
@@ -280,7 +210,7 @@ func (s *swarm) arrived(p *peer, c coming, failed error) {
 			at := i * unitSize
 			copy(b.buf[c.begin()+at:], c.buf[at:min(at+unitSize, len(c.buf))])
 		default:
-			s.wasted += unitSize
+			s.wasted += int64(min(unitSize, len(c.buf)-i*unitSize))
 			continue
 		}
 		u.state, u.from = unitHere, p
@@ -327,15 +257,28 @@ func (s *swarm) rejected(p *peer, m wire.Message) {
 			p.requests = append(p.requests[:i], p.requests[i+1:]...)
 			p.asking -= int64(r.length())
 			s.picker.release(r.span)
-			s.excuse(p)
+			s.excuse(p, r.piece)
 			return // what to do instead is decided at the next tick: this peer would be asked for the same at once
 		}
 	}
 }
 
+// stalled takes back, and cancels, what a peer was asked for and did not send in time. Until it answers soon it is asked for little: a slow one should
+// send what is still wanted when it comes.
+func (s *swarm) stalled(p *peer) {
+	s.log.Debug("peer stands still", "peer", p.address, "requests", len(p.requests))
+	for _, r := range p.requests {
+		p.say(wire.Message{Kind: wire.Cancel, Piece: uint32(r.piece.index), Begin: uint32(r.begin()), Length: uint32(r.length())})
+	}
+	s.releaseAll(p)
+	p.slow, p.down.rate = true, 0
+}
+
 // releaseAll takes back all that a peer was asked for.
 func (s *swarm) releaseAll(p *peer) {
-	s.excuse(p)
+	for _, b := range s.picker.begun {
+		s.excuse(p, b)
+	}
 	for _, r := range p.requests {
 		s.picker.release(r.span)
 	}
@@ -345,138 +288,4 @@ func (s *swarm) releaseAll(p *peer) {
 			s.fill(other)
 		}
 	}
-}
-
-// requested queues what a peer asks for.
-func (s *swarm) requested(p *peer, m wire.Message) error {
-	end := uint64(m.Begin) + uint64(m.Length)
-	if m.Length == 0 || m.Length > largestAsked || end > uint64(s.meta.Size(int(m.Piece))) {
-		return fmt.Errorf("%w: it asks for %d bytes at %d of piece %d", errRude, m.Length, m.Begin, m.Piece)
-	}
-	if len(p.serves) >= 2*mostRequests {
-		return fmt.Errorf("%w: it keeps more than %d requests waiting", errRude, 2*mostRequests)
-	}
-	if p.choking || !p.told.has(int(m.Piece)) {
-		s.reject(p, m)
-		return nil
-	}
-	p.serves = append(p.serves, m)
-	p.stir()
-	return nil
-}
-
-func (s *swarm) reject(p *peer, m wire.Message) {
-	if p.fast {
-		p.say(wire.Message{Kind: wire.Reject, Piece: m.Piece, Begin: m.Begin, Length: m.Length})
-	}
-}
-
-// cancelled takes a request back that has not been answered.
-func (s *swarm) cancelled(p *peer, m wire.Message) {
-	for i, r := range p.serves {
-		if r.Piece == m.Piece && r.Begin == m.Begin && r.Length == m.Length {
-			p.serves = append(p.serves[:i], p.serves[i+1:]...)
-			s.reject(p, m)
-			return
-		}
-	}
-}
-
-// next is what to write to a peer next: what is to be said, and a block to send.
-func (s *swarm) next(p *peer, control []byte) ([]byte, wire.Message, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(p.serves) > 0 {
-		m := p.serves[0]
-		p.serves = p.serves[1:]
-		if !s.readable.has(int(m.Piece)) { // forgotten meanwhile
-			s.reject(p, m)
-			continue
-		}
-		control = append(control, p.control...)
-		p.control = p.control[:0]
-		return control, m, true
-	}
-	p.serves = nil
-	control = append(control, p.control...)
-	p.control = p.control[:0]
-	return control, wire.Message{}, false
-}
-
-// unreadable takes that a block cannot be read: one that was forgotten meanwhile is refused, anything else ends the torrent.
-func (s *swarm) unreadable(p *peer, m wire.Message, err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, forgets := s.storage.(Forgetful); forgets && errors.Is(err, ErrGone) {
-		s.reject(p, m)
-		return nil
-	}
-	err = fmt.Errorf("read piece %d of %s to share it: %w", m.Piece, s.meta.Name, err)
-	select {
-	case s.failed <- err:
-	default: // another peer's write was the first
-	}
-	return err
-}
-
-func (s *swarm) sent(p *peer, n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.up.add(n)
-	s.up.add(n)
-}
-
-// close ends a connection; who reads and writes it notices.
-func (s *swarm) close(p *peer) {
-	if !p.closed {
-		p.closed = true
-		_ = p.conn.Close()
-	}
-}
-
-// joined takes a peer in; an error says why not.
-func (s *swarm) joined(p *peer) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return fmt.Errorf("the torrent is not open any more")
-	}
-	if _, bad := s.banned[p.address.Addr()]; bad {
-		return fmt.Errorf("it sent wrong bytes before")
-	}
-	for other := range s.peers {
-		if other.id != p.id || other.closed {
-			continue
-		}
-		// Both dialled each other: the connection of the one with the larger ID stays.
-		ours := string(s.client.id[:]) > string(p.id[:])
-		if other.dialled == p.dialled || other.dialled == ours {
-			return fmt.Errorf("it is connected already")
-		}
-		s.close(other)
-	}
-	s.peers[p] = struct{}{}
-	s.talks.Add(1)
-	return nil
-}
-
-// left takes a peer out.
-func (s *swarm) left(p *peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.close(p)
-	delete(s.peers, p)
-	for i := range p.has.all {
-		s.picker.holders[i]--
-	}
-	s.releaseAll(p)
-	if s.giving != nil {
-		s.giving.left(p)
-	}
-	for other := range s.peers {
-		if other.listen == p.listen {
-			return // it is connected all the same
-		}
-	}
-	s.contacts.gone(p)
 }
