@@ -7,6 +7,9 @@
 // that did not reach its end is never completed at the server. What a restore changes after that proof, so that the disk boots where
 // it is now (boot sectors of NTFS and FAT, the copy of a GPT on a larger disk), is read back as well.
 //
+// An image is a stream from the server, or, with a Delivery, comes in blocks of its file in any order and is written as they come, when its parts can be
+// decoded without one another; what is promised is the same.
+//
 // It is not about who gives instructions or who hears of their progress: that is clientos/agent.
 package clone
 
