@@ -103,7 +103,7 @@ func (s *swarm) fill(p *peer) {
 	size, depth, most := p.appetite()
 	for p.asking < depth && len(p.requests) < most {
 		next, ok := s.picker.pick(p, size)
-		if !ok && len(p.requests) == 0 && s.picker.ending() {
+		if !ok && len(p.requests) == 0 && !p.slow && s.picker.ending() {
 			next, ok = s.picker.again(p, size, 2)
 		}
 		if !ok {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	degree       = 10 // peers that one dials, at most, besides those who have it all: as many dial it. A full mesh of 24 was slower, and so were 4
+	degree       = 10 // peers that one dials, at most, those who have everything included: about as many dial it
 	mostPeers    = 48 // connections of a torrent that is being fetched
 	mostOfOne    = 16 // connections of one address, behind which several PCs may be
 	mostAtOrigin = 1024

@@ -269,6 +269,9 @@ func (w *swarm) choose(p *member, from asker, want int) []netip.AddrPort {
 				told = append(told, at)
 			}
 		}
+		if o := w.origin(); o != nil && o.id != p.id && len(told) == 0 && want > 0 {
+			told = append(told, seenFrom(o.Address, from))
+		}
 	}
 	others := make([]*member, 0, len(w.peers))
 	for _, o := range w.peers {
@@ -289,6 +292,16 @@ func (w *swarm) choose(p *member, from asker, want int) []netip.AddrPort {
 		told = append(told, seenFrom(o.Address, from))
 	}
 	return told
+}
+
+// origin is the peer that has had everything the longest: who gives it to the room, most likely. nil if nobody has everything.
+func (w *swarm) origin() (oldest *member) {
+	for _, o := range w.peers {
+		if o.Left == 0 && (oldest == nil || o.Since.Before(oldest.Since)) {
+			oldest = o
+		}
+	}
+	return oldest
 }
 
 // seenFrom is the peer's address as the asker reaches it: one on the tracker's own machine, which announced itself by loopback, is where
