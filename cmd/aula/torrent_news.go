@@ -22,7 +22,7 @@ type fetchNews struct {
 	reported time.Time
 	told     map[string]bool // warnings, once
 	started  bool            // it was told that bytes come
-	last     int64           // bytes downloaded, when some came last
+	last     int64           // bytes downloaded that were of use, when some came last
 	came     time.Time       // when that was
 }
 
@@ -117,11 +117,13 @@ func (n *fetchNews) changes(s torrent.Status, terminal bool) (lines []string) {
 	return lines
 }
 
-// silent is how long nothing has come.
+// silent is how long nothing has come that is of use: a rude peer may send the same for ever.
 func (n *fetchNews) silent(s torrent.Status) time.Duration {
-	if s.Downloaded != n.last {
-		n.last, n.came = s.Downloaded, time.Now()
+	useful := s.Downloaded - s.Wasted // less than before when a piece was found wrong
+	if useful > n.last {
+		n.came = time.Now()
 	}
+	n.last = useful
 	return time.Since(n.came)
 }
 

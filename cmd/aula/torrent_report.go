@@ -9,6 +9,7 @@ import (
 
 	"aula/clientos/disk"
 	"aula/imagestore/torrent"
+	"aula/imagestore/torrent/tracker"
 )
 
 // A torrentReport is a torrent as --json has it, on a line each time, and at the end.
@@ -38,7 +39,7 @@ type torrentReport struct {
 }
 
 type trackerReport struct {
-	URL   string `json:"url"`
+	URL   string `json:"url"` // without what may be secret in it
 	Error string `json:"error,omitempty"`
 }
 
@@ -59,7 +60,7 @@ func (r *torrentReport) take(s torrent.Status) {
 	r.Ratio, r.Left, r.Banned = times(s.Uploaded, s.Size), s.Left, append([]netip.Addr{}, s.Banned...)
 	r.Trackers, r.Peers = []trackerReport{}, []peerReport{}
 	for _, t := range s.Trackers {
-		told := trackerReport{URL: t.URL}
+		told := trackerReport{URL: tracker.PublicURL(t.URL)}
 		if t.Err != nil {
 			told.Error = t.Err.Error()
 		}

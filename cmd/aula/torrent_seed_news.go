@@ -21,6 +21,7 @@ type seedNews struct {
 	reported time.Time
 	reports  map[metainfo.Hash]torrentReport // the last of each
 	known    map[visitorID]bool              // whether it is complete
+	left     map[string]int                  // complete peers of a file that are known no more
 	told     map[string]bool
 }
 
@@ -39,7 +40,8 @@ type visitorID struct {
 
 func newSeedNews(json bool) *seedNews {
 	return &seedNews{
-		json: json, progress: newBar(), begun: time.Now(), reports: map[metainfo.Hash]torrentReport{}, known: map[visitorID]bool{}, told: map[string]bool{},
+		json: json, progress: newBar(), begun: time.Now(), reports: map[metainfo.Hash]torrentReport{}, known: map[visitorID]bool{}, left: map[string]int{},
+		told: map[string]bool{},
 	}
 }
 
@@ -73,8 +75,33 @@ func (n *seedNews) tell(all []torrent.Status, here []visitor) {
 	}
 }
 
+// mostKnown bounds the peers that are remembered beside those that are here: who comes from a new port each time is a new one each time.
+const mostKnown = 4096
+
+// forget forgets who is not here any more, when they are too many.
+func (n *seedNews) forget(here []visitor) {
+	if len(n.known) < mostKnown {
+		return
+	}
+	stay := map[visitorID]bool{}
+	for _, v := range here {
+		id := visitorID{v.file, v.address}
+		if complete, known := n.known[id]; known {
+			stay[id] = complete
+			delete(n.known, id)
+		}
+	}
+	for id, complete := range n.known {
+		if complete {
+			n.left[id.file]++
+		}
+	}
+	n.known = stay
+}
+
 // changes are the lines about what was not so the last time.
 func (n *seedNews) changes(all []torrent.Status, here []visitor, terminal bool) (lines []string) {
+	n.forget(here)
 	for _, v := range here {
 		id := visitorID{v.file, v.address}
 		complete, known := n.known[id]
@@ -135,7 +162,7 @@ func (n *seedNews) last() []torrentReport {
 // summary is a line about each file, at the end.
 func (n *seedNews) summary() (lines []string) {
 	for _, r := range n.last() {
-		complete := 0
+		complete := n.left[r.Name]
 		for id, whole := range n.known {
 			if whole && id.file == r.Name {
 				complete++

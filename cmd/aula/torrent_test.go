@@ -215,6 +215,59 @@ func TestFetchNewsAreToldOnce(t *testing.T) {
 	}
 }
 
+func TestOnlyBytesOfUseBreakTheSilence(t *testing.T) {
+	t.Parallel()
+	n := newFetchNews(&metainfo.Torrent{Name: "win.img", Length: 4e9}, torrent.Peer, false)
+	long := time.Hour
+	for _, c := range []struct {
+		name               string
+		downloaded, wasted int64
+		silent             bool
+	}{
+		{"nothing comes", 0, 0, true},
+		{"what comes is of use", 1000, 0, false},
+		{"the same comes again", 2000, 1000, true},
+		{"what came is found wrong", 2000, 1500, true},
+		{"some of it is of use", 4000, 2000, false},
+	} {
+		n.came = time.Now().Add(-long)
+		if got := n.silent(torrent.Status{Downloaded: c.downloaded, Wasted: c.wasted}); (got >= long) != c.silent {
+			t.Errorf("%s: silent for %s", c.name, got)
+		}
+	}
+}
+
+func TestReportsTellNoPasskeys(t *testing.T) {
+	t.Parallel()
+	var r torrentReport
+	r.take(torrent.Status{Trackers: []torrent.TrackerStatus{{URL: "https://tracker.example/secret/announce?key=secret"}}})
+	if len(r.Trackers) != 1 || r.Trackers[0].URL != "https://tracker.example" {
+		t.Errorf("reported %+v", r.Trackers)
+	}
+}
+
+// Somebody who comes from a new port each time is no new memory each time, and those who completed are counted all the same.
+func TestSeedNewsAreBounded(t *testing.T) {
+	t.Parallel()
+	n := newSeedNews(false)
+	n.begin(&metainfo.Torrent{Name: "win.img"})
+	stays := visitor{"win.img", netip.MustParseAddrPort("10.0.0.7:6881"), "", true}
+	const passed = 3 * mostKnown
+	for i := range passed {
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(i >> 14)}), uint16(1+i))
+		n.changes(nil, []visitor{stays, {"win.img", from, "", i%2 == 0}}, false)
+		if len(n.known) > mostKnown+1 {
+			t.Fatalf("%d peers are remembered", len(n.known))
+		}
+	}
+	if got := n.changes(nil, []visitor{stays}, false); len(got) > 0 {
+		t.Errorf("told twice: %q", got)
+	}
+	if got, want := n.summary(), fmt.Sprintf("%d peers complete", passed/2+1); len(got) != 1 || !strings.Contains(got[0], want) {
+		t.Errorf("at the end it says %q, want %s", got, want)
+	}
+}
+
 func TestSeedNews(t *testing.T) {
 	t.Parallel()
 	here := []visitor{{"win.img", netip.MustParseAddrPort("10.0.0.7:6881"), "aria2 1.36.0", false}, {"win.img", netip.MustParseAddrPort("10.0.0.8:6881"), "", true}}
