@@ -247,6 +247,9 @@ func (s *Scatter) Sync() error {
 	for _, b := range idle {
 		s.free <- b
 	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
 	if err := s.config.Target.Sync(); err != nil {
 		return writeFailure(s.config.Target.Name(), err)
 	}

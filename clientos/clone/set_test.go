@@ -168,7 +168,7 @@ func TestSetIsRefusedAsAWhole(t *testing.T) {
 		"image gone": {func(i *protocol.Instruct, l fakeLibrary) {
 			l[last].refuse = &protocol.Failure{Code: protocol.ErrNotFound, Problem: "it is gone", Advice: "choose another"}
 		}, protocol.ErrNotFound, []string{"gone"}},
-		"image that is none": {func(i *protocol.Instruct, l fakeLibrary) { clear(l[last].image[:4096]) },
+		"image that is none": {func(i *protocol.Instruct, l fakeLibrary) { clear(l[last].image[:min(4096, len(l[last].image))]) },
 			protocol.ErrImageFile, []string{last}},
 		"index of another image": {func(i *protocol.Instruct, l fakeLibrary) { l[last].index = l[parts[0].Image.Name].index },
 			protocol.ErrImageFile, []string{last, "damaged"}},
