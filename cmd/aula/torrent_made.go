@@ -103,8 +103,12 @@ func (m torrentMaker) make(ctx context.Context, file, path string, before fs.Fil
 	}
 	m.say(fmt.Sprintf("%s %s", verb, path))
 	var out *os.File
+	var url string
 	if known == nil { // before the work, rather than after it
 		var err error
+		if url, err = m.announce(); err != nil {
+			return nil, err
+		}
 		if out, err = newTorrentFile(path); err != nil {
 			return nil, err
 		}
@@ -119,14 +123,13 @@ func (m torrentMaker) make(ctx context.Context, file, path string, before fs.Fil
 		return known, nil
 	case known != nil:
 		m.say(fmt.Sprintf("%s is not what its .torrent says: making that anew", file))
+		if url, err = m.announce(); err != nil {
+			return nil, err
+		}
 		if out, err = newTorrentFile(path); err != nil {
 			return nil, err
 		}
 		defer discard(out)
-	}
-	url, err := m.announce()
-	if err != nil {
-		return nil, err
 	}
 	made.Announce = []string{url}
 	if err := keep(out, path, made.Encode()); err != nil {

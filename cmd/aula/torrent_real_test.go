@@ -132,6 +132,7 @@ func TestTorrentRoom(t *testing.T) {
 			break
 		}
 	}
+	seed.said.wait(t, "has all of win.img") // it looks once a second
 	for _, p := range all[0].Peers {
 		if p.State != "sharing" || p.Have != int64(len(content)) || !strings.HasPrefix(p.Client, "Aula") {
 			t.Errorf("a peer of the room: %+v", p)
@@ -150,7 +151,6 @@ func TestTorrentRoom(t *testing.T) {
 			t.Errorf("at its end a PC reports %+v", r)
 		}
 	}
-	seed.said.wait(t, "has all of win.img")
 	seed.signal(syscall.SIGINT)
 	seed.end(0)
 	var end struct {

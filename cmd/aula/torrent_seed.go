@@ -225,7 +225,7 @@ func (s *seeding) visitors(client *torrent.Client) (all []visitor) {
 	}
 	for _, w := range s.tracker.Swarms() {
 		for _, p := range w.Peers {
-			if p.Address.Port() != client.Port() || !p.Address.Addr().IsLoopback() {
+			if p.Address.Port() != client.Port() || !s.tracker.here(p.Address.Addr()) {
 				all = append(all, visitor{w.Name, p.Address, p.Client, p.Left == 0})
 			}
 		}

@@ -403,7 +403,7 @@ func TestTorrentMakingIsInterrupted(t *testing.T) {
 	file := write(t, filepath.Join(t.TempDir(), "win.img"), make([]byte, 1<<20))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	maker := torrentMaker{say: func(string) {}, progress: &bar{now: time.Now}}
+	maker := torrentMaker{announce: func() (string, error) { return "http://10.0.0.1:6969/announce", nil }, say: func(string) {}, progress: &bar{now: time.Now}}
 	if _, _, err := maker.of(ctx, file); !errors.Is(err, errInterrupted) {
 		t.Errorf("got %v", err)
 	}

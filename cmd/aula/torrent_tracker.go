@@ -148,6 +148,9 @@ func announceURL(host netip.Addr, port uint16) string {
 // own is where programs of this machine announce themselves: the tracker tells each PC the address at which that one reaches this machine.
 func (t *ownTracker) own() string { return announceURL(netip.AddrFrom4([4]byte{127, 0, 0, 1}), t.port) }
 
+// here tells whether an address is one of this machine's.
+func (t *ownTracker) here(a netip.Addr) bool { return a.IsLoopback() || slices.Contains(t.hosts, a) }
+
 // is tells whether a URL is this tracker's.
 func (t *ownTracker) is(announce string) bool {
 	u, err := url.Parse(announce)

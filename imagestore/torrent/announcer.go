@@ -88,7 +88,7 @@ func (a *announcer) announce(ctx context.Context, event tracker.Event, failures 
 	pause := max(answer.Interval, soonest)
 	if err != nil {
 		if *failures == 0 && ctx.Err() == nil {
-			a.swarm.log.Warn("the tracker does not answer; peers that are known go on", "tracker", a.url, "err", err)
+			a.swarm.log.Warn("the tracker does not answer; peers that are known go on", "tracker", tracker.PublicURL(a.url), "err", err)
 		}
 		pause = min(soonest<<min(*failures, 5), retryMost)
 		*failures++
