@@ -264,10 +264,6 @@ func (s *swarm) talk(ctx context.Context, p *peer) error {
 		return err
 	}
 	defer s.talks.Done()
-	s.greet(p)
-	if p.extended {
-		s.introduce(p)
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	wrote := make(chan struct{})
 	go func() {

@@ -7,10 +7,8 @@ import (
 	"aula/imagestore/torrent/wire"
 )
 
-// greet is the first that a peer is told, after the handshake.
+// greet is the first that a peer is told, after the handshake: what we have (BEP 3 and 6 want that before all else), and what we can beyond BEP 3.
 func (s *swarm) greet(p *peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	tells := s.sharing() && s.giving == nil && s.readable.count > 0
 	if s.forgets() {
 		tells = false // until it has said that it understands lt_donthave
@@ -31,12 +29,9 @@ func (s *swarm) greet(p *peer) {
 	if s.sharing() {
 		s.unchoke(p)
 	}
-}
-
-// introduce tells what we can beyond BEP 3.
-func (s *swarm) introduce(p *peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if !p.extended {
+		return
+	}
 	p.say(wire.Message{Kind: wire.Extended, Body: wire.Extensions{
 		Client: s.client.name, Listen: s.client.Port(), Requests: mostRequests, DontHave: dontHaveNumber,
 		UploadOnly: s.have.full(), Block: largestRequest, Silent: !s.sharing(),
@@ -98,7 +93,7 @@ func (s *swarm) close(p *peer) {
 	}
 }
 
-// joined takes a peer in; an error says why not.
+// joined takes a peer in and greets it; an error says why not.
 func (s *swarm) joined(p *peer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,6 +130,7 @@ func (s *swarm) joined(p *peer) error {
 	}
 	s.peers[p] = struct{}{}
 	s.talks.Add(1)
+	s.greet(p) // before anybody tells it of a piece
 	return nil
 }
 

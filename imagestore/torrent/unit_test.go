@@ -56,7 +56,6 @@ func guest(tb testing.TB, s *swarm, last byte) *peer {
 	if err := s.joined(p); err != nil {
 		tb.Fatal(err)
 	}
-	s.greet(p)
 	return p
 }
 
