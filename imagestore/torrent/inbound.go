@@ -36,7 +36,7 @@ func (in *inbound) expect(bytes int) {
 	in.left, in.until = bytes, time.Now().Add(slowTime)
 }
 
-// Read implements io.Reader. In the middle of a block, a peer that says nothing for stalledTime is gone: others can send it.
+// Read implements io.Reader. In the middle of a block, a peer that says nothing for twice stalledTime is gone: others can send it.
 func (in *inbound) Read(b []byte) (int, error) {
 	if in.left <= 0 {
 		in.await(1)
