@@ -19,6 +19,8 @@ type Classroom struct {
 	ID       string `json:"id"`
 	CentreID string `json:"centreID"`
 	Name     string `json:"name"`
+	// Defaults are what its deployments begin with.
+	Defaults Defaults `json:"defaults,omitzero"`
 }
 
 // Centres returns all, by name.

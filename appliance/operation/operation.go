@@ -19,11 +19,16 @@ import (
 
 // Kinds of operations, named as OpenGnsys' instructions.
 const (
-	CreateImage  = protocol.CreateImage
-	RestoreImage = protocol.RestoreImage
-	Reboot       = protocol.Reboot
-	BootDisk     = protocol.BootDisk
-	PowerOff     = protocol.PowerOff
+	CreateImage   = protocol.CreateImage
+	RestoreImage  = protocol.RestoreImage
+	UpdateCache   = protocol.UpdateCache
+	DeleteCached  = protocol.DeleteCached
+	PartitionDisk = protocol.PartitionDisk
+	ConfigureOS   = protocol.ConfigureOS
+	WakeUp        = "wakeUp" // the server's own: wake on LAN, then wait for the PC
+	Reboot        = protocol.Reboot
+	BootDisk      = protocol.BootDisk
+	PowerOff      = protocol.PowerOff
 )
 
 // States of a Target, and of an Operation as a whole.
@@ -35,6 +40,7 @@ const (
 	Failed      = "failed"       // with a Failure
 	Cancelled   = "cancelled"    //
 	Incomplete  = "incomplete"   // ended without a verdict; if Dirty, the disk holds half a restore
+	NeverCame   = "never came"   // was not connected for as long as it was waited for
 )
 
 // An Operation is one thing asked for, and how it stands on each PC.
@@ -46,29 +52,37 @@ type Operation struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	State   string    `json:"state"` // Running until all targets ended, then Done (all), Failed (any), Cancelled, Incomplete
 	// Repository is the one that has, or gets, the image; empty in records from before there were several.
-	Repository string   `json:"repository,omitempty"`
-	Image      string   `json:"image,omitempty"`    // its name; of a restore of a whole disk perhaps that of a set
-	Revision   int      `json:"revision,omitempty"` // of a restore: which, 0 of a set; of a capture: what it became
-	Layout     bool     `json:"layout,omitempty"`   // restore: the disk's layout is applied first
-	Whole      bool     `json:"whole,omitempty"`    // restore: of the whole disk
-	Targets    []Target `json:"targets"`
+	Repository string `json:"repository,omitempty"`
+	Image      string `json:"image,omitempty"`    // its name; of a restore of a whole disk perhaps that of a set
+	Revision   int    `json:"revision,omitempty"` // of a restore: which, 0 of a set; of a capture: what it became
+	Layout     bool   `json:"layout,omitempty"`   // restore: the disk's layout is applied first
+	Whole      bool   `json:"whole,omitempty"`    // restore: of the whole disk
+	// Text is the program of an operation that was asked for by one, and Note why.
+	Text    string   `json:"text,omitempty"`
+	Note    string   `json:"note,omitempty"`
+	Targets []Target `json:"targets"`
 }
 
 // A Target is one PC's part in an Operation.
 type Target struct {
-	ComputerID string            `json:"computerID"`
-	Name       string            `json:"name"` // of the PC when the operation was planned
-	State      string            `json:"state"`
-	Stage      string            `json:"stage,omitempty"` // of protocol
-	Bytes      int64             `json:"bytes"`
-	Total      int64             `json:"total"`
-	Rate       int64             `json:"rate"`            // byte/s
-	Dirty      bool              `json:"dirty,omitempty"` // the disk was written to and holds no whole restore
-	Verified   int64             `json:"verified,omitempty"`
-	Failure    *protocol.Failure `json:"failure,omitempty"`
-	Instruct   protocol.Instruct `json:"instruct"` // without the layout, which is added when it is sent
-	Started    time.Time         `json:"started,omitzero"`
-	Ended      time.Time         `json:"ended,omitzero"`
+	ComputerID string                  `json:"computerID"`
+	Name       string                  `json:"name"` // of the PC when the operation was planned
+	State      string                  `json:"state"`
+	Stage      string                  `json:"stage,omitempty"` // of protocol
+	Bytes      int64                   `json:"bytes"`
+	Total      int64                   `json:"total"`
+	Rate       int64                   `json:"rate"`            // byte/s
+	Dirty      bool                    `json:"dirty,omitempty"` // the disk was written to and holds no whole restore
+	Verified   int64                   `json:"verified,omitempty"`
+	Failure    *protocol.Failure       `json:"failure,omitempty"`
+	Instruct   protocol.Instruct       `json:"instruct"`       // without the layout, which is added when it is sent
+	Step       int                     `json:"step,omitempty"` // number of the statement that it is at, from 0
+	Slow       string                  `json:"slow,omitempty"` // what it waits for most, see protocol.Report
+	Notes      []string                `json:"notes,omitempty"`
+	Warnings   []protocol.Failure      `json:"warnings,omitempty"` // Done with warnings
+	Scripts    []protocol.ScriptResult `json:"scripts,omitempty"`
+	Started    time.Time               `json:"started,omitzero"`
+	Ended      time.Time               `json:"ended,omitzero"`
 }
 
 // Errors that callers branch on.
@@ -106,11 +120,14 @@ type RestoreRequest struct {
 
 // A Preflight is what would happen to one PC: the disk that would be written and what is on it, or why not.
 type Preflight struct {
-	ComputerID string            `json:"computerID"`
-	Name       string            `json:"name"`
-	Disk       string            `json:"disk"`  // model, serial, size
-	Loses      []string          `json:"loses"` // partitions whose data will be overwritten, for people
-	Failure    *protocol.Failure `json:"failure,omitempty"`
+	ComputerID string   `json:"computerID"`
+	Name       string   `json:"name"`
+	Disk       string   `json:"disk"`  // model, serial, size
+	Loses      []string `json:"loses"` // partitions whose data will be overwritten, for people
+	Online     bool     `json:"online"`
+	// Way says how the image comes, for people: "from its cache, which has the image", "through the cache by MULTICAST", "straight to the disk by UNICAST: no cache".
+	Way     string            `json:"way,omitempty"`
+	Failure *protocol.Failure `json:"failure,omitempty"`
 }
 
 // ended tells whether a state is final.

@@ -16,9 +16,15 @@ type Delivery interface {
 	// BlockSize is how many bytes of an image's file come at once when they come in random order, such as a piece of its torrent: an image for
 	// which the memory would not do then is refused before anything is written. 0 when they come nearly in order.
 	BlockSize(image protocol.Image) int64
-	// Deliver hands over each byte of the image's file to to.WriteBlock, once, from one goroutine at a time, and returns when all are there, or why
-	// they are not. It may call to.Sync as well, but neither Finish nor Close.
-	Deliver(ctx context.Context, image protocol.Image, to *Scatter) error
+	// Deliver hands over each byte of each image's file to its Scatter's WriteBlock, once, from one goroutine at a time for all of them, and returns when all
+	// are there, or why they are not. It may call Sync of a Scatter as well, but neither Finish nor Close.
+	Deliver(ctx context.Context, images []Placed) error
+}
+
+// A Placed is an image that is being delivered, and where its file's bytes go.
+type Placed struct {
+	Image protocol.Image
+	To    *Scatter
 }
 
 // A MapServer is a Server that has the maps of image files which do not tell themselves where their parts are, such as those of lzop.
@@ -106,19 +112,38 @@ func inOrder(p *part, err error) error {
 		"restore it through the computer's cache or as a stream from the server, or convert it to zstd; nothing was written").because(err)
 }
 
-// fill writes the image of a part to its place.
-func (r *restore) fill(ctx context.Context, p *part) error {
-	if r.delivery == nil {
-		return r.write(ctx, p)
+// fill writes the images of all parts to their places.
+func (r *restore) fill(ctx context.Context) error {
+	if r.delivery != nil {
+		return r.takeDelivery(ctx)
 	}
-	s := NewScatter(ctx, ScatterConfig{
-		Map: p.parts, Index: p.index, Target: p.file, Size: p.place.Bytes, Memory: r.memory, Done: r.meter.add,
-	})
-	defer s.Close()
-	if err := r.delivery.Deliver(ctx, p.image, s); err != nil {
+	for _, p := range r.parts {
+		if err := r.write(ctx, p); err != nil {
+			return p.about(err)
+		}
+	}
+	return nil
+}
+
+// takeDelivery has all images delivered at once: the blocks of a session come in any order.
+func (r *restore) takeDelivery(ctx context.Context) error {
+	var placed []Placed
+	for _, p := range r.parts {
+		s := NewScatter(ctx, ScatterConfig{
+			Map: p.parts, Index: p.index, Target: p.file, Size: p.place.Bytes, Memory: r.memory, Done: r.meter.add,
+		})
+		defer s.Close()
+		placed = append(placed, Placed{Image: p.image, To: s})
+	}
+	if err := r.delivery.Deliver(ctx, placed); err != nil {
 		return err
 	}
-	return s.Finish()
+	for i, p := range r.parts {
+		if err := placed[i].To.Finish(); err != nil {
+			return p.about(err)
+		}
+	}
+	return nil
 }
 
 // A remoteFile reads a few bytes of an image's file from the server, with a connection for each read.

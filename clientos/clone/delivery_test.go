@@ -43,7 +43,8 @@ type together struct {
 
 func (d *swarmDelivery) BlockSize(protocol.Image) int64 { return d.meta.PieceLength }
 
-func (d *swarmDelivery) Deliver(ctx context.Context, _ protocol.Image, to *Scatter) error {
+func (d *swarmDelivery) Deliver(ctx context.Context, images []Placed) error {
+	to := images[0].To
 	w, err := torrent.NewWindow(finishing{to, d.written}, d.meta, d.window)
 	if err != nil {
 		return err
@@ -250,7 +251,8 @@ type inMemory struct {
 
 func (d inMemory) BlockSize(protocol.Image) int64 { return int64(d.block) }
 
-func (d inMemory) Deliver(_ context.Context, _ protocol.Image, to *Scatter) error {
+func (d inMemory) Deliver(_ context.Context, images []Placed) error {
+	to := images[0].To
 	image := bytes.Clone(d.server.image)
 	if d.spoil != nil {
 		d.spoil(image)

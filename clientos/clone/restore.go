@@ -68,9 +68,9 @@ func (j *job) restore(ctx context.Context) (Result, error) {
 	j.meter.stage(protocol.StageWriting, total)
 	for _, p := range r.parts {
 		j.log.Info("restore starts", "device", p.file.Name(), "image", p.image.Name, "revision", p.image.Revision, "used", p.image.UsedBytes)
-		if err := r.fill(ctx, p); err != nil {
-			return Result{}, p.about(err)
-		}
+	}
+	if err := r.fill(ctx); err != nil {
+		return Result{}, err
 	}
 	j.meter.stage(protocol.StageVerifying, total)
 	var verified int64

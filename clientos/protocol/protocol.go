@@ -18,8 +18,9 @@
 //
 //	GET  /agent/v1/images/{name}/{revision}/image?repository={repository}
 //	                                                 the image file; ranges are honoured
-//	GET  /agent/v1/images/{name}/{revision}/chunks?repository={repository}
-//	                                                 its chunk index (imagestore/format)
+//	GET  /agent/v1/images/{name}/{revision}/{part}?repository={repository}
+//	                                                 what belongs to it: chunks, map, torrent
+//	POST /agent/v1/sessions/{instruction}            joins the multicast session of an instruction (Session)
 //	PUT  /agent/v1/captures/{instruction}/layout     the JSON of disk.Layout
 //	PUT  /agent/v1/captures/{instruction}/image      the image file, chunked; the trailer
 //	                                                 Aula-Blake3 carries the hexadecimal digest
@@ -34,6 +35,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -117,6 +119,7 @@ type Inventory struct {
 	Memory     int64       `json:"memory,omitempty"` // bytes
 	NICs       []NIC       `json:"nics"`
 	Disks      []disk.Disk `json:"disks"`
+	Cache      *CacheState `json:"cache,omitempty"` // nil without a cache partition
 }
 
 // A NIC is a wired network card.
@@ -130,23 +133,35 @@ type NIC struct {
 
 // Kinds of instructions, with OpenGnsys' names where it has one.
 const (
-	CreateImage  = "createImage"
-	RestoreImage = "restoreImage"
-	Reboot       = "reboot"   // and boot whatever the server then says
-	BootDisk     = "bootOs"   // boot the PC's own disk: the server has noted it, the agent only reboots
-	PowerOff     = "poweroff" //
+	CreateImage   = "createImage"
+	RestoreImage  = "restoreImage"
+	UpdateCache   = "updateCache"        // the images of Parts come into the cache, and nowhere else
+	DeleteCached  = "deleteCachedImages" // the named images are removed from the cache
+	PartitionDisk = "partitionDisk"      // table, filesystems and cache, as Scheme says
+	ConfigureOS   = "configureOs"        // Configuration alone, on Parts
+	Reboot        = "reboot"             // and boot whatever the server then says
+	BootDisk      = "bootOs"             // boot the PC's own disk: the server has noted it, the agent only reboots
+	PowerOff      = "poweroff"           //
 )
 
 // An Instruct is one thing to do. The agent refuses what it does not know.
 type Instruct struct {
-	ID        string    `json:"id"` // unique for ever; reports carry it
-	Kind      string    `json:"kind"`
-	Disk      disk.Ref  `json:"disk,omitzero"`
-	Partition int       `json:"partition,omitempty"` // with CreateImage
-	Capture   *Capture  `json:"capture,omitempty"`   // with CreateImage
-	Parts     []Part    `json:"parts,omitempty"`     // with RestoreImage
-	Layout    []byte    `json:"layout,omitempty"`    // with RestoreImage: JSON of disk.Layout to apply to the whole disk first
-	Issued    time.Time `json:"issued"`
+	ID        string   `json:"id"` // unique for ever; reports carry it
+	Kind      string   `json:"kind"`
+	Disk      disk.Ref `json:"disk,omitzero"`
+	Partition int      `json:"partition,omitempty"` // with CreateImage
+	Capture   *Capture `json:"capture,omitempty"`   // with CreateImage
+	Parts     []Part   `json:"parts,omitempty"`     // with RestoreImage, UpdateCache, ConfigureOS
+	Layout    []byte   `json:"layout,omitempty"`    // with RestoreImage: JSON of disk.Layout to apply to the whole disk first
+	// Delivery, with RestoreImage and UpdateCache, says how the images come; nil for a stream straight to the disk.
+	Delivery *Delivery `json:"delivery,omitempty"`
+	// Configuration, with RestoreImage, is for after the proof.
+	Configuration *Configuration `json:"configuration,omitempty"`
+	Computer      string         `json:"computer,omitempty"` // name of the PC and of its classroom, for scripts
+	Classroom     string         `json:"classroom,omitempty"`
+	Cached        []string       `json:"cached,omitempty"` // with DeleteCached: names of images
+	Scheme        *disk.Scheme   `json:"scheme,omitempty"` // with PartitionDisk
+	Issued        time.Time      `json:"issued"`
 }
 
 // A Part is an image and the place on the disk to which it is restored.
@@ -161,6 +176,7 @@ type Image struct {
 	Server        string `json:"server,omitempty"` // HOST or HOST:PORT to fetch it from, empty for where the session is
 	Name          string `json:"name"`
 	Revision      int    `json:"revision"`
+	Digest        string `json:"digest,omitempty"` // BLAKE3 of the file, hexadecimal
 	FileBytes     int64  `json:"fileBytes"`
 	UsedBytes     int64  `json:"usedBytes"`
 	RequiredBytes int64  `json:"requiredBytes"` // the partition must have as many
@@ -193,15 +209,33 @@ func (i Instruct) Check() error {
 	switch i.Kind {
 	case Reboot, BootDisk, PowerOff:
 		return nil
-	case CreateImage, RestoreImage:
+	case UpdateCache:
+		return i.checkImages()
+	case DeleteCached:
+		if len(i.Cached) == 0 || len(i.Cached) > maxPartitions {
+			return fmt.Errorf("instruction %s: %s names %d images, want 1 to %d", i.ID, i.Kind, len(i.Cached), maxPartitions)
+		}
+		return nil
+	case CreateImage, RestoreImage, ConfigureOS, PartitionDisk:
 	default:
 		return fmt.Errorf("instruction %s: unknown kind %q", i.ID, i.Kind)
 	}
 	if i.Disk.Number < 1 || i.Disk.Bytes <= 0 {
 		return fmt.Errorf("instruction %s: %s must name a disk and its size", i.ID, i.Kind)
 	}
-	if i.Kind == RestoreImage {
-		return i.checkParts()
+	switch i.Kind {
+	case RestoreImage:
+		return errors.Join(i.checkImages(), i.checkPlaces())
+	case ConfigureOS:
+		if i.Configuration == nil || i.Configuration.Empty() {
+			return fmt.Errorf("instruction %s: configureOs with nothing to do", i.ID)
+		}
+		return errors.Join(i.checkImages(), i.checkPlaces())
+	case PartitionDisk:
+		if i.Scheme == nil {
+			return fmt.Errorf("instruction %s: partitionDisk without a scheme", i.ID)
+		}
+		return i.Scheme.Check()
 	}
 	if i.Capture == nil || i.Capture.Name == "" || i.Partition < 1 {
 		return fmt.Errorf("instruction %s: createImage without a partition and an image name", i.ID)
@@ -209,18 +243,37 @@ func (i Instruct) Check() error {
 	return nil
 }
 
-// checkParts refuses a restore to places that cannot be told apart.
-func (i Instruct) checkParts() error {
+// checkImages refuses images that cannot be fetched.
+func (i Instruct) checkImages() error {
 	if len(i.Parts) == 0 || len(i.Parts) > maxPartitions {
-		return fmt.Errorf("instruction %s: restoreImage of %d images, want 1 to %d", i.ID, len(i.Parts), maxPartitions)
+		return fmt.Errorf("instruction %s: %s of %d images, want 1 to %d", i.ID, i.Kind, len(i.Parts), maxPartitions)
 	}
-	seen := map[int]bool{}
 	for _, p := range i.Parts {
 		switch {
 		case p.Image.Name == "" || p.Image.Revision < 1:
-			return fmt.Errorf("instruction %s: restoreImage without an image and its revision", i.ID)
+			return fmt.Errorf("instruction %s: %s without an image and its revision", i.ID, i.Kind)
 		case p.Image.UsedBytes < 0 || p.Image.RequiredBytes < 0 || p.Image.FileBytes < 0:
 			return fmt.Errorf("instruction %s: image %s has a negative size", i.ID, p.Image.Name)
+		}
+	}
+	if i.Delivery != nil {
+		if err := i.Delivery.Check(); err != nil {
+			return fmt.Errorf("instruction %s: %w", i.ID, err)
+		}
+	}
+	if i.Configuration != nil {
+		if err := i.Configuration.Check(); err != nil {
+			return fmt.Errorf("instruction %s: %w", i.ID, err)
+		}
+	}
+	return nil
+}
+
+// checkPlaces refuses places on a disk that cannot be told apart.
+func (i Instruct) checkPlaces() error {
+	seen := map[int]bool{}
+	for _, p := range i.Parts {
+		switch {
 		case p.Partition < 0 || p.Partition > maxPartition:
 			return fmt.Errorf("instruction %s: partition number %d is not from 1 to %d", i.ID, p.Partition, maxPartition)
 		case p.Partition == 0 && (len(i.Parts) > 1 || len(i.Layout) > 0):
@@ -252,6 +305,11 @@ const (
 	StageWriting      = "writing"      // restore: server -> partition
 	StageVerifying    = "verifying"    // restore: partition read back and compared
 	StageFinishing    = "finishing"    // boot sectors, kernel's view of the table
+	StageWaiting      = "waiting"      // for the multicast session to begin
+	StageCaching      = "caching"      // server -> cache
+	StageFormatting   = "formatting"   // making filesystems
+	StageConfiguring  = "configuring"  // Configuration
+	StageSharing      = "sharing"      // complete, and given to others by BitTorrent for a while
 )
 
 // States of an instruction on a PC.
@@ -277,7 +335,21 @@ type Report struct {
 	// Verified is, with State Done of a restore, the number of used bytes read back from the target disk
 	// and found equal to the image.
 	Verified int64 `json:"verified,omitempty"`
+	// Slow says what the stage waits for most, SlowNetwork, SlowDisk or SlowDecoding; empty when it cannot be told.
+	Slow string `json:"slow,omitempty"`
+	// Notes tell people what was done otherwise than asked, and why: "no room in the cache: restored directly by UNICAST".
+	Notes []string `json:"notes,omitempty"`
+	// Warnings are, with State Done, the points of the Configuration that failed.
+	Warnings []Failure      `json:"warnings,omitempty"`
+	Scripts  []ScriptResult `json:"scripts,omitempty"`
 }
+
+// What slows a stage down.
+const (
+	SlowNetwork  = "network"
+	SlowDisk     = "disk"
+	SlowDecoding = "decompression"
+)
 
 // A Failure says what happened, to what, and what the reader can do about it.
 type Failure struct {
@@ -303,10 +375,16 @@ const (
 	ErrLocked     = 4  // partition or image in use
 	ErrImage      = 5  // create or restore failed, or not a valid image
 	ErrNotWrite   = 14 // cannot write to the repository
+	ErrNotCache   = 15 // no cache partition
 	ErrCacheSize  = 16 // no room in the cache or the repository
+	ErrExtend     = 18 // the filesystem could not be made as large as its partition
 	ErrFilesystem = 20 // unknown or unusable filesystem
 	ErrRepository = 23 // repository cannot be reached
 	ErrSize       = 30 // target partition smaller than the image
+	ErrUpdate     = 31 // the cache could not be brought up to date
+	ErrFormatting = 32 // a filesystem could not be made
 	ErrImageFile  = 33 // image corrupt
 	ErrGeneric    = 40
+	ErrMulticast  = 57 // a multicast session did not bring the file
+	ErrJoin       = 60 // nobody lets the PC join
 )

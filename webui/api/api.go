@@ -149,6 +149,8 @@ type Preflight struct {
 	Name       string            `json:"name"`
 	Disk       string            `json:"disk" doc:"Model, serial number and size"`
 	Loses      []string          `json:"loses" doc:"What will be overwritten"`
+	Online     bool              `json:"online" doc:"The PC is connected"`
+	Way        string            `json:"way,omitempty" doc:"How the image comes, in words"`
 	Failure    *protocol.Failure `json:"failure,omitempty"`
 }
 
