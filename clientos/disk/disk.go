@@ -31,6 +31,7 @@ type Partition struct {
 	Start      int64  `json:"start"`  // byte offset on the disk
 	Bytes      int64  `json:"bytes"`
 	Type       string `json:"type"`                 // MBR id in hexadecimal ("83") or GPT type GUID in capitals
+	Name       string `json:"name,omitempty"`       // in a GPT; an MBR has none
 	Filesystem string `json:"filesystem,omitempty"` // OpenGnsys' names: EXT4, NTFS, FAT32, LINUX-SWAP ...; empty when unknown
 	Label      string `json:"label,omitempty"`
 	UUID       string `json:"uuid,omitempty"`
@@ -55,6 +56,15 @@ type Layout struct {
 	Swaps []Swap `json:"swaps,omitempty"`
 	// BootAreas are the contents of BIOS boot partitions (GPT), which have no filesystem and so are in no image.
 	BootAreas []BootArea `json:"bootAreas,omitempty"`
+	// Boots are the entries of the firmware's boot menu (UEFI) that start what is on the disk, in the order in which the firmware tries them.
+	Boots []BootEntry `json:"boots,omitempty"`
+}
+
+// A BootEntry is what the firmware of a PC with UEFI shows and starts.
+type BootEntry struct {
+	Label     string `json:"label"`     // as the firmware shows it
+	Loader    string `json:"loader"`    // from the root of the partition, with backslashes: \EFI\debian\shimx64.efi
+	Partition int    `json:"partition"` // where the loader is
 }
 
 // A BootArea is the boot loader's code in a partition of its own.

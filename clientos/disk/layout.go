@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -18,6 +21,8 @@ const (
 	maxGap = 1 << 20
 	// maxBootArea bounds what is kept of a BIOS boot partition.
 	maxBootArea = 2 << 20
+	// maxBoots bounds the boot entries that are kept, and maxBootText label and path of each, in bytes.
+	maxBoots, maxBootText = 64, 512
 )
 
 // ParseLayout reads the JSON of a Layout and checks it, so that what it returns can be applied to a disk of sufficient size.
@@ -93,7 +98,30 @@ func (l Layout) checkAgainst(t *table) error {
 			return fmt.Errorf("boot code of %d bytes for partition %d of %d", len(a.Data), a.Partition, size)
 		}
 	}
+	return l.checkBoots(t)
+}
+
+// checkBoots refuses boot entries that no firmware takes, or that start nothing of this disk.
+func (l Layout) checkBoots(t *table) error {
+	if len(l.Boots) > maxBoots {
+		return fmt.Errorf("%d boot entries: at most %d are kept", len(l.Boots), maxBoots)
+	}
+	for _, b := range l.Boots {
+		if e, ok := t.entry(b.Partition); !ok || e.extended() {
+			return fmt.Errorf("boot entry %.40q for partition %d, which does not exist", b.Label, b.Partition)
+		}
+		if b.Label == "" || len(b.Label) > maxBootText || !plainText(b.Label) {
+			return fmt.Errorf("boot entry %.40q is not plain text of 1 to %d bytes", b.Label, maxBootText)
+		}
+		if len(b.Loader) < 2 || b.Loader[0] != '\\' || len(b.Loader) > maxBootText || !plainText(b.Loader) {
+			return fmt.Errorf("boot entry %.40q has the loader %.40q, which is no path from the root", b.Label, b.Loader)
+		}
+	}
 	return nil
+}
+
+func plainText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 func (t *table) entry(number int) (entry, bool) {
@@ -141,7 +169,7 @@ func (l Layout) Partitions() ([]Partition, error) {
 	for _, e := range t.entries {
 		partitions = append(partitions, Partition{
 			Number: e.number, Start: e.start * sector, Bytes: e.sectors * sector,
-			Type: e.typ, Bootable: e.bootable, Used: -1,
+			Type: e.typ, Name: e.name, Bootable: e.bootable, Used: -1,
 		})
 	}
 	return partitions, nil

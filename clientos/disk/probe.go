@@ -49,7 +49,7 @@ func (d *Disk) readPartitions(ctx context.Context, dev device) error {
 	for _, e := range t.entries {
 		p := Partition{
 			Number: e.number, Path: dev.node(e.number), Start: e.start * sector, Bytes: e.sectors * sector,
-			Type: e.typ, Bootable: e.bootable, Used: -1,
+			Type: e.typ, Name: e.name, Bootable: e.bootable, Used: -1,
 		}
 		if !p.Extended() {
 			view := view{path: p.Path, length: p.Bytes}
