@@ -35,6 +35,16 @@ type Delivery struct {
 	Session string `json:"session,omitempty"`
 }
 
+// In is the delivery in a session; nil of nil.
+func (d *Delivery) In(session string) *Delivery {
+	if d == nil {
+		return nil
+	}
+	in := *d
+	in.Session = session
+	return &in
+}
+
 // Check refuses a Delivery that says nothing, or two things.
 func (d Delivery) Check() error {
 	switch {

@@ -37,6 +37,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"aula/clientos/disk"
@@ -153,6 +154,10 @@ type Instruct struct {
 	Capture   *Capture `json:"capture,omitempty"`   // with CreateImage
 	Parts     []Part   `json:"parts,omitempty"`     // with RestoreImage, UpdateCache, ConfigureOS
 	Layout    []byte   `json:"layout,omitempty"`    // with RestoreImage: JSON of disk.Layout to apply to the whole disk first
+	// Fit adapts the layout to a disk of another size, and leaves the cache of the PC in its place; Grow is the partition that takes what a larger disk has
+	// more, 0 for the last that can.
+	Fit  bool `json:"fit,omitempty"`
+	Grow int  `json:"grow,omitempty"`
 	// Delivery, with RestoreImage and UpdateCache, says how the images come; nil for a stream straight to the disk.
 	Delivery *Delivery `json:"delivery,omitempty"`
 	// Configuration, with RestoreImage, is for after the proof.
@@ -190,6 +195,16 @@ type Capture struct {
 	Name       string `json:"name"`
 	Compressor string `json:"compressor,omitempty"` // by OpenGnsys' name: ZSTD (also when empty), LZOP or GZIP
 	Level      int    `json:"level,omitempty"`      // of the compressor, 0 for its default
+	// Partitions, of a capture of a whole disk, are those of which images are made: each is called NAME-pN, and together they are the set NAME.
+	Partitions []int `json:"partitions,omitempty"`
+}
+
+// ImageName is the name of the image of a partition: that of the capture, or of one in its set.
+func (c Capture) ImageName(partition int) string {
+	if len(c.Partitions) == 0 {
+		return c.Name
+	}
+	return fmt.Sprintf("%s-p%d", c.Name, partition)
 }
 
 // UsedBytes is how many bytes a restore writes and must prove, over all its parts.
@@ -199,6 +214,20 @@ func (i Instruct) UsedBytes() int64 {
 		sum += p.Image.UsedBytes
 	}
 	return sum
+}
+
+// FileBytes is how many bytes the files of the images take.
+func (i Instruct) FileBytes() int64 {
+	var sum int64
+	for _, p := range i.Parts {
+		sum += p.Image.FileBytes
+	}
+	return sum
+}
+
+// Writes tells whether the instruction changes what is on a disk, apart from the cache.
+func (i Instruct) Writes() bool {
+	return i.Kind == RestoreImage || i.Kind == PartitionDisk || i.Kind == ConfigureOS
 }
 
 // Check refuses an instruction that an agent must not even begin.
@@ -230,15 +259,28 @@ func (i Instruct) Check() error {
 		if i.Configuration == nil || i.Configuration.Empty() {
 			return fmt.Errorf("instruction %s: configureOs with nothing to do", i.ID)
 		}
-		return errors.Join(i.checkImages(), i.checkPlaces())
+		return i.checkPlaces()
 	case PartitionDisk:
 		if i.Scheme == nil {
 			return fmt.Errorf("instruction %s: partitionDisk without a scheme", i.ID)
 		}
 		return i.Scheme.Check()
 	}
-	if i.Capture == nil || i.Capture.Name == "" || i.Partition < 1 {
+	if i.Capture == nil || i.Capture.Name == "" || i.Partition < 1 && len(i.Capture.Partitions) == 0 {
 		return fmt.Errorf("instruction %s: createImage without a partition and an image name", i.ID)
+	}
+	return i.Capture.check(i)
+}
+
+// check refuses a capture of partitions that are none.
+func (c Capture) check(i Instruct) error {
+	for n, number := range c.Partitions {
+		if number < 1 || number > maxPartition || slices.Contains(c.Partitions[:n], number) {
+			return fmt.Errorf("instruction %s: createImage of partitions %v of a disk", i.ID, c.Partitions)
+		}
+	}
+	if len(c.Partitions) > 0 && i.Partition != 0 {
+		return fmt.Errorf("instruction %s: createImage of partition %d and of the whole disk", i.ID, i.Partition)
 	}
 	return nil
 }
