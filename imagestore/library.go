@@ -197,3 +197,12 @@ func (l *Library) OpenChunks(repository, name string, revision int) (*os.File, e
 	}
 	return r.OpenChunks(name, revision)
 }
+
+// OpenTorrent is Repository.OpenTorrent.
+func (l *Library) OpenTorrent(repository, name string, revision int) (*os.File, error) {
+	r, err := l.home(repository, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.OpenTorrent(name, revision)
+}

@@ -42,6 +42,8 @@ type server struct {
 	reserve int64 // of the repository
 	now     func() time.Time
 
+	sessions roster.Sessions // nil for none
+
 	*roster.Roster
 	catalog *catalog.Catalog
 	images  *imagestore.Repository
@@ -56,7 +58,13 @@ type server struct {
 // newServer starts one with empty folders.
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), now: time.Now, work: newWork()}
+	return newServerWith(t, nil)
+}
+
+// newServerWith is newServer with multicast sessions.
+func newServerWith(t *testing.T, sessions roster.Sessions) *server {
+	t.Helper()
+	s := &server{t: t, dir: t.TempDir(), now: time.Now, work: newWork(), sessions: sessions}
 	s.start()
 	return s
 }
@@ -75,7 +83,7 @@ func (s *server) start() {
 	check(s.t, err)
 	s.pin = identity.Pin()
 	s.Roster, err = roster.New(roster.Config{
-		Catalog: s.catalog, Images: imagestore.NewLibrary(s.images, s.attic), Identity: identity, Work: s.work, Log: quiet(),
+		Catalog: s.catalog, Images: imagestore.NewLibrary(s.images, s.attic), Identity: identity, Work: s.work, Sessions: s.sessions, Log: quiet(),
 		Now: func() time.Time { return s.now() },
 	})
 	check(s.t, err)

@@ -44,6 +44,8 @@ type Config struct {
 	Images   *imagestore.Library
 	Identity Identity
 	Work     Work
+	// Sessions lets PCs into multicast sessions. May be nil: then nobody is let in.
+	Sessions Sessions
 	// Changed is called after a session began, ended or changed; it must not block. May be nil.
 	Changed func(computerID string)
 	Log     *slog.Logger
@@ -64,6 +66,13 @@ type Work interface {
 	Publishing(computerID, instructionID string, done, total int64)
 	Published(computerID, instructionID string, img imagestore.Image)
 	CaptureFailed(computerID, instructionID string, f protocol.Failure)
+}
+
+// Sessions is what the roster needs of those who send by multicast; appliance/sender.Senders is one.
+type Sessions interface {
+	// Join lets a PC, called name by people, into the session of its instruction. An error that wraps a *protocol.Failure tells the PC what is wrong; it is
+	// final, unless one of the errors that it wraps has a method Temporary that answers true. Any other error is cured by time.
+	Join(ctx context.Context, computerID, name string, in protocol.Instruct) (protocol.Session, error)
 }
 
 // A Session is one connected PC.
@@ -94,6 +103,8 @@ type Roster struct {
 	sweepAt  int                 // number of enrolments at which sweep runs again
 	sessions map[string]*session // by computer
 	uploads  map[string]*upload  // by computer
+
+	maps maps
 }
 
 // maxStrangers bounds the connections that are not let in yet.
@@ -128,6 +139,7 @@ func New(cfg Config) (*Roster, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+protocol.SessionPath, r.serveSession)
 	mux.HandleFunc("GET "+protocol.ImagesPath+"{name}/{revision}/{part}", r.serveImage)
+	mux.HandleFunc("POST "+protocol.SessionsPath+"{instruction}", r.serveJoin)
 	mux.HandleFunc("PUT "+protocol.CapturesPath+"{instruction}/layout", r.serveLayout)
 	mux.HandleFunc("PUT "+protocol.CapturesPath+"{instruction}/image", r.serveCapture)
 	r.handler = r.counted(mux)
