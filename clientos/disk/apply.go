@@ -11,14 +11,48 @@ import (
 // new partitions are wiped. Nothing is written unless l fits d and nothing on d is in use; an error of kind
 // BadTable, TooSmall or InUse therefore means an untouched disk. The identifiers of disk, partitions and swap areas are those of
 // l, because boot loaders and /etc/fstab know them by these. When ApplyLayout returns, the nodes of the new
-// partitions exist.
+// partitions exist, and a cache partition of l has an empty filesystem.
 func ApplyLayout(ctx context.Context, d Disk, l Layout) error {
 	t, err := l.table()
 	if err != nil {
 		return err
 	}
+	return applyLayout(ctx, d, l, t, 0)
+}
+
+// ApplyLayoutBeside is ApplyLayout, but for the cache partition of d, which stays where it is and as it is. Where l has a partition in just that place
+// (Layout.FitTo puts it there), it is that; else it is added to l. It is refused when l needs its place, as an *Error of kind TooSmall with the figures.
+func ApplyLayoutBeside(ctx context.Context, d Disk, l Layout, cache Partition) error {
+	l, number, err := l.beside(d, cache)
+	if err != nil {
+		return err
+	}
+	t, err := l.table()
+	if err != nil {
+		return err
+	}
+	// Its identity is what it was, where the kind of table has one.
+	if old, _, err := readTable(ctx, d.Path); err == nil && old.label == t.label {
+		for i := range t.entries {
+			if was, ok := old.entry(cache.Number); ok && t.entries[i].number == number && was.start == t.entries[i].start {
+				t.entries[i].uuid, t.entries[i].attrs = was.uuid, was.attrs
+			}
+		}
+	}
+	return applyLayout(ctx, d, l, t, number)
+}
+
+// applyLayout is ApplyLayout, with t the table of l and the number of the partition that stays, 0 for none.
+func applyLayout(ctx context.Context, d Disk, l Layout, t table, keep int) error {
 	if err := l.Fits(d); err != nil {
 		return err
+	}
+	makes := false
+	if e, ok := t.cache(); ok && e.number != keep && e.sectors*int64(t.sectorBytes()) >= minCache {
+		makes = true
+		if err := haveTool(cacheFilesystem().tool); err != nil {
+			return err
+		}
 	}
 	dev, err := deviceAt(d.Path)
 	if err != nil {
@@ -27,22 +61,37 @@ func ApplyLayout(ctx context.Context, d Disk, l Layout) error {
 	if err := dev.freeDisk(); err != nil {
 		return err
 	}
-	// sfdisk leaves telling the kernel to syncKernel, see there.
-	if _, err := run(ctx, t.script(), "sfdisk", "--quiet", "--no-reread", "--no-tell-kernel",
-		"--wipe", "always", "--wipe-partitions", "always", dev.path); err != nil {
+	if err := writeTable(ctx, dev, t, keep); err != nil {
 		return err
 	}
 	if err := writeCode(dev.path, l, &t); err != nil {
-		return &Error{Kind: Access, Problem: fmt.Sprintf("the boot code of disk %d cannot be written", d.Number),
-			Advice: "the disk may be failing: check its SMART state", Err: err}
+		return codeError(d, err)
 	}
 	if err := dev.syncKernel(ctx, t); err != nil {
+		return err
+	}
+	if err := wipeNew(ctx, dev, t, keep); err != nil {
 		return err
 	}
 	if err := makeSwaps(ctx, dev, l.Swaps); err != nil {
 		return err
 	}
-	return checkApplied(ctx, dev, d, l, t)
+	if err := checkApplied(ctx, dev, d, l, t); err != nil {
+		return err
+	}
+	if !makes {
+		return nil
+	}
+	if d.Partitions, err = l.Partitions(); err != nil {
+		return err
+	}
+	number, _ := l.CachePartition()
+	return FormatCache(ctx, d, number)
+}
+
+func codeError(d Disk, err error) error {
+	return &Error{Kind: Access, Problem: fmt.Sprintf("the boot code of disk %d cannot be written", d.Number),
+		Advice: "the disk may be failing: check its SMART state", Err: err}
 }
 
 // writeCode writes the boot code around the table, which sfdisk has just written and which is left alone: bytes 0 to 439 of

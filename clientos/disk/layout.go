@@ -139,13 +139,8 @@ func (l Layout) Fits(d Disk) error {
 	if err != nil {
 		return err
 	}
-	if l.SectorSize != d.SectorSize {
-		return &Error{
-			Kind: BadTable,
-			Problem: fmt.Sprintf("disk %d has sectors of %d bytes and the layout is of a disk with sectors of %d bytes",
-				d.Number, d.SectorSize, l.SectorSize),
-			Advice: "use an image captured from a disk with the same sector size; nothing was written",
-		}
+	if err := l.checkSectors(d); err != nil {
+		return err
 	}
 	if need := t.neededBytes(); need > d.Bytes {
 		return &Error{
