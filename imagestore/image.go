@@ -43,6 +43,8 @@ type Source struct {
 	Set string `json:"set,omitempty"`
 	// Import is the id of the import that brought the images of a set; members of different imports are not mixed.
 	Import string `json:"import,omitempty"`
+	// Members is how many images the set has, 0 when that was not noted: a set that is not whole is not restored.
+	Members int `json:"members,omitempty"`
 	// System says which system or file it was imported from, for people: "FOG", "Clonezilla", "OpenGnsys", a file's name.
 	System string `json:"system,omitempty"`
 }

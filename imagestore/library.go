@@ -1,7 +1,6 @@
 package imagestore
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -125,41 +124,6 @@ func (l *Library) Free(repository string) (int64, error) {
 		return 0, err
 	}
 	return r.Free()
-}
-
-// Set returns the current revisions of the images of one set, all of one repository and of its newest import, by disk and partition, or ErrNotFound.
-func (l *Library) Set(repository, set string) ([]Image, error) {
-	for _, r := range l.Repositories() {
-		if repository != "" && r.opt.Name != repository {
-			continue
-		}
-		if images, err := r.set(set); err != nil || len(images) > 0 {
-			return images, err
-		}
-	}
-	if _, err := l.Repository(repository); err != nil {
-		return nil, err
-	}
-	return nil, fmt.Errorf("%w: set %q", ErrNotFound, set)
-}
-
-// set returns the current revisions of the images of one set that its newest import has brought: one with fewer partitions leaves
-// images behind that fit another layout. Images without an id count as those of one import.
-func (r *Repository) set(name string) ([]Image, error) {
-	images, err := r.Images()
-	if err != nil {
-		return nil, err
-	}
-	images = slices.DeleteFunc(images, func(i Image) bool { return i.Source.Set != name || name == "" })
-	if len(images) == 0 {
-		return nil, nil
-	}
-	newest := slices.MaxFunc(images, func(a, b Image) int { return a.Created.Compare(b.Created) }).Source.Import
-	images = slices.DeleteFunc(images, func(i Image) bool { return i.Source.Import != newest })
-	slices.SortFunc(images, func(a, b Image) int {
-		return cmp.Or(cmp.Compare(a.Source.Disk, b.Source.Disk), cmp.Compare(a.Source.Partition, b.Source.Partition))
-	})
-	return images, nil
 }
 
 // Stage is Repository.Stage.

@@ -103,6 +103,7 @@ func newServer(t *testing.T, images *shelf) *server {
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	check(t, err)
+	s.grace = 0
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	group.Go(func() {

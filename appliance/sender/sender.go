@@ -41,10 +41,12 @@ type Config struct {
 
 // Senders are the sessions that are being sent. Their methods are safe for concurrent use.
 type Senders struct {
-	cfg Config
+	cfg   Config
+	grace time.Duration // after the start, in which PCs of sessions of before come back
 
 	mu       sync.Mutex
 	life     context.Context // of Run, nil before; sessions begin in Join, which is called by others
+	since    time.Time       // when Run began
 	sessions map[string]*session
 	broken   map[string]broken // sessions that could not read their images
 	ports    map[int]bool      // in use by a session
@@ -65,13 +67,13 @@ func New(cfg Config) (*Senders, error) {
 	if cfg.Awaited == nil {
 		cfg.Awaited = func(string) int { return 1 }
 	}
-	return &Senders{cfg: cfg, sessions: make(map[string]*session), broken: make(map[string]broken), ports: make(map[int]bool)}, nil
+	return &Senders{cfg: cfg, grace: grace, sessions: make(map[string]*session), broken: make(map[string]broken), ports: make(map[int]bool)}, nil
 }
 
 // Run sends until ctx ends; then it ends all sessions, and returns nil. It is called once.
 func (s *Senders) Run(ctx context.Context) error {
 	s.mu.Lock()
-	s.life = ctx
+	s.life, s.since = ctx, time.Now()
 	s.mu.Unlock()
 	<-ctx.Done()
 	s.mu.Lock()
@@ -189,6 +191,13 @@ func (s *Senders) Status(session string) (multicast.SenderStatus, bool) {
 		return multicast.SenderStatus{}, false
 	}
 	return sender.Status(), true
+}
+
+// restarted tells whether PCs may still come back whose session has ended with the server that ran before. Nobody awaits them: they were there.
+func (s *Senders) restarted(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Sub(s.since) < s.grace
 }
 
 func (s *Senders) session(id string) *session {

@@ -235,24 +235,27 @@ func TestDecide(t *testing.T) {
 	now := time.Now()
 	for _, c := range []struct {
 		joined, here, awaited int
+		restarted             bool
 		quiet                 time.Duration
 		want                  decision
 	}{
-		{3, 3, 0, 0, begin},
-		{3, 2, 0, time.Second, await}, // the third is on its way
-		{3, 2, 0, settling + 1, begin},
-		{3, 3, 1, time.Hour, await}, // as the parameters say
-		{3, 0, 0, settling + 1, await},
-		{3, 0, 0, abandoned + 1, forget},
-		{3, 0, -1, settling + 1, forget},
-		{3, 3, -1, 0, begin},
+		{1, 1, 0, true, time.Second, await}, // those that were there before come back
+		{1, 1, 0, true, settling + 1, begin},
+		{3, 3, 0, false, 0, begin},
+		{3, 2, 0, false, time.Second, await}, // the third is on its way
+		{3, 2, 0, false, settling + 1, begin},
+		{3, 3, 1, false, time.Hour, await}, // as the parameters say
+		{3, 0, 0, false, settling + 1, await},
+		{3, 0, 0, false, abandoned + 1, forget},
+		{3, 0, -1, false, settling + 1, forget},
+		{3, 3, -1, false, 0, begin},
 	} {
 		n := newSession(order{})
 		for i := range c.joined {
 			n.enter(fmt.Sprint(i))
 		}
 		n.last = now.Add(-c.quiet)
-		if got := n.decide(now, c.here, c.awaited); got != c.want {
+		if got := n.decide(now, c.here, c.awaited, c.restarted); got != c.want {
 			t.Errorf("%+v: got %d", c, got)
 		}
 	}

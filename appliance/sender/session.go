@@ -19,6 +19,9 @@ const (
 	settling = 5 * time.Second
 	// abandoned is how long a session that nobody is in waits for those that were let in.
 	abandoned = time.Minute
+	// grace is how long after a start of the server the PCs of a session of before have to find each other: they ask again when it has been silent for some
+	// seconds.
+	grace = 15 * time.Second
 	// brokenFor is how long a session that could not read its images is not begun anew.
 	brokenFor  = time.Minute
 	watchEvery = 250 * time.Millisecond
@@ -183,7 +186,8 @@ func (s *Senders) watch(ctx context.Context, n *session, sender *multicast.Sende
 		if status.Phase != multicast.Waiting {
 			return // it ends by itself
 		}
-		switch n.decide(time.Now(), here(status), s.cfg.Awaited(n.order.session)) {
+		now := time.Now()
+		switch n.decide(now, here(status), s.cfg.Awaited(n.order.session), s.restarted(now)) {
 		case begin:
 			sender.Start()
 		case forget:
@@ -212,15 +216,16 @@ const (
 	forget                 // it
 )
 
-// decide tells what becomes of a session that has not begun to send, in which so many PCs are and for which so many more are expected.
-func (n *session) decide(now time.Time, here, awaited int) decision {
+// decide tells what becomes of a session that has not begun to send, in which so many PCs are and for which so many more are expected; others may come
+// when the server has just been restarted.
+func (n *session) decide(now time.Time, here, awaited int, restarted bool) decision {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	quiet := now.Sub(n.last)
 	switch {
 	case here == 0 && (quiet > abandoned || awaited < 0 && quiet > settling):
 		return forget
-	case here > 0 && awaited <= 0 && (here >= len(n.joined) || quiet > settling):
+	case here > 0 && awaited <= 0 && (here >= len(n.joined) && !restarted || quiet > settling):
 		return begin
 	}
 	return await
