@@ -17,9 +17,9 @@ import (
 	"aula/clientos/protocol"
 )
 
-// Keep takes the file that was made at the path that Reserve told: it reads it back from the disk, and gives it its name, in place of another of that name, when
-// its digest is right. What is wrong is removed, with an error of code ErrUpdate. progress, when not nil, is told the bytes that were read back. When ctx ends first
-// the file stays, for the next Keep; the error then wraps its cause, and is a *protocol.Failure otherwise.
+// Keep takes the file that was made at the path that Reserve told: it reads it back from the disk, and gives it its name, in place of another of that
+// name, when its digest is right. What is wrong is removed, with an error of code ErrUpdate. progress, when not nil, is told the bytes that were read
+// back. When ctx ends first the file stays, for the next Keep; the error then wraps its cause, and is a *protocol.Failure otherwise.
 //
 // A file that is open, as that of a torrent that is still given, stays the same under its new name.
 func (o *Open) Keep(ctx context.Context, image protocol.Image, progress func(done int64)) (path string, err error) {
@@ -38,8 +38,9 @@ func (o *Open) Keep(ctx context.Context, image protocol.Image, progress func(don
 	case err != nil: // the blocks that cannot be read are not to be gone on with
 		return "", failed("image "+image.Name+" cannot be read back from the cache", errors.Join(err, o.discard(from)))
 	case r.Digest != image.Digest:
-		wrong := &protocol.Failure{Code: protocol.ErrUpdate, Problem: fmt.Sprintf("image %s did not come right: its file in the cache has the digest %s, and revision %d has %s",
-			image.Name, r.Digest, image.Revision, image.Digest),
+		wrong := &protocol.Failure{Code: protocol.ErrUpdate,
+			Problem: fmt.Sprintf("image %s did not come right: its file in the cache has the digest %s, and revision %d has %s",
+				image.Name, r.Digest, image.Revision, image.Digest),
 			Advice: "the file was removed: start again; if it happens again, test the memory and the disk of this computer"}
 		if err := o.discard(from); err != nil {
 			wrong.Advice = "the file could not be removed: " + err.Error()

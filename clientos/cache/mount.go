@@ -80,13 +80,15 @@ func (at *place) mount(ctx context.Context, folder string, log *slog.Logger) err
 	kind, ok := kernelNames[at.partition.Filesystem]
 	switch {
 	case at.partition.Filesystem == "":
-		return &protocol.Failure{Code: protocol.ErrFilesystem, Problem: at.String() + " has no filesystem that can be recognised", Advice: "format it: initCache"}
-	case !ok:
-		return &protocol.Failure{Code: protocol.ErrFilesystem, Problem: fmt.Sprintf("%s has the filesystem %s, which cannot hold a cache", at, at.partition.Filesystem),
+		return &protocol.Failure{Code: protocol.ErrFilesystem, Problem: at.String() + " has no filesystem that can be recognised",
 			Advice: "format it: initCache"}
+	case !ok:
+		return &protocol.Failure{Code: protocol.ErrFilesystem, Advice: "format it: initCache",
+			Problem: fmt.Sprintf("%s has the filesystem %s, which cannot hold a cache", at, at.partition.Filesystem)}
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return &protocol.Failure{Code: protocol.ErrGeneric, Problem: "there is no folder to mount the cache partition at: " + err.Error(), Advice: "restart the computer"}
+		return &protocol.Failure{Code: protocol.ErrGeneric, Problem: "there is no folder to mount the cache partition at: " + err.Error(),
+			Advice: "restart the computer"}
 	}
 	here, err := mountedAt(folder, at.partition.Path)
 	if err != nil || here {
@@ -105,7 +107,13 @@ func (at *place) mount(ctx context.Context, folder string, log *slog.Logger) err
 	if err == nil {
 		return nil
 	}
-	if kind != "ext4" || errors.Is(err, unix.EBUSY) {
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return &protocol.Failure{Code: protocol.ErrFilesystem, Advice: "format it: initCache",
+			Problem: fmt.Sprintf("%s has the filesystem %s, which this kernel does not know", at, at.partition.Filesystem)}
+	case errors.Is(err, unix.EBUSY):
+		return &protocol.Failure{Code: protocol.ErrLocked, Problem: at.String() + " is in use: " + err.Error(), Advice: "restart the computer and try again"}
+	case kind != "ext4":
 		return at.damaged(err, "")
 	}
 	log.Warn("cache cannot be mounted and is repaired", "partition", node, "err", err)
@@ -143,7 +151,13 @@ func (at *place) damaged(err error, words string) *protocol.Failure {
 }
 
 func tryMount(node, folder, kind string) error {
-	err := unix.Mount(node, folder, kind, unix.MS_NOATIME|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	options := ""
+	if kind == "ext4" {
+		options = "errors=remount-ro" // mkfs.ext4 has it write on
+	}
+	err := whenFree(func() error {
+		return unix.Mount(node, folder, kind, unix.MS_NOATIME|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options)
+	})
 	if err != nil {
 		return fmt.Errorf("mounting %s: %w", node, err)
 	}
@@ -189,7 +203,7 @@ func repair(ctx context.Context, node string) (words string, err error) {
 
 // unmount takes the mount down, and everything that was written is on the disk. It never does so lazily: who opens the partition next must be alone with it.
 func unmount(folder string) error {
-	err := unix.Unmount(folder, 0)
+	err := whenFree(func() error { return unix.Unmount(folder, 0) })
 	if errors.Is(err, unix.EBUSY) {
 		unix.Sync()
 		return fmt.Errorf("the cache stays mounted at %s, because a file in it is open: %w", folder, err)
@@ -198,4 +212,15 @@ func unmount(folder string) error {
 		return fmt.Errorf("unmounting the cache at %s: %w", folder, err)
 	}
 	return nil
+}
+
+// whenFree repeats what is refused as busy, for two seconds: a tool that is being started elsewhere in the agent has, between fork and exec, all files open
+// that the agent had, and a udev may be looking at the partition.
+func whenFree(do func() error) error {
+	err := do()
+	for try := 0; try < 80 && errors.Is(err, unix.EBUSY); try++ {
+		time.Sleep(25 * time.Millisecond)
+		err = do()
+	}
+	return err
 }

@@ -35,8 +35,8 @@ func (s shelf) space() (room, error) {
 func parent(dir string) string { return dir[:max(1, strings.LastIndexByte(dir, '/'))] }
 
 // Reserve makes sure that the image fits, in all and beside what is there, and returns the path at which it is to be made: a file and its leftovers of
-// an interrupted download may be there, and the room that they take is counted as had. What has come of another revision of the image is removed. The room stays reserved
-// until Keep, or until the Open is closed, so that the images of a set are reserved one after the other before the first comes.
+// an interrupted download may be there, and the room that they take is counted as had. What has come of another revision of the image is removed. The
+// room stays reserved until Keep, or until the Open is closed, so that the images of a set are reserved one after the other before the first comes.
 //
 // When there is no room for the image beside the one of the same name that it replaces, that one is removed before the new one comes, and note says so.
 // No other image is. The error is a *protocol.Failure of code ErrCacheSize with the figures.
@@ -156,8 +156,9 @@ func (o *Open) fit(image protocol.Image, path string) (note string, err error) {
 // make the file under another name, and rename it.
 func missing(path string, bytes int64) int64 {
 	had := max(allocated(path), allocated(path+".partial"))
+	rest := max(0, bytes-had)
 	// Journals, sums and the folder take less than 1 MiB, and the maps of blocks of ext2 a thousandth.
-	return max(0, bytes-had) + 1<<20 + bytes>>10
+	return rest + rest>>10 + 1<<20
 }
 
 // noRoom says what the cache holds, so that somebody can choose what to delete.

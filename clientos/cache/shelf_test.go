@@ -360,7 +360,8 @@ func TestReserveRefusals(t *testing.T) {
 		code   int
 		words  []string
 	}{
-		"larger than the cache": {func(i *protocol.Image) { i.FileBytes = 12_000_000_000 }, protocol.ErrCacheSize, []string{"cache of 10.0 GB is smaller than image linux of 12.0 GB"}},
+		"larger than the cache": {func(i *protocol.Image) { i.FileBytes = 12_000_000_000 }, protocol.ErrCacheSize,
+			[]string{"cache of 10.0 GB is smaller than image linux of 12.0 GB"}},
 		"as large as the cache": {func(i *protocol.Image) { i.FileBytes = o.partition }, protocol.ErrCacheSize, []string{"10.0 GB"}},
 		"name with a separator": {func(i *protocol.Image) { i.Name = "../linux" }, protocol.ErrFormat, []string{"../linux"}},
 		"hidden name":           {func(i *protocol.Image) { i.Name = ".linux" }, protocol.ErrFormat, nil},
