@@ -30,7 +30,7 @@ var filesystems = []filesystem{
 	{name: "NTFS", typ: "NTFS", tool: "mkntfs", least: 2 << 20, label: 32, units: utf16Count, flags: []string{"-q", "-Q", "-F"}, labelFlag: "-L"},
 	{name: "FAT32", typ: "FAT32", tool: "mkfs.fat", least: 34 << 20, most: 2 << 40, label: 11, units: byteCount, flags: []string{"-F", "32"}, labelFlag: "-n"},
 	{name: "FAT16", typ: "FAT16", tool: "mkfs.fat", least: 8 << 20, most: 2 << 30, label: 11, units: byteCount, flags: []string{"-F", "16"}, labelFlag: "-n"},
-	{name: "EXFAT", typ: "NTFS", tool: "mkfs.exfat", least: 4 << 20, label: 11, units: utf16Count, flags: []string{"-q"}, labelFlag: "-L"},
+	{name: "EXFAT", typ: "NTFS", tool: "mkfs.exfat", least: 4 << 20, label: 11, units: utf16Count, labelFlag: "-L"},
 	{name: "XFS", typ: "LINUX", tool: "mkfs.xfs", least: 300 << 20, label: 12, units: byteCount, flags: []string{"-q", "-f"}, labelFlag: "-L"},
 	{name: "BTRFS", typ: "LINUX", tool: "mkfs.btrfs", least: 128 << 20, label: 255, units: byteCount, flags: []string{"-q", "-f"}, labelFlag: "-L"},
 	{name: "F2FS", typ: "LINUX", tool: "mkfs.f2fs", least: 64 << 20, most: 16 << 40, label: 255, units: byteCount, flags: []string{"-q", "-f"}, labelFlag: "-l"},
@@ -71,6 +71,8 @@ func (f filesystem) checkLabel(label string) error {
 		return fmt.Errorf("label %q has %d characters and %s has room for %d", label, f.units(label), f.name, f.label)
 	case f.tool == "mkfs.fat" && strings.ContainsFunc(label, notInFAT):
 		return fmt.Errorf("label %q has letters that %s cannot have", label, f.name)
+	case f.tool == "mkfs.exfat" && strings.ContainsFunc(label, func(r rune) bool { return r > '~' }):
+		return fmt.Errorf("label %q has letters that %s is not given here: its tool reads them by the locale, of which the client OS has none", label, f.name)
 	}
 	return nil
 }

@@ -91,8 +91,8 @@ func FuzzParseLayout(f *testing.F) {
 }
 
 func TestParseTags(t *testing.T) {
-	got := parseTags([]byte("DEVNAME=/dev/sda1\nLABEL=my\\ lab\\\"el\\\\\nTYPE=ext4\nnonsense\nEMPTY=\n"))
-	want := map[string]string{"DEVNAME": "/dev/sda1", "LABEL": `my lab"el\`, "TYPE": "ext4", "EMPTY": ""}
+	got := parseTags([]byte("ID_FS_LABEL_ENC=mi\\x20etiqueta\\x22ñ\\x5c\nID_FS_TYPE=ext4\nnonsense\nEMPTY=\n"))
+	want := map[string]string{"ID_FS_LABEL_ENC": `mi etiqueta"ñ\`, "ID_FS_TYPE": "ext4", "EMPTY": ""}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -75,7 +75,7 @@ type view struct {
 // probe finds out the filesystem in p. Only the end of ctx is an error: a partition that cannot be read is one
 // with an unknown filesystem.
 func (p *Partition) probe(ctx context.Context, v view) error {
-	out, err := run(ctx, "", "blkid", "-p", "-o", "export",
+	out, err := run(ctx, "", "blkid", "-p", "-o", "udev",
 		"--offset", strconv.FormatInt(v.offset, 10), "--size", strconv.FormatInt(v.length, 10), v.path)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -84,8 +84,8 @@ func (p *Partition) probe(ctx context.Context, v view) error {
 		return nil
 	}
 	tags := parseTags(out)
-	p.Filesystem = filesystemName(tags["TYPE"], tags["VERSION"])
-	p.Label, p.UUID = tags["LABEL"], tags["UUID"]
+	p.Filesystem = filesystemName(tags["ID_FS_TYPE"], tags["ID_FS_VERSION"])
+	p.Label, p.UUID = tags["ID_FS_LABEL_ENC"], tags["ID_FS_UUID_ENC"]
 	if p.Filesystem == "NTFS" && v.offset == 0 {
 		p.Used = ntfsUsed(ctx, v.path)
 		return nil
@@ -99,23 +99,16 @@ func (p *Partition) probe(ctx context.Context, v view) error {
 	return nil
 }
 
-// parseTags reads the NAME=value lines of `blkid -o export`, which writes awkward characters behind a backslash.
+// parseTags reads the NAME=value lines of `blkid -o udev`. In those whose name ends in _ENC it writes awkward characters as \xNN and leaves UTF-8 as it is,
+// whatever the locale.
 func parseTags(out []byte) map[string]string {
 	tags := map[string]string{}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), "=")
-		if !ok {
-			continue
+		if ok {
+			tags[name] = unmangle(value)
 		}
-		var b strings.Builder
-		for i := 0; i < len(value); i++ {
-			if value[i] == '\\' && i+1 < len(value) {
-				i++
-			}
-			b.WriteByte(value[i])
-		}
-		tags[name] = b.String()
 	}
 	return tags
 }
