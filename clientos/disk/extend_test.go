@@ -28,7 +28,14 @@ var (
 		func(t *testing.T, node string, data []byte) {
 			disktest.Run(t, "ntfscp", "-q", node, written(t, data), "file")
 		},
-		func(t *testing.T, node string) []byte { return []byte(disktest.Run(t, "ntfscat", "--force", node, "file")) },
+		func(t *testing.T, node string) []byte {
+			// Forced, because ntfsresize has marked the volume to be checked by Windows.
+			data, err := exec.CommandContext(t.Context(), "ntfscat", "--force", node, "file").Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		},
 	}
 	byF2FSTools = fileIn{
 		func(t *testing.T, node string, data []byte) {
