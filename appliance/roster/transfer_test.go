@@ -182,7 +182,7 @@ func sendCapture(layout, file []byte, send func(w io.Writer, file []byte) error)
 		if err := env.Server.PutLayout(ctx, in.ID, layout); err != nil {
 			return clone.Result{}, err
 		}
-		err := env.Server.PutImage(ctx, in.ID, func(w io.Writer) error { return send(w, file) })
+		err := env.Server.PutImage(ctx, in.ID, 0, func(w io.Writer) error { return send(w, file) })
 		return clone.Result{Bytes: int64(len(file))}, err
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
-	"aula/clientos/clone"
+	"aula/clientos/fetch"
 	"aula/clientos/protocol"
 )
 
@@ -29,14 +29,14 @@ const (
 	transferBuffer = 256 << 10
 )
 
-// A transfer moves image bytes by HTTPS, beside the session. It implements clone.Server. Wherever it connects to, the key that
+// A transfer moves image bytes by HTTPS, beside the session. It implements fetch.Server. Wherever it connects to, the key that
 // answers must be the pinned one.
 type transfer struct {
 	base   url.URL // where the session is
 	client *http.Client
 }
 
-var _ clone.Server = (*transfer)(nil)
+var _ fetch.Server = (*transfer)(nil)
 
 func newTransfer(server string, id identity) *transfer {
 	return &transfer{
@@ -57,12 +57,48 @@ func newTransfer(server string, id identity) *transfer {
 
 // OpenImage implements clone.Server.
 func (t *transfer) OpenImage(ctx context.Context, image protocol.Image, offset int64) (io.ReadCloser, error) {
-	return t.get(ctx, image, "image", offset)
+	return t.get(ctx, image, protocol.ImagePart, offset)
 }
 
 // OpenChunks implements clone.Server.
 func (t *transfer) OpenChunks(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
-	return t.get(ctx, image, "chunks", 0)
+	return t.get(ctx, image, protocol.ChunksPart, 0)
+}
+
+// OpenMap implements clone.MapServer.
+func (t *transfer) OpenMap(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
+	return t.get(ctx, image, protocol.MapPart, 0)
+}
+
+// OpenTorrent implements fetch.Server.
+func (t *transfer) OpenTorrent(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
+	return t.get(ctx, image, protocol.TorrentPart, 0)
+}
+
+// maxSession bounds what is read of a session, in bytes.
+const maxSession = 16 << 10
+
+// Join implements fetch.Server.
+func (t *transfer) Join(ctx context.Context, instruction string) (protocol.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, stallLimit)
+	defer cancel()
+	var session protocol.Session
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.base.JoinPath(protocol.SessionsPath, instruction).String(), nil)
+	if err != nil {
+		return session, err
+	}
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return session, fmt.Errorf("join the multicast session: %w", causeOf(ctx, err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return session, fmt.Errorf("join the multicast session: %w", refusal(resp))
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxSession)).Decode(&session); err != nil {
+		return session, fmt.Errorf("join the multicast session: the answer of the server: %w", err)
+	}
+	return session, nil
 }
 
 // at is where an image is fetched from: the address that it names, with the port of the session when it names none.
@@ -116,7 +152,7 @@ func (t *transfer) get(ctx context.Context, image protocol.Image, part string, o
 func (t *transfer) PutLayout(ctx context.Context, instruction string, layout []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, stallLimit)
 	defer cancel()
-	resp, err := t.put(ctx, instruction, "layout", bytes.NewReader(layout), nil)
+	resp, err := t.put(ctx, t.base.JoinPath(protocol.CapturesPath, instruction, "layout"), bytes.NewReader(layout), nil)
 	if err != nil {
 		return fmt.Errorf("send the layout of the disk: %w", err)
 	}
@@ -129,7 +165,7 @@ func (t *transfer) PutLayout(ctx context.Context, instruction string, layout []b
 
 // PutImage implements clone.Server. The digest goes after the last byte, and only after write said that it was the last: an upload
 // that ends otherwise is cut, which the server cannot take for complete.
-func (t *transfer) PutImage(ctx context.Context, instruction string, write func(w io.Writer) error) error {
+func (t *transfer) PutImage(ctx context.Context, instruction string, partition int, write func(w io.Writer) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	trailer := http.Header{protocol.DigestTrailer: nil}
@@ -145,8 +181,12 @@ func (t *transfer) PutImage(ctx context.Context, instruction string, write func(
 		}
 		pw.CloseWithError(writeErr)
 	})
+	address := t.base.JoinPath(protocol.CapturesPath, instruction, "image")
+	if partition > 0 {
+		address.RawQuery = url.Values{protocol.PartitionQuery: {strconv.Itoa(partition)}}.Encode()
+	}
 	// From the last byte on the server publishes, however long that takes; a dead connection shows by TCP's keep-alive.
-	resp, err := t.put(ctx, instruction, "image", pr, trailer)
+	resp, err := t.put(ctx, address, pr, trailer)
 	pr.CloseWithError(errAnswered) // write must not wait for a reader that is gone
 	writer.Wait()
 	if err == nil {
@@ -168,8 +208,7 @@ func (t *transfer) PutImage(ctx context.Context, instruction string, write func(
 // errAnswered is what a writer meets when the server has answered, or is gone, before the body's end.
 var errAnswered = errors.New("the server did not take the whole image")
 
-func (t *transfer) put(ctx context.Context, instruction, part string, body io.Reader, trailer http.Header) (*http.Response, error) {
-	address := t.base.JoinPath(protocol.CapturesPath, instruction, part)
+func (t *transfer) put(ctx context.Context, address *url.URL, body io.Reader, trailer http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, address.String(), body)
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ type cutUpload struct {
 	limit int
 }
 
-func (s *cutUpload) PutImage(ctx context.Context, instruction string, write func(w io.Writer) error) error {
+func (s *cutUpload) PutImage(ctx context.Context, instruction string, partition int, write func(w io.Writer) error) error {
 	s.aborted = write(&limitedWriter{s.limit})
 	if s.aborted == nil {
 		return errors.New("the upload was taken for complete")
@@ -115,7 +115,7 @@ func TestCaptureUploadCut(t *testing.T) {
 // A fullServer refuses the image after it was sent, as a repository does whose disk is full.
 type fullServer struct{ fakeServer }
 
-func (s *fullServer) PutImage(ctx context.Context, instruction string, write func(w io.Writer) error) error {
+func (s *fullServer) PutImage(ctx context.Context, instruction string, partition int, write func(w io.Writer) error) error {
 	if err := write(io.Discard); err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func TestPartcloneThatDoesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			j := &job{meter: &meter{report: func(Progress) {}}}
-			_, err := j.runPartclone(t.Context(), program, "/dev/null", io.Discard)
+			_, err := j.runPartclone(t.Context(), source{program: program, device: "/dev/null"}, io.Discard)
 			if err == nil {
 				t.Fatal("taken for a success")
 			}

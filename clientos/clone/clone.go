@@ -36,10 +36,11 @@ type Server interface {
 	OpenChunks(ctx context.Context, image protocol.Image) (io.ReadCloser, error)
 	// PutLayout stores the JSON of the disk.Layout of a capture. It may be called again.
 	PutLayout(ctx context.Context, instruction string, layout []byte) error
-	// PutImage sends what write writes as the image of a capture. When write returns an error the upload
+	// PutImage sends what write writes as the image of a capture, or, with a partition other than 0, as the image of that partition of a capture of a
+	// whole disk, whose images the server publishes together after the last. When write returns an error the upload
 	// is broken off, so that the server cannot take it for complete, and the error is returned. When write
 	// returns nil PutImage returns only after the server has published the image or refused to.
-	PutImage(ctx context.Context, instruction string, write func(w io.Writer) error) error
+	PutImage(ctx context.Context, instruction string, partition int, write func(w io.Writer) error) error
 }
 
 // An Env is what Run works with.
@@ -47,6 +48,11 @@ type Env struct {
 	Server Server
 	Disks  disk.System
 	Log    *slog.Logger
+
+	// Local says that the Server's images are files on a disk of this PC: what waits for their bytes waits for a disk.
+	Local bool
+	// Boots tells the EFI boot entries that belong to a disk which is captured; nil for none.
+	Boots func(ctx context.Context, d disk.Disk) ([]disk.BootEntry, error)
 
 	// Delivery brings the files of images that are restored; nil for streams from the Server.
 	Delivery Delivery
@@ -59,6 +65,9 @@ type Progress struct {
 	Bytes int64
 	Total int64 // 0 when not known
 	Dirty bool  // something has been, or is about to be, written to the disk
+	// Slow is what the writing has waited for most, more than half of the last seconds: protocol.SlowNetwork, SlowDisk or SlowDecoding; empty when nothing
+	// stands out.
+	Slow string
 }
 
 // A Result is what a finished instruction can show.
@@ -71,15 +80,11 @@ type Result struct {
 // whenever the stage changes and often within a stage; progress must not block. Cancelling ctx stops the work
 // at the next chunk.
 //
-// The error is a *protocol.Failure with stage, problem, advice and code filled in, or, when ctx ended first, an error that
-// wraps context.Cause(ctx). A restore that failed or was cancelled before Progress.Dirty was set has
-// written nothing.
+// The error wraps a *protocol.Failure with stage, problem, advice and code filled in, or, when ctx ended first,
+// context.Cause(ctx). That of an image which cannot be taken in the order of the Delivery wraps format.ErrOrdered or ErrScattered besides. A restore
+// that failed or was cancelled before Progress.Dirty was set has written nothing.
 func Run(ctx context.Context, env Env, instruct protocol.Instruct, progress func(Progress)) (Result, error) {
-	log := env.Log.With("instruction", instruct.ID, "kind", instruct.Kind)
-	j := &job{
-		server: env.Server, disks: env.Disks, delivery: env.Delivery, memory: env.Memory, instruct: instruct, log: log,
-		meter: &meter{report: progress, now: Progress{Stage: protocol.StagePreflight}},
-	}
+	j := newJob(env, instruct, progress)
 	j.meter.stage(protocol.StagePreflight, 0)
 	var result Result
 	err := instruct.Check()
@@ -93,14 +98,32 @@ func Run(ctx context.Context, env Env, instruct protocol.Instruct, progress func
 	default:
 		err = failure(protocol.ErrFormat, instruct.Kind+" has nothing to do with images", "this is a mistake in Aula: report it")
 	}
-	if err == nil {
-		return result, nil
+	if err != nil {
+		return Result{}, j.told(ctx, err)
 	}
+	return result, nil
+}
+
+// Check does every check of a restoreImage that can be done before the first byte is written, and writes nothing. Its errors are those of Run.
+func Check(ctx context.Context, env Env, instruct protocol.Instruct) error {
+	j := newJob(env, instruct, func(Progress) {})
+	r := j.newRestore()
+	if err := instruct.Check(); err != nil {
+		return j.told(ctx, failure(protocol.ErrFormat, err.Error(), "start the operation again; if this comes back, update Aula").because(err))
+	}
+	if err := r.preflight(ctx); err != nil {
+		return j.told(ctx, err)
+	}
+	return nil
+}
+
+// told is an error in the form that callers are promised.
+func (j *job) told(ctx context.Context, err error) error {
 	stage := j.meter.current().Stage
 	if ctx.Err() != nil {
-		return Result{}, fmt.Errorf("stopped while %s: %w", stage, context.Cause(ctx))
+		return fmt.Errorf("stopped while %s: %w", stage, context.Cause(ctx))
 	}
-	return Result{}, explain(err, stage)
+	return explained{explain(err, stage), err}
 }
 
 // A job is one instruction on its way.
@@ -109,17 +132,17 @@ type job struct {
 	disks    disk.System
 	delivery Delivery // nil for streams from the server
 	memory   int64
+	local    bool
+	boots    func(ctx context.Context, d disk.Disk) ([]disk.BootEntry, error)
 	instruct protocol.Instruct
 	log      *slog.Logger
 	meter    *meter
 }
 
-// target finds the disk and the partition of a createImage.
-func (j *job) target(ctx context.Context) (disk.Disk, disk.Partition, error) {
-	d, err := j.disks.Find(ctx, j.instruct.Disk)
-	if err != nil {
-		return disk.Disk{}, disk.Partition{}, err
+func newJob(env Env, instruct protocol.Instruct, progress func(Progress)) *job {
+	return &job{
+		server: env.Server, disks: env.Disks, local: env.Local, boots: env.Boots, delivery: env.Delivery, memory: env.Memory, instruct: instruct,
+		log:   env.Log.With("instruction", instruct.ID, "kind", instruct.Kind),
+		meter: &meter{report: progress, now: Progress{Stage: protocol.StagePreflight}},
 	}
-	p, err := placeOf(d, j.instruct.Partition, fmt.Sprintf("it has %d partitions", len(d.Partitions)))
-	return d, p, err
 }

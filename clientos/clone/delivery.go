@@ -13,9 +13,9 @@ import (
 // A Delivery brings the files of images in blocks, in any order, as a swarm of BitTorrent or a multicast session does. The server still has the chunk
 // index, and is asked for a few bytes of each file: the head, and the table of the parts that a zstd file of Aula ends with.
 type Delivery interface {
-	// BlockSize is how many bytes of an image's file come at once when they come in random order, such as a piece of its torrent: an image for
-	// which the memory would not do then is refused before anything is written. 0 when they come nearly in order.
-	BlockSize(image protocol.Image) int64
+	// BlockSize is how many bytes of an image's file come at once when they come in random order, such as a piece of its torrent: images for
+	// which the memory would not do then are refused before anything is written. 0 when Deliver keeps to the Budget of the Scatters by itself.
+	BlockSize(ctx context.Context, image protocol.Image) (int64, error)
 	// Deliver hands over each byte of each image's file to its Scatter's WriteBlock, once, from one goroutine at a time for all of them, and returns when all
 	// are there, or why they are not. It may call Sync of a Scatter as well, but neither Finish nor Close.
 	Deliver(ctx context.Context, images []Placed) error
@@ -68,14 +68,8 @@ func (r *restore) mapFile(ctx context.Context, p *part) (off int64, first []byte
 	if err != nil {
 		return 0, nil, err
 	}
-	memory := r.memory
-	if memory == 0 {
-		memory = scatterMemory
-	}
-	if usual, _ := ScatterNeeds(p.parts, r.delivery.BlockSize(p.image)); usual > memory {
-		return 0, nil, failure(protocol.ErrImage,
-			fmt.Sprintf("image %s takes about %d MiB of memory when it is written as it comes, and there are %d", p.image.Name, usual>>20, memory>>20),
-			"restore it through the computer's cache, or as a stream from the server; nothing was written").because(ErrScattered)
+	if err := r.remember(ctx, p); err != nil {
+		return 0, nil, err
 	}
 	if len(p.index.Chunks) == 0 {
 		return 0, nil, nil
@@ -83,6 +77,29 @@ func (r *restore) mapFile(ctx context.Context, p *part) (off int64, first []byte
 	first, err = p.parts.First(file)
 	used := p.index.Chunks[0].Used[0]
 	return used.Offset, first[:min(int64(len(first)), used.Length)], err
+}
+
+// remember adds what a part takes of memory to what those before it take, as all of them wait at the same time, and refuses what is too much.
+func (r *restore) remember(ctx context.Context, p *part) error {
+	size, err := r.delivery.BlockSize(ctx, p.image)
+	if err != nil {
+		return err
+	}
+	usual, _ := ScatterNeeds(p.parts, size)
+	if size == 0 {
+		usual = stretchNeeds(p.parts)
+	}
+	r.waiting += usual
+	if limit := NewBudget(r.memory).limit; r.waiting > limit {
+		what := "image " + p.image.Name + " takes"
+		if r.waiting > usual {
+			what = "the images up to " + p.image.Name + " take"
+		}
+		return failure(protocol.ErrImage,
+			fmt.Sprintf("%s about %d MiB of memory when written as it comes, and there are %d", what, r.waiting>>20, limit>>20),
+			"restore through the computer's cache, or as a stream from the server; nothing was written").because(ErrScattered)
+	}
+	return nil
 }
 
 // findParts makes the map of a file by what is in it, or gets it from the server.
@@ -128,9 +145,10 @@ func (r *restore) fill(ctx context.Context) error {
 // takeDelivery has all images delivered at once: the blocks of a session come in any order.
 func (r *restore) takeDelivery(ctx context.Context) error {
 	var placed []Placed
+	budget := NewBudget(r.memory)
 	for _, p := range r.parts {
 		s := NewScatter(ctx, ScatterConfig{
-			Map: p.parts, Index: p.index, Target: p.file, Size: p.place.Bytes, Memory: r.memory, Done: r.meter.add,
+			Map: p.parts, Index: p.index, Target: p.file, Size: p.place.Bytes, Budget: budget, Done: r.meter.add, strain: r.strain,
 		})
 		defer s.Close()
 		placed = append(placed, Placed{Image: p.image, To: s})

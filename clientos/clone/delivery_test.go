@@ -41,7 +41,9 @@ type together struct {
 	all  chan struct{}
 }
 
-func (d *swarmDelivery) BlockSize(protocol.Image) int64 { return d.meta.PieceLength }
+func (d *swarmDelivery) BlockSize(context.Context, protocol.Image) (int64, error) {
+	return d.meta.PieceLength, nil
+}
 
 func (d *swarmDelivery) Deliver(ctx context.Context, images []Placed) error {
 	to := images[0].To
@@ -249,7 +251,9 @@ type inMemory struct {
 	spoil  func(b []byte)
 }
 
-func (d inMemory) BlockSize(protocol.Image) int64 { return int64(d.block) }
+func (d inMemory) BlockSize(context.Context, protocol.Image) (int64, error) {
+	return int64(d.block), nil
+}
 
 func (d inMemory) Deliver(_ context.Context, images []Placed) error {
 	to := images[0].To

@@ -37,6 +37,18 @@ func (r *refusal) words(detail string) *refusal {
 	return r
 }
 
+// Explain turns an error of this package, met in a stage, into a Failure with every field that its reader needs. What is one already stays as it is.
+func Explain(err error, stage string) *protocol.Failure { return explain(err, stage) }
+
+// An explained error is a Failure for people, and keeps its cause for those who would try another way.
+type explained struct {
+	*protocol.Failure
+	cause error
+}
+
+// Unwrap gives both.
+func (e explained) Unwrap() []error { return []error{e.Failure, e.cause} }
+
 // explain turns whatever went wrong in a stage into a Failure with every field that its reader needs.
 func explain(err error, stage string) *protocol.Failure {
 	f := classify(err)

@@ -57,6 +57,22 @@ func (p *pauser) wait(ctx context.Context, cause error) error {
 	}
 }
 
+// Retry calls f until it succeeds, ctx ends, the server gives its last word, or it has failed for 15 minutes, with pauses between. Explain tells people of
+// its error.
+func Retry(ctx context.Context, log *slog.Logger, what string, f func() error) error {
+	return retry(ctx, log, what, f)
+}
+
+// OpenFile returns bytes of the file of an image, from low to high-1, as one stream, over connections to the server that may break at any time: it goes
+// on at the byte that it has reached, for as long as one comes every 15 minutes. ctx ends a Read that waits. Explain tells people of its errors.
+func OpenFile(ctx context.Context, log *slog.Logger, server Server, image protocol.Image, low, high int64) io.ReadCloser {
+	r := newResumer(ctx, log, high, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		return server.OpenImage(ctx, image, offset)
+	})
+	r.offset = low
+	return r
+}
+
 // retry calls f until it succeeds or a pauser gives up.
 func retry(ctx context.Context, log *slog.Logger, what string, f func() error) error {
 	var p pauser
@@ -153,4 +169,11 @@ func (r *resumer) hangUp() {
 	r.cancel()
 	r.body.Close() // what it says no longer matters
 	r.body, r.cancel = nil, nil
+}
+
+// Close ends the stream; no Read may be under way.
+func (r *resumer) Close() error {
+	r.stop()
+	r.hangUp()
+	return nil
 }

@@ -90,8 +90,8 @@ func checkHibernation(ctx context.Context, p disk.Partition, device string) erro
 	return nil
 }
 
-// runPartclone writes the image of the device to w and returns the number of used bytes that it holds.
-func (j *job) runPartclone(ctx context.Context, program, device string, w io.Writer) (int64, error) {
+// runPartclone writes the image of a partition to w and returns the number of used bytes that it holds.
+func (j *job) runPartclone(ctx context.Context, s source, w io.Writer) (int64, error) {
 	logFile, err := os.CreateTemp("", "partclone-*.log") // without one that it can write, partclone does nothing and exits with 0
 	if err != nil {
 		return 0, err
@@ -101,7 +101,7 @@ func (j *job) runPartclone(ctx context.Context, program, device string, w io.Wri
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-q", "-f", "1", "-c", "-s", device, "-o", "-", "-L", logFile.Name())
+	cmd := exec.CommandContext(ctx, s.program, "-q", "-f", "1", "-c", "-s", s.device, "-o", "-", "-L", logFile.Name())
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TERM=dumb")
 	cmd.WaitDelay = 10 * time.Second
 	words := &tail{limit: maxDetail}
@@ -111,10 +111,10 @@ func (j *job) runPartclone(ctx context.Context, program, device string, w io.Wri
 		return 0, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, failure(protocol.ErrGeneric, fmt.Sprintf("%s does not start", program),
+		return 0, failure(protocol.ErrGeneric, fmt.Sprintf("%s does not start", s.program),
 			"build the client OS again with the package partclone").because(err)
 	}
-	used, copyErr := j.copyImage(w, bufio.NewReaderSize(out, pipeBuffer))
+	used, copyErr := j.copyImage(s, w, bufio.NewReaderSize(out, pipeBuffer))
 	if copyErr != nil {
 		cancel()
 	}
@@ -124,7 +124,7 @@ func (j *job) runPartclone(ctx context.Context, program, device string, w io.Wri
 	case copyErr != nil && !errors.As(copyErr, &image):
 		return 0, copyErr
 	case err != nil, copyErr != nil, !strings.Contains(words.String(), success):
-		return 0, partcloneFailure(program, device, words.String(), errors.Join(err, copyErr))
+		return 0, partcloneFailure(s.program, s.device, words.String(), errors.Join(err, copyErr))
 	}
 	return used, nil
 }
@@ -133,15 +133,16 @@ func (j *job) runPartclone(ctx context.Context, program, device string, w io.Wri
 type notImage struct{ error }
 
 // copyImage copies the stream of partclone to w, counts its bytes as progress and returns the used bytes that its header promises.
-func (j *job) copyImage(w io.Writer, r *bufio.Reader) (int64, error) {
+func (j *job) copyImage(s source, w io.Writer, r *bufio.Reader) (int64, error) {
 	header, err := r.Peek(partcloneHeader)
 	if err != nil || !strings.HasPrefix(string(header), "partclone-image\x000") {
 		return 0, notImage{fmt.Errorf("no image came out: %w", errors.Join(err))}
 	}
 	// Used blocks by the bitmap at 76, block size at 84.
 	used := int64(binary.LittleEndian.Uint64(header[76:])) * int64(binary.LittleEndian.Uint32(header[84:]))
-	j.meter.total(used)
-	_, err = io.CopyBuffer(writerOnly{w}, io.TeeReader(r, counter{j.meter, used}), make([]byte, pipeBuffer))
+	now := j.meter.current()
+	j.meter.total(max(0, now.Total-max(s.Used, 0)) + used) // of which the partition's inventory had an idea only
+	_, err = io.CopyBuffer(writerOnly{w}, io.TeeReader(r, counter{j.meter, now.Bytes + used}), make([]byte, pipeBuffer))
 	return used, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
@@ -16,6 +17,9 @@ type restore struct {
 	*job
 	layout *disk.Layout // to apply first, nil for none
 	parts  []*part
+	strain *strain // of the writing; nil before
+
+	waiting int64 // bytes of memory that blocks of a delivery usually take
 }
 
 // A part is one image of a restore and its place.
@@ -53,10 +57,7 @@ func (p *part) about(err error) error {
 // restore carries out a restoreImage. Each stage deals with all parts before the next begins, so that nothing is written
 // unless all can be, and a stage's progress is that of the whole.
 func (j *job) restore(ctx context.Context) (Result, error) {
-	r := &restore{job: j}
-	for _, p := range j.instruct.Parts {
-		r.parts = append(r.parts, &part{number: p.Partition, image: p.Image})
-	}
+	r := j.newRestore()
 	defer r.close()
 	if err := r.preflight(ctx); err != nil {
 		return Result{}, err
@@ -65,7 +66,8 @@ func (j *job) restore(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	total := j.instruct.UsedBytes()
-	j.meter.stage(protocol.StageWriting, total)
+	r.strain = newStrain(j.local, time.Now())
+	j.meter.strained(protocol.StageWriting, total, r.strain)
 	for _, p := range r.parts {
 		j.log.Info("restore starts", "device", p.file.Name(), "image", p.image.Name, "revision", p.image.Revision, "used", p.image.UsedBytes)
 	}
@@ -88,6 +90,14 @@ func (j *job) restore(ctx context.Context) (Result, error) {
 		}
 	}
 	return Result{Verified: verified, Bytes: verified}, nil
+}
+
+func (j *job) newRestore() *restore {
+	r := &restore{job: j}
+	for _, p := range j.instruct.Parts {
+		r.parts = append(r.parts, &part{number: p.Partition, image: p.Image})
+	}
+	return r
 }
 
 // close lets go of the disk.

@@ -28,7 +28,7 @@ var ErrScattered = errors.New("too many bytes wait for those beside them")
 // in the end, that the disk has it all, is for verify to prove, as after a stream.
 //
 // Only what cannot be decoded or written yet is kept in memory: of each stretch of the file that has come the parts cut at its two ends, and of what they
-// decode to the blocks of the disk cut at its ends, 4 KiB each. FileMap and Needs tell how much that is.
+// decode to the blocks of the disk cut at its ends, 4 KiB each. ScatterNeeds and StretchNeeds tell how much that is.
 //
 // WriteBlock, Sync, Finish and Close belong to one goroutine at a time.
 type Scatter struct {
@@ -37,15 +37,18 @@ type Scatter struct {
 	sink   sink
 	ctx    context.Context // of the workers; ended by the first error, which is its cause
 	group  *errgroup.Group
+	crew   int         // workers
 	loads  chan load   // to the workers
 	free   chan []byte // what loads have their bytes in
 	closed bool
 
-	came ranges           // of the file
+	came Ranges           // of the file
 	cut  map[int]*cutPart // by their places in the map
 
+	budget *Budget // of cut parts and edges
+
 	mu    sync.Mutex
-	held  int64 // bytes of cut parts and edges
+	held  int64 // of the budget
 	most  int64 // that held ever was
 	edges map[int64]*edge
 	left  []int64 // used bytes of each chunk that are not written yet
@@ -58,7 +61,9 @@ type ScatterConfig struct {
 	Target *os.File      // the partition, or a file; open for reading and writing
 	Size   int64         // of the target
 	Memory int64         // bytes that may be kept; 0 for 256 MiB
+	Budget *Budget       // shared with others, instead of Memory; nil for one of its own
 	Done   func(int64)   // told of used bytes that are written and have the right hash, from several goroutines; nil for nobody
+	strain *strain       // told what is waited for; nil for nobody
 }
 
 // A load is bytes for the workers.
@@ -70,15 +75,15 @@ type load struct {
 
 // NewScatter starts the workers, which Close ends.
 func NewScatter(ctx context.Context, c ScatterConfig) *Scatter {
-	if c.Memory == 0 {
-		c.Memory = scatterMemory
+	if c.Budget == nil {
+		c.Budget = NewBudget(c.Memory)
 	}
 	if c.Done == nil {
 		c.Done = func(int64) {}
 	}
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	s := &Scatter{
-		config: c, places: newPlaces(c.Index), sink: sink{f: c.Target, size: c.Size},
+		config: c, crew: workers, places: newPlaces(c.Index), sink: sink{f: c.Target, size: c.Size}, budget: c.Budget,
 		loads: make(chan load), free: make(chan []byte, 2*workers),
 		cut: map[int]*cutPart{}, edges: map[int64]*edge{}, left: make([]int64, len(c.Index.Chunks)),
 	}
@@ -99,6 +104,7 @@ func NewScatter(ctx context.Context, c ScatterConfig) *Scatter {
 // they are decoded and written while more come.
 func (s *Scatter) WriteBlock(offset int64, b []byte) error {
 	end := offset + int64(len(b))
+	defer s.config.strain.take()()
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
@@ -108,7 +114,7 @@ func (s *Scatter) WriteBlock(offset int64, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if !s.came.add(format.Extent{Offset: offset, Length: int64(len(b))}) {
+	if !s.came.Add(format.Extent{Offset: offset, Length: int64(len(b))}) {
 		return fmt.Errorf("some of the bytes %d to %d of the image file came before", offset, end-1)
 	}
 	if s.config.Map.Parts == nil {
@@ -185,21 +191,26 @@ func (s *Scatter) hold(n int64) error {
 }
 
 func (s *Scatter) holdLocked(n int64) error {
-	s.held += n
-	if s.held > s.config.Memory {
+	if !s.budget.take(n) {
 		return failure(protocol.ErrImage,
-			fmt.Sprintf("the image came in such an order that more than %d MiB of it wait for what belongs beside them", s.config.Memory>>20),
+			fmt.Sprintf("the image came in such an order that more than %d MiB of it wait for what belongs beside them", s.budget.limit>>20),
 			"restore it through the computer's cache, or as a stream from the server: the partition does not hold a usable system now").
 			because(ErrScattered)
 	}
+	s.held += n
 	s.most = max(s.most, s.held)
 	return nil
 }
 
 func (s *Scatter) release(n int64) {
 	s.mu.Lock()
-	s.held -= n
+	s.releaseLocked(n)
 	s.mu.Unlock()
+}
+
+func (s *Scatter) releaseLocked(n int64) {
+	s.held -= n
+	s.budget.give(n)
 }
 
 // work is a worker.
@@ -282,8 +293,14 @@ func (s *Scatter) Close() {
 	_ = s.group.Wait() // WriteBlock, Sync and Finish have told
 }
 
+// Budget is what this Scatter keeps its bytes in.
+func (s *Scatter) Budget() *Budget { return s.budget }
+
+// StretchNeeds is the most that one stretch of the file that has come takes of the Budget: a part and an edge, cut, at each of its ends.
+func (s *Scatter) StretchNeeds() int64 { return stretchNeeds(s.config.Map) }
+
 // Missing returns what of the file has not come, ascending.
-func (s *Scatter) Missing() []format.Extent { return s.came.gaps(s.config.Map.Size) }
+func (s *Scatter) Missing() []format.Extent { return s.came.Missing(0, s.config.Map.Size) }
 
 // A cutPart is what has come of a part.
 type cutPart struct {

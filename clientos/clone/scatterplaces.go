@@ -3,7 +3,6 @@ package clone
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 
@@ -87,7 +86,7 @@ func (s *Scatter) put(p spot, scratch []byte) error {
 	if len(p.data) == 0 {
 		return nil
 	}
-	if err := s.sink.put(p.offset, p.data); err != nil {
+	if err := s.toDisk(p.offset, p.data); err != nil {
 		return err
 	}
 	return s.arrived(p.chunk, len(p.data), scratch)
@@ -100,10 +99,15 @@ func (s *Scatter) putEdge(p spot, offset int64, b []byte, scratch []byte) error 
 	if err != nil || e == nil {
 		return err
 	}
-	if err := s.sink.put(low, e.data); err != nil {
+	if err := s.toDisk(low, e.data); err != nil {
 		return err
 	}
 	return s.arrived(p.chunk, len(e.data), scratch)
+}
+
+func (s *Scatter) toDisk(offset int64, b []byte) error {
+	defer s.config.strain.waitForDisk(s.crew)()
+	return s.sink.put(offset, b)
 }
 
 // fillEdge adds bytes to the edge from low to high and returns it if it has all then.
@@ -123,7 +127,7 @@ func (s *Scatter) fillEdge(low, high, offset int64, b []byte) (*edge, error) {
 		return nil, nil
 	}
 	delete(s.edges, low)
-	s.held -= high - low
+	s.releaseLocked(high - low)
 	return e, nil
 }
 
@@ -146,45 +150,6 @@ func (s *Scatter) arrived(chunk, n int, scratch []byte) error {
 	}
 	s.config.Done(c.UsedBytes())
 	return nil
-}
-
-// ranges are bytes of a file that have come: ascending, and merged.
-type ranges []format.Extent
-
-// add adds bytes, unless some of them are there.
-func (r *ranges) add(e format.Extent) bool {
-	s := *r
-	i := sort.Search(len(s), func(i int) bool { return s[i].Offset >= e.Offset })
-	after := i < len(s) && s[i].Offset <= e.End()
-	before := i > 0 && s[i-1].End() >= e.Offset
-	switch {
-	case after && s[i].Offset < e.End() || before && s[i-1].End() > e.Offset:
-		return false
-	case before && after:
-		s[i-1].Length += e.Length + s[i].Length
-		s = slices.Delete(s, i, i+1)
-	case before:
-		s[i-1].Length += e.Length
-	case after:
-		s[i].Offset, s[i].Length = e.Offset, s[i].Length+e.Length
-	default:
-		s = slices.Insert(s, i, e)
-	}
-	*r = s
-	return true
-}
-
-// gaps returns what is not there of a file of a size.
-func (r ranges) gaps(size int64) []format.Extent {
-	var gaps []format.Extent
-	at := int64(0)
-	for _, e := range append(slices.Clone(r), format.Extent{Offset: size}) {
-		if e.Offset > at {
-			gaps = append(gaps, format.Extent{Offset: at, Length: e.Offset - at})
-		}
-		at = e.End()
-	}
-	return gaps
 }
 
 // A MissingError says which bytes of an image's file have not come.

@@ -66,7 +66,7 @@ func (s *fakeServer) PutLayout(ctx context.Context, instruction string, layout [
 	return nil
 }
 
-func (s *fakeServer) PutImage(ctx context.Context, instruction string, write func(w io.Writer) error) error {
+func (s *fakeServer) PutImage(ctx context.Context, instruction string, partition int, write func(w io.Writer) error) error {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		s.aborted = err
@@ -126,7 +126,7 @@ func (l fakeLibrary) OpenChunks(ctx context.Context, image protocol.Image) (io.R
 
 func (l fakeLibrary) PutLayout(context.Context, string, []byte) error { return errors.ErrUnsupported }
 
-func (l fakeLibrary) PutImage(context.Context, string, func(io.Writer) error) error {
+func (l fakeLibrary) PutImage(context.Context, string, int, func(io.Writer) error) error {
 	return errors.ErrUnsupported
 }
 

@@ -20,7 +20,7 @@ func (r *restore) open(ctx context.Context, p *part) (*imageStream, error) {
 		return r.server.OpenImage(ctx, p.image, offset)
 	})}
 	var err error
-	if s.reader, err = format.NewReader(s.stream); err == nil && s.reader.Final() {
+	if s.reader, err = format.NewReader(strained{s.stream, r.strain}); err == nil && s.reader.Final() {
 		err = checkInfo(s.reader.Info(), p.index.Info)
 	}
 	if err != nil {

@@ -53,9 +53,11 @@ func (r *restore) write(ctx context.Context, p *part) error {
 			if err := p.index.VerifyChunk(c.Chunk, window{c.base(), c.data}, scratch); err != nil {
 				return fmt.Errorf("%w: what arrived is not what is in its index: %w", format.ErrCorrupt, err)
 			}
+			written := r.strain.waitForDisk(1)
 			if err := sink.write(c); err != nil {
 				return err
 			}
+			written()
 			r.meter.add(c.UsedBytes())
 			free <- c.data
 		}
@@ -64,6 +66,7 @@ func (r *restore) write(ctx context.Context, p *part) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	defer r.strain.waitForDisk(1)()
 	if err := p.file.Sync(); err != nil {
 		return writeFailure(p.file.Name(), err)
 	}

@@ -25,6 +25,9 @@
 //	PUT  /agent/v1/captures/{instruction}/image      the image file, chunked; the trailer
 //	                                                 Aula-Blake3 carries the hexadecimal digest
 //	                                                 of the body, without which nothing is published
+//	PUT  /agent/v1/captures/{instruction}/image?partition={partition}
+//	                                                 the same, of one partition of a whole disk: all are
+//	                                                 published together after the last one
 //
 // An image may name another address of the server to be fetched from; the key there is the same.
 //
@@ -51,6 +54,8 @@ const (
 	DigestTrailer = "Aula-Blake3"
 	// RepositoryQuery is the parameter of a request for an image that says which repository has it.
 	RepositoryQuery = "repository"
+	// PartitionQuery is the parameter of an upload that says which partition of a whole disk the image is of.
+	PartitionQuery = "partition"
 )
 
 // Kernel command line parameters and files by which the boot loader's configuration tells the agent where it is.

@@ -1,6 +1,7 @@
 package torrent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 
 // FileOptions say how a FileStorage is opened.
 type FileOptions struct {
+	// Name is what the file is to be called; the name in the torrent when empty.
+	Name string
 	// Replace lets a file of the name that is not the torrent's be replaced, once the new one is complete.
 	Replace bool
 	// Checking is told how many bytes of those that must be hashed were hashed; calls come one at a time, and often. nil for nobody.
@@ -31,7 +34,11 @@ func OpenFile(ctx context.Context, dir string, t *metainfo.Torrent, o FileOption
 	if err := storable(t); err != nil {
 		return nil, err
 	}
-	s := &FileStorage{torrent: t, path: filepath.Join(dir, t.Name), replace: o.Replace, sync: func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }}
+	name := cmp.Or(o.Name, t.Name)
+	if name != filepath.Base(name) || !filepath.IsLocal(name) {
+		return nil, fmt.Errorf("%q is no name of a file", name)
+	}
+	s := &FileStorage{torrent: t, path: filepath.Join(dir, name), replace: o.Replace, sync: func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }}
 	for range 10 {
 		found, err := s.openComplete(ctx, o)
 		if err != nil {
