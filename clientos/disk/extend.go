@@ -29,10 +29,7 @@ func Extend(ctx context.Context, d Disk, number int) (grown bool, err error) {
 	p, _ := d.Partition(number)
 	node := f.Name()
 	name, before, err := sizeNow(ctx, p, f)
-	if closing := f.Close(); err == nil && closing != nil {
-		err = fmt.Errorf("closing %s: %w", node, closing)
-	}
-	if err != nil {
+	if err := errors.Join(err, letGo(ctx, f)); err != nil {
 		return false, err
 	}
 	extend, ok := extenders[name]

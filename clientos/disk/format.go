@@ -47,17 +47,12 @@ func (f filesystem) format(ctx context.Context, d Disk, number int, label string
 	if err := haveTool(f.tool); err != nil {
 		return err
 	}
-	// Opening it for writing tells whether it is in use. mkfs must be able to claim it itself.
 	part, err := d.Open(ctx, number, true)
 	if err != nil {
 		return err
 	}
 	node := part.Name()
-	err = WipeSignatures(ctx, part)
-	if closing := part.Close(); err == nil && closing != nil {
-		err = fmt.Errorf("closing %s: %w", node, closing)
-	}
-	if err != nil {
+	if err := errors.Join(WipeSignatures(ctx, part), letGo(ctx, part)); err != nil {
 		return err
 	}
 	if _, err := run(ctx, "", f.tool, f.args(p, d.sector(), node, label)...); err != nil {

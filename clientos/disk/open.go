@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,6 +80,38 @@ func claim(path string, size int64, write bool) (*os.File, error) {
 			Advice: "restart the computer so that its disks and their partition tables are read again", Err: err}
 	}
 	return f, nil
+}
+
+// letGo closes what Open has opened, for a tool that must claim it itself, and returns when nothing of this program claims it any more: each program that is
+// being started has a copy of all open files, for the moment until it is executed.
+func letGo(ctx context.Context, f *os.File) error {
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("closing %s: %w", f.Name(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, nodeWait)
+	defer cancel()
+	for {
+		err := claimable(f.Name())
+		if !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return inUse(f.Name(), "something in this PC has claimed it", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// claimable claims a device for a moment in which no program is started.
+func claimable(path string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_EXCL, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // CheckFree refuses a disk of which any part is mounted or claimed, with an *Error of kind InUse.
