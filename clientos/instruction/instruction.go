@@ -7,6 +7,8 @@
 package instruction
 
 import (
+	"strings"
+
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 )
@@ -64,4 +66,24 @@ type Statement struct {
 	Images []string     `json:"images,omitempty"` // DeleteCachedImage
 	// Seconds is for how long WakeUp waits for the PCs that it has woken.
 	Seconds int `json:"seconds,omitempty"`
+}
+
+// String writes the program as Parse reads it, a statement on a line.
+func (p Program) String() string {
+	var b strings.Builder
+	for _, s := range p.Statements {
+		b.WriteString(s.String())
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// String writes the statement as Parse reads it, without what has no meaning together: a fallback of what needs no cache, parameters of UNICAST. Whoever
+// fills a Statement has it checked by parsing what this writes.
+func (s Statement) String() string {
+	w := wordOf(s.Word)
+	if w == nil {
+		return quote(s.Word, false)
+	}
+	return strings.Join(append([]string{w.name}, w.write(s, w.options)...), " ")
 }
