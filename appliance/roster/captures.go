@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"aula/appliance/catalog"
 	"aula/clientos/disk"
@@ -13,13 +15,6 @@ import (
 	"aula/imagestore"
 	"aula/imagestore/format"
 )
-
-// An upload is the capture that a PC is sending. The layout waits here for the image, beside which it is published.
-type upload struct {
-	instruction string
-	layout      []byte
-	active      bool // the image is on its way
-}
 
 // capturing tells which computer and instruction a request is about, or answers 403.
 func (r *Roster) capturing(w http.ResponseWriter, req *http.Request) (catalog.Computer, protocol.Instruct, bool) {
@@ -73,83 +68,71 @@ func (r *Roster) serveLayout(w http.ResponseWriter, req *http.Request) {
 		})
 		return
 	}
-	if !r.keepLayout(c.ID, in.ID, text) {
-		http.Error(w, "the image of this capture is already being sent", http.StatusConflict)
+	if err := r.keepLayout(c.ID, in, text); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (r *Roster) keepLayout(computerID, instructionID string, layout []byte) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if up := r.uploads[computerID]; up != nil && up.active {
-		return false
-	}
-	r.uploads[computerID] = &upload{instruction: instructionID, layout: layout}
-	return true
-}
-
-// dropLayout forgets what waited for an image that will not come.
-func (r *Roster) dropLayout(computerID, instructionID string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if up := r.uploads[computerID]; up != nil && up.instruction == instructionID && !up.active {
-		delete(r.uploads, computerID)
-	}
-}
-
-// beginUpload returns the layout of a capture whose image begins to arrive.
-func (r *Roster) beginUpload(computerID, instructionID string) ([]byte, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	up := r.uploads[computerID]
-	if up == nil || up.instruction != instructionID {
-		return nil, errors.New("the layout of the disk must come before the image")
-	}
-	if up.active {
-		return nil, errors.New("the image of this capture is already being sent")
-	}
-	up.active = true
-	return up.layout, nil
-}
-
-// endUpload lets the PC try again, from the layout on.
-func (r *Roster) endUpload(computerID string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.uploads, computerID)
-}
-
-// serveCapture takes the image of a capture into staging and publishes it. It answers when the image is published
-// or refused. Publishing goes on when the PC goes away after its last byte; it ends when the server stops.
+// serveCapture takes the image of a capture, or of one partition of a disk that is captured whole, into staging, and publishes what is complete with
+// it. It answers when the image is published, or staged until the others are there, or refused. Publishing goes on when the PC goes away after its
+// last byte; it ends when the server stops.
 func (r *Roster) serveCapture(w http.ResponseWriter, req *http.Request) {
 	c, in, ok := r.capturing(w, req)
 	if !ok {
 		return
 	}
-	layout, err := r.beginUpload(c.ID, in.ID)
+	partition, err := partitionOf(req, in)
+	if err != nil {
+		fail(w, http.StatusBadRequest, protocol.Failure{
+			Code: protocol.ErrPartition, Stage: protocol.StageReading, Problem: err.Error(),
+			Advice: "restart the PC, so that it runs this server's client OS, and create the image again",
+		})
+		return
+	}
+	up, err := r.beginUpload(c.ID, in.ID)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
-	defer r.endUpload(c.ID)
-	log := r.cfg.Log.With("computer", c.ID, "instruction", in.ID, "image", in.Capture.Name)
+	defer r.endUpload(c.ID, up)
+	name := in.Capture.ImageName(partition)
+	log := r.cfg.Log.With("computer", c.ID, "instruction", in.ID, "image", name)
 	p, release := r.patient(http.NewResponseController(w).SetReadDeadline)
 	defer release()
-	img, err := r.publish(c, in, layout, req, &patientReader{from: req.Body, patience: p})
+	images, err := r.publish(c, in, partition, up, req, &patientReader{from: req.Body, patience: p})
 	beforeAnswer(w)
 	if err != nil {
-		status, f := captureFailure(in.Capture.Name, err)
+		status, f := captureFailure(name, err)
 		log.Error("capture failed", "code", f.Code, "problem", f.Problem, "error", err)
 		r.cfg.Work.CaptureFailed(c.ID, in.ID, f)
 		w.Header().Set("Connection", "close") // what is left of the body is not read
 		fail(w, status, f)
 		return
 	}
-	log.Info("image published", "revision", img.Revision, "bytes", img.FileBytes)
-	r.cfg.Work.Published(c.ID, in.ID, img)
+	for _, img := range images {
+		log.Info("image published", "name", img.Name, "revision", img.Revision, "bytes", img.FileBytes)
+		r.cfg.Work.Published(c.ID, in.ID, img)
+	}
 	w.WriteHeader(http.StatusCreated)
+}
+
+// partitionOf tells which partition the image of a request is of: that of the instruction, or, of a whole disk, the one that the request names.
+func partitionOf(req *http.Request, in protocol.Instruct) (int, error) {
+	text := req.URL.Query().Get(protocol.PartitionQuery)
+	whole := in.Capture.Partitions
+	if len(whole) == 0 {
+		if text != "" && text != strconv.Itoa(in.Partition) {
+			return 0, fmt.Errorf("the image of partition %.20q arrives, and that of %d was to be made", text, in.Partition)
+		}
+		return in.Partition, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || !slices.Contains(whole, n) {
+		return 0, fmt.Errorf("the image of partition %.20q arrives, and those of %v were to be made", text, whole)
+	}
+	return n, nil
 }
 
 // Errors of a capture that are not the repository's.
@@ -158,43 +141,77 @@ var (
 	errNoDigest  = errors.New("upload ended without the digest of its bytes")
 	errUnwritten = errors.New("repository cannot be written")
 	errStopping  = errors.New("server stopped")
+	errGap       = errors.New("the server was restarted meanwhile, or the PC left out a partition")
 )
 
-// publish brings the body of a capture to the repository: all of it, or nothing.
-func (r *Roster) publish(c catalog.Computer, in protocol.Instruct, layout []byte, req *http.Request, body *patientReader) (imagestore.Image, error) {
-	staging, err := r.cfg.Images.Stage(in.Capture.Repository, in.Capture.Name, imagestore.Source{
-		Computer: c.Name, ComputerID: c.ID, Disk: in.Disk.Number, Partition: in.Partition, SectorSize: in.Disk.SectorSize,
-	})
-	if err != nil {
-		return imagestore.Image{}, err
+// publish brings the body of a capture to the repository: all of it, or nothing. It answers what has been published with it.
+func (r *Roster) publish(
+	c catalog.Computer, in protocol.Instruct, partition int, up *upload, req *http.Request, body *patientReader,
+) ([]imagestore.Image, error) {
+	if err := up.inOrder(in, partition); err != nil {
+		return nil, err
 	}
-	defer func() {
-		if err := staging.Abort(); err != nil {
-			r.cfg.Log.Warn("remove a broken capture", "instruction", in.ID, "error", err)
-		}
-	}()
+	source := imagestore.Source{
+		Computer: c.Name, ComputerID: c.ID, Disk: in.Disk.Number, Partition: partition, SectorSize: in.Disk.SectorSize,
+	}
+	if whole := in.Capture.Partitions; len(whole) > 0 {
+		source.Set, source.Import, source.Members = in.Capture.Name, in.ID, len(whole)
+	}
+	staging, err := r.cfg.Images.Stage(in.Capture.Repository, in.Capture.ImageName(partition), source)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.receive(c, in, staging, up.layout, req, body); err != nil {
+		r.abort(in.ID, staging)
+		return nil, err
+	}
+	if len(in.Capture.Partitions) == 0 {
+		img, err := staging.Commit()
+		return []imagestore.Image{img}, err
+	}
+	r.abort(in.ID, up.keep(partition, staging))
+	if len(up.staged) < len(in.Capture.Partitions) {
+		return nil, nil
+	}
+	return imagestore.CommitSet(up.all(in))
+}
+
+// abort throws a staged image away; nil is none.
+func (r *Roster) abort(instruction string, staging *imagestore.Staging) {
+	if staging == nil {
+		return
+	}
+	if err := staging.Abort(); err != nil {
+		r.cfg.Log.Warn("remove a capture that is not published", "instruction", instruction, "error", err)
+	}
+}
+
+// receive brings the body of a capture into staging and has it read again.
+func (r *Roster) receive(
+	c catalog.Computer, in protocol.Instruct, staging *imagestore.Staging, layout []byte, req *http.Request, body *patientReader,
+) error {
 	if err := staging.SetLayout(layout); err != nil {
-		return imagestore.Image{}, err
+		return err
 	}
 	if _, err := io.Copy(staging, body); err != nil {
 		if body.err != nil && body.err != io.EOF {
-			return imagestore.Image{}, fmt.Errorf("%w after %d bytes: %w", errCut, body.n, body.err)
+			return fmt.Errorf("%w after %d bytes: %w", errCut, body.n, body.err)
 		}
-		return imagestore.Image{}, fmt.Errorf("%w: %w", errUnwritten, err)
+		return fmt.Errorf("%w: %w", errUnwritten, err)
 	}
 	digest := req.Trailer.Get(protocol.DigestTrailer)
 	if digest == "" {
-		return imagestore.Image{}, fmt.Errorf("%w after %d bytes", errNoDigest, body.n)
+		return fmt.Errorf("%w after %d bytes", errNoDigest, body.n)
 	}
 	ctx, cancel := r.untilStopped()
 	defer cancel()
-	img, err := staging.Publish(ctx, digest, func(done, total int64) {
+	err := staging.Prepare(ctx, digest, func(done, total int64) {
 		r.cfg.Work.Publishing(c.ID, in.ID, done, total)
 	})
 	if err != nil && ctx.Err() != nil {
-		return imagestore.Image{}, fmt.Errorf("%w: %w", errStopping, err)
+		return fmt.Errorf("%w: %w", errStopping, err)
 	}
-	return img, err
+	return err
 }
 
 // untilStopped returns a context that ends when Run does.
@@ -243,6 +260,11 @@ func captureFailure(image string, err error) (status int, f protocol.Failure) {
 		f.Code, status = protocol.ErrFormat, http.StatusBadRequest
 		f.Problem = fmt.Sprintf("%q is no name for an image", image)
 		f.Advice = "use letters, digits, _ . and -"
+	case errors.Is(err, errGap):
+		f.Stage = protocol.StageReading
+		f.Code, status = protocol.ErrRepository, http.StatusConflict
+		f.Problem = fmt.Sprintf("image %s arrives without those before it: %v", image, err)
+		f.Advice = "create the images of the disk again; those that were there before are intact"
 	case errors.Is(err, errUnwritten):
 		f.Code, status = protocol.ErrNotWrite, http.StatusUnprocessableEntity
 		f.Problem = fmt.Sprintf("image %s cannot be written to the repository", image)

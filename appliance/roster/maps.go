@@ -109,7 +109,7 @@ func (r *Roster) makeMap(repository string, img imagestore.Image) ([]byte, error
 		return nil, err
 	}
 	defer file.Close()
-	m, err := format.MapFile(untilStopped{file, r.stopping}, img.FileBytes, index)
+	m, err := format.MapFile(stoppable{file, r.stopping}, img.FileBytes, index)
 	if err != nil {
 		return nil, err
 	}
@@ -118,14 +118,14 @@ func (r *Roster) makeMap(repository string, img imagestore.Image) ([]byte, error
 	return form.Bytes(), err
 }
 
-// untilStopped is a file that can be read until the server stops.
-type untilStopped struct {
+// A stoppable is a file that can be read until the server stops.
+type stoppable struct {
 	file     *os.File
 	stopping <-chan struct{}
 }
 
 // ReadAt implements io.ReaderAt.
-func (u untilStopped) ReadAt(b []byte, offset int64) (int, error) {
+func (u stoppable) ReadAt(b []byte, offset int64) (int, error) {
 	select {
 	case <-u.stopping:
 		return 0, errStopping

@@ -190,8 +190,12 @@ func (r *Roster) Run(ctx context.Context) error {
 		}
 	})
 	defer unwatch()
+	sweep := time.NewTicker(uploadSweep)
+	defer sweep.Stop()
 	for {
 		select {
+		case <-sweep.C:
+			r.sweepUploads()
 		case <-changed:
 			r.refreshAll()
 		case <-ctx.Done():
@@ -200,6 +204,7 @@ func (r *Roster) Run(ctx context.Context) error {
 			r.mu.Unlock()
 			close(r.stopping)
 			r.open.Wait()
+			r.endUploads()
 			return nil
 		}
 	}
@@ -232,7 +237,7 @@ func (r *Roster) Cancel(computerID, instructionID string) error {
 
 // Settle tells a PC that the verdict on an instruction is stored, and forgets what was kept for it.
 func (r *Roster) Settle(computerID, instructionID string) error {
-	r.dropLayout(computerID, instructionID)
+	r.dropUpload(computerID, instructionID)
 	return r.send(computerID, protocol.Message{Settled: &protocol.Settled{ID: instructionID}})
 }
 
