@@ -29,7 +29,7 @@ var filesystems = []filesystem{
 	{name: "EXT2", typ: "LINUX", tool: "mkfs.ext2", least: 1 << 20, most: 16 << 40, label: 16, units: byteCount, flags: []string{"-q", "-F"}, labelFlag: "-L"},
 	{name: "NTFS", typ: "NTFS", tool: "mkntfs", least: 2 << 20, label: 32, units: utf16Count, flags: []string{"-q", "-Q", "-F"}, labelFlag: "-L"},
 	{name: "FAT32", typ: "FAT32", tool: "mkfs.fat", least: 34 << 20, most: 2 << 40, label: 11, units: byteCount, flags: []string{"-F", "32"}, labelFlag: "-n"},
-	{name: "FAT16", typ: "FAT16", tool: "mkfs.fat", least: 8 << 20, most: 2 << 30, label: 11, units: byteCount, flags: []string{"-F", "16"}, labelFlag: "-n"},
+	{name: "FAT16", typ: "FAT16", tool: "mkfs.fat", least: 16 << 20, most: 2 << 30, label: 11, units: byteCount, flags: []string{"-F", "16"}, labelFlag: "-n"},
 	{name: "EXFAT", typ: "NTFS", tool: "mkfs.exfat", least: 4 << 20, label: 11, units: utf16Count, labelFlag: "-L"},
 	{name: "XFS", typ: "LINUX", tool: "mkfs.xfs", least: 300 << 20, label: 12, units: byteCount, flags: []string{"-q", "-f"}, labelFlag: "-L"},
 	{name: "BTRFS", typ: "LINUX", tool: "mkfs.btrfs", least: 128 << 20, label: 255, units: byteCount, flags: []string{"-q", "-f"}, labelFlag: "-L"},

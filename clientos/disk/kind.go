@@ -1,5 +1,7 @@
 package disk
 
+import "slices"
+
 // Types of partitions that hold no image, or need something besides: the byte of an MBR in hexadecimal, the GUID of a GPT in capitals
 // (UEFI 2.10, 5.2.2 and 5.3.3; Discoverable Partitions Specification; Microsoft's PARTITION_INFORMATION_GPT).
 const (
@@ -32,3 +34,9 @@ func (p Partition) Reserved() bool { return p.Type == typeReserved }
 func (p Partition) BIOSBoot() bool { return p.Type == typeBIOSBoot }
 
 func isExtended(typ string) bool { return typ == "05" || typ == "0F" || typ == "85" }
+
+// Holds tells whether a filesystem belongs into a partition of this type, as far as the type says; a filesystem without a name belongs everywhere.
+func (p Partition) Holds(filesystem string) bool {
+	kind, known := p.Kind()
+	return !known || len(kind.Filesystems) == 0 || filesystem == "" || slices.Contains(kind.Filesystems, filesystem)
+}

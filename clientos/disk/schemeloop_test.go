@@ -235,3 +235,64 @@ func TestLayoutBesideCache(t *testing.T) {
 		t.Errorf("got cache %+v, want an empty one in its place", p)
 	}
 }
+
+// TestCacheLeavesTheRest adds and deletes a cache on disks that boot: code, identities, names and contents stay.
+func TestCacheLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{"dos": dosScript, "gpt": gptScript} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			loop := disktest.New(t, "BOOTS", 150*mib, 512)
+			loop.Partition(t, script)
+			data := map[string]int{"dos": 1, "gpt": 3}[name]
+			if err := disk.Format(t.Context(), only(t, loop), data, "EXT4", "root"); err != nil {
+				t.Fatal(err)
+			}
+			writeAt(t, loop.Path, 0, bytes.Repeat([]byte{0x90}, 440))
+			writeAt(t, loop.Path, 34*512, []byte("core of the boot loader"))
+			before := only(t, loop)
+			layout, err := disk.ReadLayout(t.Context(), before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, size := range []int64{13 * mib, 20 * mib, 0} {
+				apply(t, loop, disk.Scheme{Cache: size})
+				d := only(t, loop)
+				_, cache, has := disk.FindCache([]disk.Disk{d})
+				if has != (size > 0) || cache.Bytes != size {
+					t.Errorf("a cache of %d: got %+v", size, cache)
+				}
+				others := slices.DeleteFunc(d.Partitions, func(p disk.Partition) bool { return has && p.Number == cache.Number })
+				if !slices.Equal(others, before.Partitions) {
+					t.Errorf("with a cache of %d: got %+v, want %+v", size, others, before.Partitions)
+				}
+			}
+			after, err := disk.ReadLayout(t.Context(), only(t, loop))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(after.BootCode, layout.BootCode) || !bytes.Equal(after.Gap, layout.Gap) || after.Dump != layout.Dump {
+				t.Errorf("boot code, gap or table have changed:\n%s\n%s", layout.Dump, after.Dump)
+			}
+		})
+	}
+}
+
+// TestSmallestFilesystems makes each filesystem in the smallest partition that Check lets pass.
+func TestSmallestFilesystems(t *testing.T) {
+	t.Parallel()
+	loop := disktest.New(t, "SMALLEST", 700*mib, 512)
+	least := map[string]int64{"EXT4": 2, "EXT3": 2, "EXT2": 1, "NTFS": 2, "FAT32": 34, "FAT16": 16, "EXFAT": 4, "XFS": 300, "BTRFS": 128, "F2FS": 64, "LINUX-SWAP": 1}
+	s := disk.Scheme{Table: "gpt", Cache: 12800000}
+	for i, name := range disk.Filesystems() {
+		s.Partitions = append(s.Partitions, disk.Planned{Number: i + 1, Filesystem: name, Bytes: least[name] * mib})
+		smaller := disk.Scheme{Table: "gpt", Partitions: []disk.Planned{{Number: 1, Filesystem: name, Bytes: least[name]*mib - 512}}}
+		wantKind(t, smaller.Check(), disk.BadTable, name+" needs at least")
+	}
+	apply(t, loop, s)
+	for i, p := range only(t, loop).Partitions {
+		if i < len(s.Partitions) && p.Filesystem != s.Partitions[i].Filesystem {
+			t.Errorf("partition %d: got %s, want %s", p.Number, p.Filesystem, s.Partitions[i].Filesystem)
+		}
+	}
+}
