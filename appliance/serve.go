@@ -21,6 +21,7 @@ import (
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
+	"aula/appliance/sender"
 	"aula/clientos"
 	"aula/netboot"
 	"aula/webui"
@@ -85,15 +86,23 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	}
 
 	agents := &agents{}
+	customs := customs{cat, opt.Log.With("room", "operation")}
 	operations, err := operation.New(operation.Config{
-		Agents: agents, Store: cat, Computers: cat, Images: images, Locate: locate(images),
+		Agents: agents, Store: cat, Computers: cat, Images: images, Locate: locate(images), Network: address,
+		Wake: newWaker(nic, address).wake, Scripts: customs.scripts, Classroom: customs.classroom,
 		Changed: changes.operation, Log: opt.Log.With("room", "operation"),
 	})
 	if err != nil {
 		return err
 	}
+	sessions, err := sender.New(sender.Config{
+		Images: images, Interface: nic, Address: address.Addr(), Awaited: operations.Awaited, Log: opt.Log.With("room", "sender"),
+	})
+	if err != nil {
+		return err
+	}
 	pcs, err := roster.New(roster.Config{
-		Catalog: cat, Images: images, Identity: identity, Work: operations,
+		Catalog: cat, Images: images, Identity: identity, Work: operations, Sessions: sessions,
 		Changed: changes.computer, Log: opt.Log.With("room", "roster"),
 	})
 	if err != nil {
@@ -149,6 +158,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return store.upkeep.Run(running) })
 	group.Go(func() error { return operations.Run(running) })
 	group.Go(func() error { return pcs.Run(running) })
+	group.Go(func() error { return sessions.Run(running) })
 	group.Go(func() error { return console.Run(running) })
 	group.Go(func() error { return boot.Run(running) })
 	group.Go(func() error { return web.Run(running) })

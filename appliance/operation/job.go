@@ -7,23 +7,54 @@ import (
 	"strings"
 
 	"aula/appliance/catalog"
+	"aula/clientos/protocol"
 )
 
 // A job is an operation under way or remembered.
 type job struct {
 	op      Operation // its Targets are in seats
 	seats   []*seat
-	layout  []byte // JSON of the layout, once read
-	release func() // of the images, while the operation runs
+	plans   []stepPlan     // of its steps, once made
+	layouts map[int][]byte // JSON of the layouts of its steps, once read
+	release func()         // of the images, while the operation runs
 }
 
 // A seat is one PC's place in a job.
 type seat struct {
 	part
 	job     *job
+	record  string   // its id, which is also that of its first instruction
 	unsaved bool     // part differs from its record
 	urgent  bool     // in what matters
-	owed    []effect // that wait for the record
+	owed    []errand // that wait for the record
+}
+
+// newSeat is the place of a target as it was planned.
+func (j *job) newSeat(t Target) *seat {
+	s := &seat{part: part{Target: t, late: j.op.Late}, job: j, record: t.Instruct.ID}
+	for _, step := range j.op.Steps {
+		s.kinds = append(s.kinds, step.Kind)
+	}
+	if !ended(t.State) && len(j.op.Steps) > 0 && !t.planned() {
+		s.memory.Unprepared, s.memory.Unplanned = true, true
+	}
+	if j.op.Late > 0 {
+		s.memory.Deadline = j.op.Created.Add(j.op.Late)
+	}
+	s.memory.Heard = j.op.Created
+	return s
+}
+
+// parts are the images of all steps.
+func (j *job) parts() []protocol.Part {
+	if len(j.op.Steps) == 0 {
+		return j.seats[0].Instruct.Parts // the same for each PC
+	}
+	var parts []protocol.Part
+	for _, step := range j.op.Steps {
+		parts = append(parts, step.Parts...)
+	}
+	return parts
 }
 
 func (j *job) snapshot() Operation {
@@ -41,20 +72,24 @@ func (j *job) unended() []*seat {
 
 // describe says who has a PC, for a refusal.
 func (s *seat) describe() string {
-	words := map[string]string{CreateImage: "capturing " + s.job.op.Image, RestoreImage: "restoring " + s.job.op.Image,
-		Reboot: "restarting", BootDisk: "booting its own disk", PowerOff: "switching off"}
+	words := map[string]string{
+		CreateImage: "capturing " + s.job.op.Image, RestoreImage: "restoring " + s.job.op.Image,
+		UpdateCache: "bringing " + s.job.op.Image + " into its cache", DeleteCached: "removing images from its cache",
+		PartitionDisk: "partitioning", ConfigureOS: "configuring what was restored", WakeUp: "waking up",
+		Reboot: "restarting", BootDisk: "booting its own disk", PowerOff: "switching off",
+	}
 	return strings.TrimSpace(fmt.Sprintf("%s, asked for by %s at %s", words[s.job.op.Kind], s.job.op.Actor,
 		s.job.op.Created.Local().Format("15:04")))
 }
 
 // hold keeps the images of a restore in their repositories while the job runs. After an error those are held that could be.
 func (m *Manager) hold(j *job) error {
-	if j.op.Kind != RestoreImage || j.release != nil {
+	if j.release != nil {
 		return nil
 	}
 	var releases []func()
 	var errs []error
-	for _, p := range j.seats[0].Instruct.Parts { // the same for each PC
+	for _, p := range j.parts() {
 		release, err := m.cfg.Images.Hold(p.Image.Repository, p.Image.Name, p.Image.Revision, holder(j.op))
 		if err != nil {
 			errs = append(errs, err)
@@ -94,7 +129,9 @@ func (m *Manager) advance(seats []*seat, events func(*seat) event) (changed []st
 		before := s.part
 		after, effects := m.rules.step(before, events(s), now)
 		s.part = after
-		s.owed = append(s.owed, effects...)
+		for _, e := range effects {
+			s.owed = append(s.owed, errand{e, s.ComputerID, before.Instruct.ID, s}) // it is about the instruction that was
+		}
 		s.urgent = s.urgent || matters(before, after)
 		s.unsaved = s.unsaved || s.urgent || shows(before, after)
 		if shows(before, after) && !slices.Contains(changed, s.job.op.ID) {
@@ -141,9 +178,9 @@ func (m *Manager) save(seats []*seat) error {
 	for _, s := range seats {
 		data, err := encodeStanding(s.part)
 		if err != nil {
-			return fmt.Errorf("record %s: %w", s.Instruct.ID, err)
+			return fmt.Errorf("record %s: %w", s.record, err)
 		}
-		records[s.Instruct.ID] = data
+		records[s.record] = data
 	}
 	if err := m.cfg.Store.PutRecords(catalog.Operations, records); err != nil {
 		return err
@@ -160,7 +197,7 @@ func (m *Manager) pay(s *seat) {
 		return
 	}
 	for _, e := range s.owed {
-		m.outbox.put(errand{e, s.ComputerID, s.Instruct.ID, s})
+		m.outbox.put(e)
 	}
 	s.owed = nil
 }
@@ -182,6 +219,6 @@ func (m *Manager) summarise(j *job) {
 	if j.op.State == Running {
 		return
 	}
-	j.op.Ended, j.layout = last, nil
+	j.op.Ended, j.layouts, j.plans = last, nil, nil
 	j.letGo()
 }

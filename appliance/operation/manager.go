@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -58,9 +59,17 @@ type Config struct {
 	Images    Images
 	// Locate tells the name of a repository, the first one's for "", and the address of this machine at which PCs fetch its images, empty
 	// for the one that they know. When nil every name is as it should be and no repository has an address of its own.
-	Locate  func(repository string) (name, address string, err error)
-	Changed func(id string) // called after each change of an operation; must not block; may be nil
-	Log     *slog.Logger
+	Locate func(repository string) (name, address string, err error)
+	// Network is that of the appliance, of which the group address is made when a program does not tell it.
+	Network netip.Prefix
+	// Wake sends a magic packet to a PC, by its addresses; nil: PCs cannot be woken.
+	Wake func(macs []string) error
+	// Scripts are those to run on a PC after the restore of the named images; nil for none.
+	Scripts func(pc catalog.Computer, images []string) []protocol.Script
+	// Classroom is the name of a classroom, for scripts; nil: none is told.
+	Classroom func(id string) string
+	Changed   func(id string) // called after each change of an operation; must not block; may be nil
+	Log       *slog.Logger
 	// LostAfter is how long a silent PC stays LostContact before its target ends Incomplete, and is told to stop should it come
 	// back after all; 20 min when zero.
 	LostAfter time.Duration
@@ -107,7 +116,7 @@ type Manager struct {
 	mu     sync.Mutex
 	jobs   map[string]*job   // by operation
 	order  []string          // operations, oldest first
-	seats  map[string]*seat  // by instruction
+	seats  map[string]*seat  // by the first instruction
 	active map[string]*seat  // by computer: the one that has not ended
 	held   map[string]string // by computer: the running instruction that its agent says it holds
 	outbox outbox
@@ -148,15 +157,11 @@ func (m *Manager) load() error {
 	for _, s := range all {
 		j := &job{op: s.op}
 		for _, planned := range s.op.Targets {
-			p := part{Target: planned}
-			if data, ok := s.standings[planned.Instruct.ID]; ok {
-				if p, err = decodeStanding(planned, data); err != nil {
-					m.cfg.Log.Error("operation record cannot be read", "record", planned.Instruct.ID, "error", err)
-					p = part{Target: planned}
-					p, _ = p.end(Incomplete, p.unreadable(err), m.cfg.Now())
-				}
+			seat := j.newSeat(planned)
+			if data, ok := s.standings[seat.record]; ok {
+				seat.recall(data, m.cfg)
 			}
-			j.seats = append(j.seats, &seat{part: p, job: j})
+			j.seats = append(j.seats, seat)
 		}
 		m.add(j)
 		if m.summarise(j); j.op.State == Running {
@@ -175,12 +180,23 @@ func (m *Manager) load() error {
 	return nil
 }
 
+// recall takes up what the record says.
+func (s *seat) recall(data []byte, cfg Config) {
+	p, err := decodeStanding(s.Target, data)
+	if err != nil {
+		cfg.Log.Error("operation record cannot be read", "record", s.record, "error", err)
+		s.part, _ = s.end(Incomplete, s.unreadable(err), cfg.Now())
+		return
+	}
+	s.Target, s.memory = p.Target, p.memory
+}
+
 // add puts a job in the indexes.
 func (m *Manager) add(j *job) {
 	m.jobs[j.op.ID] = j
 	m.order = append(m.order, j.op.ID)
 	for _, s := range j.seats {
-		m.seats[s.Instruct.ID] = s
+		m.seats[s.record] = s
 		if !ended(s.State) {
 			m.active[s.ComputerID] = s
 		}
@@ -198,8 +214,8 @@ func (m *Manager) prune() {
 		delete(m.jobs, id)
 		gone = append(gone, id)
 		for _, s := range j.seats {
-			delete(m.seats, s.Instruct.ID)
-			gone = append(gone, s.Instruct.ID)
+			delete(m.seats, s.record)
+			gone = append(gone, s.record)
 		}
 		return true
 	})

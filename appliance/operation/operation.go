@@ -61,6 +61,10 @@ type Operation struct {
 	Text    string   `json:"text,omitempty"`
 	Note    string   `json:"note,omitempty"`
 	Targets []Target `json:"targets"`
+	// Steps are the statements of the program, in order; empty in records from before there were programs.
+	Steps []Step `json:"steps,omitempty"`
+	// Late is for how long PCs that are not connected may still come in.
+	Late time.Duration `json:"late,omitempty"`
 }
 
 // A Target is one PC's part in an Operation.
@@ -127,13 +131,14 @@ type Preflight struct {
 	Online     bool     `json:"online"`
 	// Way says how the image comes, for people: "from its cache, which has the image", "through the cache by MULTICAST", "straight to the disk by UNICAST: no cache".
 	Way     string            `json:"way,omitempty"`
+	Notes   []string          `json:"notes,omitempty"` // what people should know before they begin
 	Failure *protocol.Failure `json:"failure,omitempty"`
 }
 
 // ended tells whether a state is final.
 func ended(state string) bool {
 	switch state {
-	case Done, Failed, Cancelled, Incomplete:
+	case Done, Failed, Cancelled, Incomplete, NeverCame:
 		return true
 	}
 	return false
@@ -157,4 +162,4 @@ func overall(states []string) string {
 	return all
 }
 
-var gravity = map[string]int{Done: 0, Cancelled: 1, Incomplete: 2, Failed: 3}
+var gravity = map[string]int{Done: 0, Cancelled: 1, NeverCame: 2, Incomplete: 3, Failed: 4}

@@ -19,6 +19,8 @@ const (
 	// excuseLimit is how long the PC has to say why a capture ended that the server gave up: it knows better whether its disk,
 	// the network or the operator broke it off.
 	excuseLimit = 8 * time.Second
+	// wakeAgain is how often a magic packet is sent to a PC that is waited for: some cards miss the first.
+	wakeAgain = 20 * time.Second
 )
 
 // restarted settles what the server's own end has changed.
@@ -40,6 +42,8 @@ func (p part) restarted(now time.Time) (part, []effect) {
 func (r rules) tick(p part, ready bool, now time.Time) (part, []effect) {
 	quiet := now.Sub(p.memory.Heard)
 	switch {
+	case p.awaited() && (p.memory.Unprepared || p.Instruct.Kind == WakeUp):
+		return p.await(ready, now)
 	case p.memory.AgentDone:
 		if quiet >= r.lostAfter {
 			return p.end(Incomplete, p.neverPublished(r.lostAfter), now)
@@ -62,6 +66,21 @@ func (r rules) tick(p part, ready bool, now time.Time) (part, []effect) {
 		return p.send()
 	case p.State == Waiting && p.memory.Send == sent && ready:
 		return p.urge(quiet, now)
+	}
+	return p, nil
+}
+
+// await lets time pass for a PC that must come, or come back, before it can be told anything.
+func (p part) await(ready bool, now time.Time) (part, []effect) {
+	switch {
+	case p.memory.Unprepared && !p.memory.Away && (ready || p.kinds[p.Step] == WakeUp):
+		return p, []effect{prepare}
+	case ready && !p.memory.Unprepared:
+		return p.done(now) // a PC that was to wake up
+	case !p.memory.Deadline.IsZero() && now.After(p.memory.Deadline):
+		return p.end(NeverCame, p.neverCame("it was not there in time"), now)
+	case p.Instruct.Kind == WakeUp && !p.memory.Unprepared && now.Sub(p.memory.Woken) >= wakeAgain:
+		return p.wake(now)
 	}
 	return p, nil
 }

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"aula/appliance/catalog"
 	"aula/clientos/disk"
+	"aula/clientos/instruction"
 	"aula/clientos/protocol"
 	"aula/imagestore"
 	"aula/imagestore/format"
@@ -19,34 +21,49 @@ type restorePlan struct {
 	request    RestoreRequest
 	repository string
 	revision   int // of the one image that was named; 0 of a set
-	parts      []plannedPart
+	parts      []protocol.Part
 	sidecar    []byte           // JSON of layout
 	layout     *disk.Layout     // nil when none is applied
 	partitions []disk.Partition // of layout
-}
 
-// A plannedPart is an image and the partition that it is for, 0 for the whole disk.
-type plannedPart struct {
-	partition int
-	image     imagestore.Image
-	address   string // of this machine at which PCs fetch it, empty for the one that they know
+	delivery  *protocol.Delivery // nil: a stream straight to the disk
+	grow      int                // partition that takes what a larger disk has more
+	configure func(pc catalog.Computer, images []string) *protocol.Configuration
 }
 
 // whole tells whether the one part is the image of a disk.
-func (p restorePlan) whole() bool { return p.parts[0].partition == 0 }
+func (p restorePlan) whole() bool { return p.parts[0].Partition == 0 }
 
-// instructed is the plan as an instruction says it.
-func (p restorePlan) instructed() []protocol.Part {
-	parts := make([]protocol.Part, len(p.parts))
-	for i, part := range p.parts {
-		img := part.image
-		parts[i] = protocol.Part{Partition: part.partition, Image: protocol.Image{
-			Repository: img.Repository, Server: part.address, Name: img.Name, Revision: img.Revision,
-			FileBytes: img.FileBytes, UsedBytes: img.Info.UsedBytes, RequiredBytes: img.Info.RequiredBytes,
-			Filesystem: img.Info.Filesystem, SectorSize: img.Source.SectorSize,
-		}}
+// partOf is an image as an instruction names it.
+func partOf(partition int, img imagestore.Image) protocol.Part {
+	return protocol.Part{Partition: partition, Image: protocol.Image{
+		Repository: img.Repository, Name: img.Name, Revision: img.Revision, Digest: img.Blake3,
+		FileBytes: img.FileBytes, UsedBytes: img.Info.UsedBytes, RequiredBytes: img.Info.RequiredBytes,
+		Filesystem: img.Info.Filesystem, SectorSize: img.Source.SectorSize,
+	}}
+}
+
+// step is the plan as its record keeps it.
+func (p restorePlan) step(s instruction.Statement) Step {
+	return Step{
+		Kind: RestoreImage, Statement: s, Repository: p.repository, Image: p.request.Image, Revision: p.revision,
+		Parts: p.parts, Layout: p.layout != nil, Whole: p.request.Whole,
 	}
-	return parts
+}
+
+// planAgain is the plan of a step, without looking for images: they are those of the step.
+func (m *Manager) planAgain(step Step) (restorePlan, error) {
+	s := step.Statement
+	p := restorePlan{
+		request: requestOf(s), repository: step.Repository, revision: step.Revision, parts: step.Parts, grow: s.Grow, delivery: &s.Delivery,
+	}
+	if !s.Plain {
+		p.configure = m.configuration
+	}
+	if !step.Layout {
+		return p, nil
+	}
+	return p, m.readLayout(&p)
 }
 
 // planRestore looks up the images, and the layout when it is to be applied.
@@ -96,7 +113,7 @@ func (m *Manager) planPartition(plan *restorePlan) error {
 	case img.Info.UsedBytes <= 0 || img.Info.RequiredBytes <= 0:
 		return fmt.Errorf("image %s holds no data", img.Name)
 	}
-	plan.revision, plan.parts = img.Revision, []plannedPart{{partition: r.Partition, image: img}}
+	plan.revision, plan.parts = img.Revision, []protocol.Part{partOf(r.Partition, img)}
 	if !r.Layout {
 		return nil
 	}
@@ -108,7 +125,7 @@ func (m *Manager) planWhole(plan *restorePlan) error {
 	r := plan.request
 	img, err := m.image(r.Repository, r.Image, r.Revision)
 	if err == nil && img.Info.Filesystem == format.Disk {
-		plan.revision, plan.parts = img.Revision, []plannedPart{{image: img}}
+		plan.revision, plan.parts = img.Revision, []protocol.Part{partOf(0, img)}
 		return nil
 	}
 	set, setErr := m.cfg.Images.Set(r.Repository, r.Image)
@@ -137,7 +154,7 @@ func (m *Manager) planWhole(plan *restorePlan) error {
 				other, img.Name, r.Image, number)
 		}
 		of[number] = img.Name
-		plan.parts = append(plan.parts, plannedPart{partition: number, image: img})
+		plan.parts = append(plan.parts, partOf(number, img))
 	}
 	if err := m.readLayout(plan); err != nil {
 		return err
@@ -169,13 +186,13 @@ func ofOneDisk(r RestoreRequest, set []imagestore.Image) ([]imagestore.Image, er
 // readLayout reads the layout that is beside the images, which must be the same for all.
 func (m *Manager) readLayout(plan *restorePlan) error {
 	for _, p := range plan.parts {
-		img := p.image
+		img := p.Image
 		data, err := m.cfg.Images.Layout(img.Repository, img.Name, img.Revision)
 		switch {
 		case err != nil:
 			return fmt.Errorf("layout of image %s: %w (restore without it, to partitions that exist)", img.Name, err)
 		case plan.sidecar != nil && !bytes.Equal(data, plan.sidecar):
-			return fmt.Errorf("images %s and %s come from disks with different layouts (restore the partitions one by one)", plan.parts[0].image.Name, img.Name)
+			return fmt.Errorf("images %s and %s come from disks with different layouts (restore the partitions one by one)", plan.parts[0].Image.Name, img.Name)
 		}
 		plan.sidecar = data
 	}
@@ -200,7 +217,7 @@ func (p restorePlan) checkComplete() error {
 	for _, partition := range p.partitions {
 		kept := imageless(partition) ||
 			slices.ContainsFunc(p.layout.Swaps, func(s disk.Swap) bool { return s.Partition == partition.Number })
-		if kept || slices.ContainsFunc(p.parts, func(part plannedPart) bool { return part.partition == partition.Number }) {
+		if kept || slices.ContainsFunc(p.parts, func(part protocol.Part) bool { return part.Partition == partition.Number }) {
 			continue
 		}
 		return fmt.Errorf("set %s has no image of partition %d (type %s, %s): a disk restored from it would lack it "+
@@ -211,22 +228,25 @@ func (p restorePlan) checkComplete() error {
 }
 
 // complete checks that every image of the plan may be used now, and notes where it is.
-func (m *Manager) complete(plan *restorePlan) error {
-	for i := range plan.parts {
-		p := &plan.parts[i]
-		release, err := m.cfg.Images.Hold(p.image.Repository, p.image.Name, p.image.Revision, "check before a restore")
-		if err != nil {
-			return unusable(p.image.Name, err)
-		}
-		release()
-		name, address, err := m.cfg.Locate(p.image.Repository)
-		if err != nil {
+func (m *Manager) complete(plan *restorePlan) (err error) {
+	for i, p := range plan.parts {
+		if plan.parts[i], err = m.located(p); err != nil {
 			return err
 		}
-		p.image.Repository, p.address = name, address
 	}
-	plan.repository = plan.parts[0].image.Repository
+	plan.repository = plan.parts[0].Image.Repository
 	return nil
+}
+
+// located is a part whose image may be used now, with where it is to be had.
+func (m *Manager) located(p protocol.Part) (protocol.Part, error) {
+	release, err := m.cfg.Images.Hold(p.Image.Repository, p.Image.Name, p.Image.Revision, "check before a restore")
+	if err != nil {
+		return p, unusable(p.Image.Name, err)
+	}
+	release()
+	p.Image.Repository, p.Image.Server, err = m.cfg.Locate(p.Image.Repository)
+	return p, err
 }
 
 // image looks up a revision, 0 for the current one. Of a name without any it says why.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -204,7 +205,7 @@ func TestWholeDiskPreflight(t *testing.T) {
 		"image of a disk, blank disk":           {image: "kiosk", disk: func(d *disk.Disk) { d.Table, d.Partitions = "", nil }},
 		"set":                                   {image: "lab", loses: 2},
 		"set, disk too small":                   {image: "lab", disk: func(d *disk.Disk) { d.Bytes = 80 * gb }, code: protocol.ErrSize, says: "are missing"},
-		"set, image larger than its partition":  {image: "lab", images: func(i *fakeImages) { i.more[1].Info.RequiredBytes = 21 * gb }, code: protocol.ErrSize, says: "partition 5 of the layout has"},
+		"set, image larger than its partition":  {image: "lab", images: func(i *fakeImages) { i.more[1].Info.RequiredBytes = 501 * gb }, code: protocol.ErrSize, says: "partition 5 of the layout has"},
 		"set, image of a partition too many":    {image: "lab", images: func(i *fakeImages) { i.more = append(i.more, extraPart(i.more[1])) }, code: protocol.ErrNotFound, says: "no partition 7 for data"},
 		"set, disk of other sectors":            {image: "lab", disk: func(d *disk.Disk) { d.SectorSize = 4096 }, code: protocol.ErrPartition, says: "sectors of 4096"},
 	} {
@@ -291,7 +292,7 @@ func TestCaptureNamesItsRepositoryAndCompressor(t *testing.T) {
 	}
 	b.work()
 	want := protocol.Capture{Repository: "main", Name: "ubuntu", Compressor: format.Lzop, Level: 3}
-	if got := b.agents.sent["pc1"].Capture; got == nil || *got != want || op.Repository != "main" {
+	if got := b.agents.sent["pc1"].Capture; got == nil || !reflect.DeepEqual(*got, want) || op.Repository != "main" {
 		t.Errorf("the PC got %+v in an operation of repository %q, want %+v", got, op.Repository, want)
 	}
 	for name, test := range map[string]struct {

@@ -10,102 +10,162 @@ import (
 	"aula/appliance/catalog"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
-	"aula/imagestore"
 )
 
 // The server's pre-flight: what the inventory tells before anything is sent. The agent checks all of it again on the real
 // disk, which may have changed since.
 
-// check is the pre-flight of one PC and the disk that it would write.
-func (p restorePlan) check(pc catalog.Computer, online bool) (Preflight, disk.Ref) {
-	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}}
+// check implements stepPlan.
+func (p restorePlan) check(pc catalog.Computer, online bool) (Preflight, protocol.Instruct) {
+	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online}
 	d, f := findDisk(pc, online, p.request.Disk)
 	if f != nil {
 		result.Failure = f
-		return result, disk.Ref{}
+		return result, protocol.Instruct{}
 	}
 	result.Disk = describeDisk(d)
 	var lost []disk.Partition
 	if p.whole() || p.layout != nil {
-		lost = d.Partitions
-		result.Failure = p.checkDisk(d)
+		lost, result.Failure = p.checkDisk(pc, d)
 	} else {
 		var partition disk.Partition
 		if partition, result.Failure = findPartition(pc, d, p.request.Partition); result.Failure == nil {
 			lost = []disk.Partition{partition}
-			result.Failure = p.parts[0].checkPartition(d, partition)
+			result.Failure = checkPartition(d, partition, p.parts[0])
+			result.Notes = otherType(partition, p.parts[0].Image)
 		}
 	}
-	if result.Failure != nil {
-		return result, d.Ref()
+	if result.Failure == nil {
+		result.Way, result.Failure = way(pc, p.delivery, p.parts)
 	}
-	for _, partition := range lost {
-		if !partition.Extended() {
-			result.Loses = append(result.Loses, describePartition(partition))
+	if result.Failure == nil {
+		for _, partition := range lost {
+			if !partition.Extended() {
+				result.Loses = append(result.Loses, describePartition(partition))
+			}
 		}
 	}
-	return result, d.Ref()
+	return result, p.instruct(pc, d)
 }
 
-// checkDisk is for what is written to a whole disk.
-func (p restorePlan) checkDisk(d disk.Disk) *protocol.Failure {
+// instruct is what the PC is told.
+func (p restorePlan) instruct(pc catalog.Computer, d disk.Disk) protocol.Instruct {
+	in := protocol.Instruct{
+		Kind: RestoreImage, Disk: d.Ref(), Parts: p.parts, Delivery: p.delivery, Grow: p.grow, Fit: p.request.Whole, Computer: pc.Name,
+	}
+	if p.configure != nil {
+		var images []string
+		for _, part := range p.parts {
+			images = append(images, part.Image.Name)
+		}
+		in.Configuration = p.configure(pc, images)
+	}
+	return in
+}
+
+// otherType warns of a partition whose type says that something else is in it.
+func otherType(partition disk.Partition, img protocol.Image) []string {
+	if partition.Holds(img.Filesystem) {
+		return nil
+	}
+	kind, _ := partition.Kind()
+	return []string{fmt.Sprintf("partition %d is of type %s and the image is of a filesystem %s: systems may not find it by its type "+
+		"(give the partition a type that fits with Partition and format first)", partition.Number, kind.Name, img.Filesystem)}
+}
+
+// checkDisk is for what is written to a whole disk. It answers the partitions whose content will be lost.
+func (p restorePlan) checkDisk(pc catalog.Computer, d disk.Disk) ([]disk.Partition, *protocol.Failure) {
 	if !p.whole() {
-		return p.checkLayout(d)
+		return p.checkLayout(pc, d)
 	}
-	img := p.parts[0].image
+	img := p.parts[0].Image
 	if f := checkSector(d, img); f != nil {
-		return f
+		return nil, f
 	}
-	if need := img.Info.RequiredBytes; d.Bytes < need {
-		return refusal(protocol.ErrSize,
+	if need := img.RequiredBytes; d.Bytes < need {
+		return nil, refusal(protocol.ErrSize,
 			fmt.Sprintf("disk %d has %s and image %s needs %s: %s are missing", d.Number,
 				disk.FormatBytes(d.Bytes), img.Name, disk.FormatBytes(need), disk.FormatBytes(need-d.Bytes)),
 			"use a disk at least as large as the one that the image was made of")
 	}
-	return nil
+	if cache := pc.Inventory.Cache; cache != nil && cache.Disk == d.Number && p.delivery != nil && !p.delivery.Direct {
+		return nil, refusal(protocol.ErrCacheSize,
+			fmt.Sprintf("image %s overwrites all of disk %d, and the cache of %s, through which it would come, is on it", img.Name, d.Number, pc.Name),
+			"restore it with -DIRECT")
+	}
+	return d.Partitions, nil
 }
 
-func (p plannedPart) checkPartition(d disk.Disk, partition disk.Partition) *protocol.Failure {
-	if f := checkSector(d, p.image); f != nil {
+func checkPartition(d disk.Disk, partition disk.Partition, p protocol.Part) *protocol.Failure {
+	if partition.Cache() {
+		return refusal(protocol.ErrPartition, fmt.Sprintf("disk %d partition %d is the cache of the PC", d.Number, partition.Number),
+			"choose another partition, or remove the cache first with initCache")
+	}
+	if f := checkSector(d, p.Image); f != nil {
 		return f
 	}
-	if need := p.image.Info.RequiredBytes; partition.Bytes < need {
+	if need := p.Image.RequiredBytes; partition.Bytes < need {
 		return refusal(protocol.ErrSize,
 			fmt.Sprintf("disk %d partition %d has %s and image %s needs %s: %s are missing", d.Number, partition.Number,
-				disk.FormatBytes(partition.Bytes), p.image.Name, disk.FormatBytes(need), disk.FormatBytes(need-partition.Bytes)),
+				disk.FormatBytes(partition.Bytes), p.Image.Name, disk.FormatBytes(need), disk.FormatBytes(need-partition.Bytes)),
 			"make the partition larger, or apply the layout of the image's disk to the whole disk")
 	}
 	return nil
 }
 
-func (p restorePlan) checkLayout(d disk.Disk) *protocol.Failure {
+// checkLayout is for what is written after a layout was applied, which is fitted to the disk when all of it is restored.
+func (p restorePlan) checkLayout(pc catalog.Computer, d disk.Disk) ([]disk.Partition, *protocol.Failure) {
 	for _, part := range p.parts {
-		if f := checkSector(d, part.image); f != nil {
-			return f
+		if f := checkSector(d, part.Image); f != nil {
+			return nil, f
 		}
 	}
-	if err := p.layout.Fits(d); err != nil {
-		return diskFailure(err)
+	lost, partitions := d.Partitions, p.partitions
+	var err error
+	if p.request.Whole {
+		var keep *disk.Partition
+		if _, cache, found := disk.FindCache([]disk.Disk{d}); found {
+			keep = &cache
+			lost = slices.DeleteFunc(slices.Clone(lost), func(q disk.Partition) bool { return q.Number == cache.Number })
+		}
+		var fitted disk.Layout
+		if fitted, err = p.layout.FitTo(d, needs(p.parts), p.grow, keep); err == nil {
+			partitions, err = fitted.Partitions()
+		}
+	} else {
+		err = p.layout.Fits(d)
+	}
+	if err != nil {
+		return nil, diskFailure(err)
 	}
 	for _, part := range p.parts {
-		if f := p.checkPlanned(part); f != nil {
-			return f
+		if f := checkPlanned(partitions, part); f != nil {
+			return nil, f
 		}
 	}
-	return nil
+	return lost, nil
+}
+
+// needs are the bytes that the images' partitions must have.
+func needs(parts []protocol.Part) map[int]int64 {
+	bytes := make(map[int]int64, len(parts))
+	for _, p := range parts {
+		bytes[p.Partition] = p.Image.RequiredBytes
+	}
+	return bytes
 }
 
 // checkPlanned refuses an image that the layout has no place for.
-func (p restorePlan) checkPlanned(part plannedPart) *protocol.Failure {
-	i := slices.IndexFunc(p.partitions, func(q disk.Partition) bool { return q.Number == part.partition })
-	if i < 0 || p.partitions[i].Extended() {
+func checkPlanned(partitions []disk.Partition, part protocol.Part) *protocol.Failure {
+	i := slices.IndexFunc(partitions, func(q disk.Partition) bool { return q.Number == part.Partition })
+	if i < 0 || partitions[i].Extended() {
 		return refusal(protocol.ErrNotFound,
-			fmt.Sprintf("the layout beside image %s has no partition %d for data", part.image.Name, part.partition),
-			"choose one of "+numbers(p.partitions))
+			fmt.Sprintf("the layout beside image %s has no partition %d for data", part.Image.Name, part.Partition),
+			"choose one of "+numbers(partitions))
 	}
-	if have, need := p.partitions[i].Bytes, part.image.Info.RequiredBytes; have < need {
+	if have, need := partitions[i].Bytes, part.Image.RequiredBytes; have < need {
 		return refusal(protocol.ErrSize,
-			fmt.Sprintf("partition %d of the layout has %s and image %s needs %s", part.partition, disk.FormatBytes(have), part.image.Name, disk.FormatBytes(need)),
+			fmt.Sprintf("partition %d of the layout has %s and image %s needs %s", part.Partition, disk.FormatBytes(have), part.Image.Name, disk.FormatBytes(need)),
 			"choose the partition that the image was captured from")
 	}
 	return nil
@@ -113,8 +173,8 @@ func (p restorePlan) checkPlanned(part plannedPart) *protocol.Failure {
 
 // checkSector refuses a disk with other sectors than the image's: filesystems and boot sectors count in them. Of an image whose record
 // does not tell, the agent reads it in the partition table or the boot sector before it writes anything.
-func checkSector(d disk.Disk, img imagestore.Image) *protocol.Failure {
-	if want := img.Source.SectorSize; want != 0 && d.SectorSize != want {
+func checkSector(d disk.Disk, img protocol.Image) *protocol.Failure {
+	if want := img.SectorSize; want != 0 && d.SectorSize != want {
 		return refusal(protocol.ErrPartition,
 			fmt.Sprintf("disk %d has sectors of %d bytes and image %s comes from a disk with sectors of %d bytes", d.Number, d.SectorSize, img.Name, want),
 			"use an image captured from a disk with the same sector size")
@@ -149,6 +209,38 @@ func checkCapture(pc catalog.Computer, online bool, r CaptureRequest, free int64
 			"remove images that are not needed, or give the repository a larger disk")
 	}
 	return d.Ref(), nil
+}
+
+// checkDiskCapture is the pre-flight of a capture of all partitions of a disk that hold data; it answers which those are.
+func checkDiskCapture(pc catalog.Computer, online bool, r CaptureRequest, free int64) (ref disk.Ref, partitions []int, f *protocol.Failure) {
+	d, f := findDisk(pc, online, r.Disk)
+	if f != nil {
+		return disk.Ref{}, nil, f
+	}
+	_, cache, hasCache := disk.FindCache([]disk.Disk{d})
+	var need int64
+	for _, partition := range d.Partitions {
+		if imageless(partition) || strings.Contains(partition.Filesystem, "SWAP") || hasCache && partition.Number == cache.Number {
+			continue
+		}
+		if partition.Filesystem == "" {
+			return disk.Ref{}, nil, refusal(protocol.ErrFilesystem,
+				fmt.Sprintf("disk %d partition %d of %s holds no filesystem that is known, so that a disk restored from the images would lack it",
+					d.Number, partition.Number, pc.Name), "format it or remove it, or capture the other partitions one by one")
+		}
+		partitions = append(partitions, partition.Number)
+		need += estimate(partition.Used)
+	}
+	switch {
+	case len(partitions) == 0:
+		return disk.Ref{}, nil, refusal(protocol.ErrNotFound, fmt.Sprintf("disk %d of %s has no partition with data", d.Number, pc.Name), "choose another disk")
+	case need > free:
+		return disk.Ref{}, nil, refusal(protocol.ErrCacheSize,
+			fmt.Sprintf("the images of disk %d of %s will take about %s and the repository has room for %s", d.Number, pc.Name,
+				disk.FormatBytes(need), disk.FormatBytes(max(free, 0))),
+			"remove images that are not needed, or give the repository a larger disk")
+	}
+	return d.Ref(), partitions, nil
 }
 
 // estimate is the size of an image of used bytes: OpenGnsys counts 0.65 of them for a compressed image. It is 0 when used is not

@@ -45,7 +45,7 @@ func TestRestorePreflight(t *testing.T) {
 			if test.request != nil {
 				test.request(&plan.request)
 			}
-			plan.parts = []plannedPart{{partition: plan.request.Partition, image: testImage()}}
+			plan.parts = []protocol.Part{partOf(plan.request.Partition, testImage())}
 			if plan.request.Layout {
 				layout := testLayout()
 				var err error
@@ -54,7 +54,8 @@ func TestRestorePreflight(t *testing.T) {
 				}
 				plan.layout = &layout
 			}
-			got, ref := plan.check(pc, !test.offline)
+			got, in := plan.check(pc, !test.offline)
+			ref := in.Disk
 			checkFailure(t, got.Failure, test.code, test.says, test.advice)
 			if test.code == 0 && ref != (disk.Ref{Number: 1, Model: "Samsung SSD 870", Serial: "S5Y1", Bytes: 500 * gb, SectorSize: 512}) {
 				t.Errorf("it would write to %+v", ref)
@@ -75,9 +76,9 @@ func TestLayoutWithAPartitionSmallerThanTheImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := restorePlan{parts: []plannedPart{{partition: 1, image: testImage()}}, layout: &layout, partitions: partitions}
+	plan := restorePlan{parts: []protocol.Part{partOf(1, testImage())}, layout: &layout, partitions: partitions}
 	plan.request = RestoreRequest{Disk: 1, Partition: 1, Layout: true}
-	plan.parts[0].image.Info.RequiredBytes = 61 * gb
+	plan.parts[0].Image.RequiredBytes = 61 * gb
 	got, _ := plan.check(testPC("pc1", "pc-01"), true)
 	checkFailure(t, got.Failure, protocol.ErrSize, "partition 1 of the layout has", "captured from")
 }
@@ -89,7 +90,7 @@ func TestWholeDiskIsListedWhenALayoutIsApplied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := restorePlan{parts: []plannedPart{{partition: 1, image: testImage()}}, layout: &layout, partitions: partitions}
+	plan := restorePlan{parts: []protocol.Part{partOf(1, testImage())}, layout: &layout, partitions: partitions}
 	plan.request = RestoreRequest{Disk: 1, Partition: 1, Layout: true}
 	got, _ := plan.check(testPC("pc1", "pc-01"), true)
 	if len(got.Loses) != 2 || !strings.Contains(got.Loses[1], "LINUX-SWAP") {

@@ -3,9 +3,15 @@ package operation
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
+	"aula/appliance/catalog"
+	"aula/clientos/disk"
 	"aula/clientos/instruction"
+	"aula/clientos/protocol"
+	"aula/imagestore/multicast"
 )
 
 // A Request asks that PCs carry out a program of instructions.
@@ -21,24 +27,304 @@ type Request struct {
 // DefaultLate is for how long a Request waits for PCs that are not connected.
 const DefaultLate = 30 * time.Minute
 
+func (r Request) late() time.Duration {
+	switch {
+	case r.Late < 0:
+		return 0
+	case r.Late == 0:
+		return DefaultLate
+	}
+	return r.Late
+}
+
+// steps finds out what the program means now.
+func (m *Manager) steps(program instruction.Program) ([]Step, error) {
+	if len(program.Statements) == 0 {
+		return nil, refused(errors.New("the program has no instructions (write one, such as deployImage)"))
+	}
+	var steps []Step
+	for _, s := range program.Statements {
+		step, err := m.resolve(s)
+		if err != nil {
+			return nil, refused(fmt.Errorf("line %d: %s: %w", s.Line, s.Word, err))
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
 // Check is the pre-flight of a request: what would become of each PC. It does nothing.
 func (m *Manager) Check(ctx context.Context, r Request) ([]Preflight, error) {
-	return nil, errors.New("not built yet")
+	steps, err := m.steps(r.Program)
+	if err != nil {
+		return nil, err
+	}
+	computers, err := m.computers(ctx, r.ComputerIDs)
+	if err != nil {
+		return nil, err
+	}
+	plans, err := m.plans(steps)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Preflight, len(computers))
+	for i, pc := range computers {
+		online := m.cfg.Agents.Connected(pc.ID)
+		results[i] = foresee(pc, plans, online, r.late() > 0)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range results {
+		if results[i].Failure == nil {
+			results[i].Failure = m.busy(results[i].ComputerID, results[i].Name, steps[0].Kind)
+		}
+	}
+	return results, nil
+}
+
+func (m *Manager) plans(steps []Step) ([]stepPlan, error) {
+	plans := make([]stepPlan, len(steps))
+	for i, step := range steps {
+		var err error
+		if plans[i], err = m.planOf(step); err != nil {
+			return nil, refused(err)
+		}
+	}
+	return plans, nil
+}
+
+// foresee puts all steps to a PC as it would be by then. One that is not connected and may come late is judged by what is known of it.
+func foresee(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Preflight {
+	all := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online}
+	for _, p := range plans {
+		one, in := p.check(pc, online || mayCome)
+		if all.Failure = one.Failure; all.Failure != nil {
+			return all
+		}
+		if all.Disk == "" {
+			all.Disk = one.Disk
+		}
+		if one.Way != "" {
+			all.Way = one.Way
+		}
+		for _, lost := range one.Loses {
+			if !slices.Contains(all.Loses, lost) {
+				all.Loses = append(all.Loses, lost)
+			}
+		}
+		all.Notes = append(all.Notes, one.Notes...)
+		pc = afterwards(pc, in)
+	}
+	return all
+}
+
+// afterwards is a PC as it will be when it has carried the instruction out, as far as the pre-flight of the next one must know.
+func afterwards(pc catalog.Computer, in protocol.Instruct) catalog.Computer {
+	if in.Scheme == nil {
+		return pc
+	}
+	pc.Inventory.Disks = slices.Clone(pc.Inventory.Disks)
+	i := slices.IndexFunc(pc.Inventory.Disks, func(d disk.Disk) bool { return d.Number == in.Disk.Number })
+	if i < 0 {
+		return pc
+	}
+	d := &pc.Inventory.Disks[i]
+	layout, err := in.Scheme.Plan(*d)
+	if err != nil {
+		return pc
+	}
+	if d.Partitions, err = layout.Partitions(); err != nil {
+		return pc
+	}
+	made, partition, found := disk.FindCache(pc.Inventory.Disks)
+	switch {
+	case !found:
+		pc.Inventory.Cache = nil
+	case in.Scheme.Cache > 0:
+		pc.Inventory.Cache = &protocol.CacheState{Disk: made.Number, Partition: partition.Number, Bytes: partition.Bytes, Free: partition.Bytes}
+	}
+	return pc
 }
 
 // Begin starts an operation. PCs that fail the pre-flight are in it as Failed and are not touched; those that are not connected are Waiting, for as long
 // as the request says.
 func (m *Manager) Begin(ctx context.Context, actor string, r Request) (Operation, error) {
-	return Operation{}, errors.New("not built yet")
+	steps, err := m.steps(r.Program)
+	if err != nil {
+		return Operation{}, err
+	}
+	op, err := m.plan(ctx, actor, r.ComputerIDs, steps, r.late())
+	if err != nil {
+		return Operation{}, err
+	}
+	op.Text, op.Note = r.Program.String(), r.Note
+	return m.start(op)
 }
 
-// Retry starts an operation like the one given on those of its PCs that did not end Done, from the statement at which they ended; of those that are
-// Done with warnings it repeats what failed.
-func (m *Manager) Retry(ctx context.Context, actor, id string) (Operation, error) {
-	return Operation{}, errors.New("not built yet")
+// plan puts the first of the steps to the PCs.
+func (m *Manager) plan(ctx context.Context, actor string, computerIDs []string, steps []Step, late time.Duration) (Operation, error) {
+	computers, err := m.computers(ctx, computerIDs)
+	if err != nil {
+		return Operation{}, err
+	}
+	m.parametrise(steps, len(computers))
+	plans, err := m.plans(steps)
+	if err != nil {
+		return Operation{}, err
+	}
+	op := Operation{Actor: actor, Steps: steps, Late: late}
+	op.describe()
+	for _, pc := range computers {
+		op.Targets = append(op.Targets, m.firstTarget(pc, plans, m.cfg.Agents.Connected(pc.ID), late > 0))
+	}
+	return op, nil
 }
 
-// StartNow stops waiting for PCs that are not there: they end as NeverCame, and a multicast session begins with those that have joined.
-func (m *Manager) StartNow(ctx context.Context, id string) error {
-	return errors.New("not built yet")
+// describe says of the operation what its main step is: the first that is about an image, or else the first.
+func (op *Operation) describe() {
+	i := max(slices.IndexFunc(op.Steps, func(s Step) bool { return s.Image != "" }), 0)
+	main := op.Steps[i]
+	op.Kind, op.Repository, op.Image, op.Revision = main.Kind, main.Repository, main.Image, main.Revision
+	op.Layout, op.Whole = main.Layout, main.Whole
+}
+
+// firstTarget is a PC's part at the beginning: with its first instruction, unless it is not there and may come late.
+func (m *Manager) firstTarget(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Target {
+	t := Target{ComputerID: pc.ID, Name: pc.Name, State: Waiting}
+	if !online && mayCome && pc.State == catalog.Accepted {
+		return t
+	}
+	all := foresee(pc, plans, online, mayCome)
+	first, in := m.check(plans[0], pc, online)
+	t.Instruct, t.Notes = in, first.Notes
+	if all.Failure != nil {
+		t.State, t.Failure = Failed, all.Failure
+	}
+	return t
+}
+
+// prepare looks at a PC for the statement that is next.
+func (m *Manager) prepare(s *seat) {
+	m.mu.Lock()
+	step, computerID, record, job, wanted := s.Step, s.ComputerID, s.record, s.job, s.memory.Unprepared && !ended(s.State)
+	m.mu.Unlock()
+	if !wanted {
+		return
+	}
+	ev := prepared{online: m.cfg.Agents.Connected(computerID)}
+	ev.instruct, ev.notes, ev.failure = m.instructFor(job, step, computerID, ev.online)
+	ev.instruct.ID, ev.instruct.Issued = nextID(record, step), m.cfg.Now()
+	ev.instruct.Delivery = ev.instruct.Delivery.In(sessionID(job.op.ID, step))
+	if ev.instruct.Kind == WakeUp {
+		ev.within = time.Duration(job.op.Steps[step].Statement.Seconds) * time.Second
+	} else if ev.failure == nil {
+		if err := ev.instruct.Check(); err != nil {
+			ev.failure = refusal(protocol.ErrFormat, err.Error(), "this is a mistake in Aula: report it")
+		}
+	}
+	m.mu.Lock()
+	changed := m.advance([]*seat{s}, func(*seat) event { return ev })
+	m.mu.Unlock()
+	m.tell(changed)
+}
+
+// instructFor is a step on a PC as the PC is now.
+func (m *Manager) instructFor(j *job, step int, computerID string, online bool) (protocol.Instruct, []string, *protocol.Failure) {
+	pc, err := m.cfg.Computers.Computer(computerID)
+	if err != nil {
+		return protocol.Instruct{}, nil, refusal(protocol.ErrGeneric, fmt.Sprintf("the PC is not known any more: %v", err), "accept it again")
+	}
+	p, err := m.planFor(j, step)
+	if err != nil {
+		return protocol.Instruct{}, nil, refusal(protocol.ErrImage, err.Error(), "look at the image in the list, then retry")
+	}
+	result, in := m.check(p, pc, online)
+	return in, result.Notes, result.Failure
+}
+
+// check puts a plan to a PC, and adds what the instruction says of the PC itself.
+func (m *Manager) check(p stepPlan, pc catalog.Computer, online bool) (Preflight, protocol.Instruct) {
+	result, in := p.check(pc, online)
+	if in.Computer = pc.Name; m.cfg.Classroom != nil {
+		in.Classroom = m.cfg.Classroom(pc.ClassroomID)
+	}
+	return result, in
+}
+
+// usualSession is where a program sends by multicast that does not say it.
+const (
+	usualPort = 9000
+	usualWait = time.Minute
+)
+
+// parametrise completes deliveries by multicast: for so many computers, by the group of the appliance's network.
+func (m *Manager) parametrise(steps []Step, computers int) {
+	for i := range steps {
+		d := &steps[i].Statement.Delivery
+		if d.Protocol == protocol.Multicast && d.Parameters == "" && m.cfg.Network.IsValid() {
+			d.Parameters = multicast.Session{
+				Port: usualPort, Mode: multicast.FullDuplex, Group: multicast.GroupOf(m.cfg.Network), Computers: computers, Wait: usualWait,
+			}.String()
+		}
+	}
+}
+
+// planFor makes a step ready, once for all PCs.
+func (m *Manager) planFor(j *job, step int) (stepPlan, error) {
+	m.mu.Lock()
+	known := len(j.plans) > step && j.plans[step] != nil
+	m.mu.Unlock()
+	if known {
+		return j.plans[step], nil
+	}
+	p, err := m.planOf(j.op.Steps[step])
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if j.plans == nil {
+		j.plans = make([]stepPlan, len(j.op.Steps))
+	}
+	j.plans[step] = p
+	return p, nil
+}
+
+// wake sends a PC a magic packet.
+func (m *Manager) wake(computerID string) error {
+	pc, err := m.cfg.Computers.Computer(computerID)
+	if err != nil || m.cfg.Wake == nil {
+		return err
+	}
+	return m.cfg.Wake(pc.MACs)
+}
+
+// sessionID names the multicast session of a step.
+func sessionID(operationID string, step int) string { return fmt.Sprintf("%s.%d", operationID, step) }
+
+// Awaited tells how many connected PCs have yet to decide whether they join a session; negative when its operation is over.
+func (m *Manager) Awaited(session string) int {
+	id, step := splitSession(session)
+	choose := func() []*seat {
+		j, ok := m.jobs[id]
+		if !ok || j.op.State != Running {
+			return nil
+		}
+		return j.unended()
+	}
+	online := m.online(choose)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	seats := choose()
+	if len(seats) == 0 {
+		return -1
+	}
+	awaited := 0
+	for _, s := range seats {
+		undecided := s.Step < step && !s.memory.Away || s.Step == step && (s.State == Waiting || s.Stage == protocol.StagePreflight)
+		if undecided && online[s.ComputerID] {
+			awaited++
+		}
+	}
+	return awaited
 }

@@ -25,8 +25,14 @@ func (p part) during() string {
 		return "in the middle of writing"
 	case protocol.StageVerifying:
 		return "before all of the disk was verified"
-	case protocol.StageFinishing:
+	case protocol.StageFinishing, protocol.StageConfiguring, protocol.StageSharing:
 		return "just before the end"
+	case protocol.StageWaiting:
+		return "while it waited for the session"
+	case protocol.StageCaching:
+		return "while the image came into its cache"
+	case protocol.StageFormatting:
+		return "while it was formatting"
 	}
 	return "before it began"
 }
@@ -36,14 +42,18 @@ func (p part) aftermath() string {
 	switch {
 	case p.Instruct.Kind == CreateImage:
 		return "no image was made, earlier ones are as they were"
-	case p.Instruct.Kind != RestoreImage:
+	case p.Instruct.Kind == UpdateCache:
+		return "what has come of the image is in its cache, and is gone on with"
+	case !p.Instruct.Writes():
 		return "nothing was written to its disk"
 	case !p.Dirty:
 		return "it had written nothing to its disk when it was last heard"
 	case p.Stage == protocol.StageVerifying, p.Stage == protocol.StageFinishing:
 		return p.places("is", "are") + " written and not verified"
-	case p.Stage == protocol.StagePartitioning:
-		return "its disk may have no partitions"
+	case p.Stage == protocol.StagePartitioning, p.Stage == protocol.StageFormatting:
+		return "its disk may have no partitions, or none with a filesystem"
+	case p.Instruct.Kind == ConfigureOS, p.Stage == protocol.StageConfiguring:
+		return "its system is restored, and may not have its name yet"
 	default:
 		return p.places("holds", "hold") + " half an image"
 	}
@@ -61,10 +71,13 @@ func (p part) places(one, several string) string {
 }
 
 func (p part) again() string {
-	if p.Instruct.Kind == CreateImage {
+	switch p.Instruct.Kind {
+	case CreateImage:
 		return "run the capture again"
+	case RestoreImage:
+		return "run the restore again"
 	}
-	return "run the restore again"
+	return "run it again"
 }
 
 func (p part) failure(code int, problem, advice string) *protocol.Failure {
@@ -94,6 +107,15 @@ func (p part) lost(after time.Duration) *protocol.Failure {
 		"look at its screen, its power and its network cable, then "+p.again())
 }
 
+// neverCame: the PC was waited for, and was not there.
+func (p part) neverCame(why string) *protocol.Failure {
+	if p.Step > 0 {
+		return p.failure(protocol.ErrGeneric, fmt.Sprintf("%s: it had done %d of %d instructions", why, p.Step, len(p.kinds)),
+			"see that it boots from the network, then retry it")
+	}
+	return p.failure(protocol.ErrGeneric, why+": nothing was done to it", "switch it on, see that it boots from the network, then retry it")
+}
+
 func (p part) notTaken() *protocol.Failure {
 	return p.failure(protocol.ErrGeneric, fmt.Sprintf("the PC was sent the instruction %d times and did not begin", p.memory.Tries),
 		"restart the PC, then try again")
@@ -105,8 +127,8 @@ func (p part) notObeyed() *protocol.Failure {
 
 func (p part) notVerified() *protocol.Failure {
 	return p.failure(protocol.ErrImage,
-		fmt.Sprintf("verified %d of %d bytes: the disk is not proved to hold the image", p.Verified, p.Instruct.UsedBytes()),
-		"run the restore again; if it fails again on this PC only, replace its disk")
+		fmt.Sprintf("verified %d of %d bytes: the disk is not proved to hold the image", p.Verified, p.toVerify()),
+		p.again()+"; if it fails again on this PC only, replace its disk")
 }
 
 func (p part) unconfirmed() *protocol.Failure {

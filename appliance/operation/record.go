@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 //
 // State, end and revision of the operation as a whole are computed from the PCs'.
 
-// A standing is the record of one PC's part. Its Instruct is empty: the plan has it.
+// A standing is the record of one PC's part. Its Instruct is empty when the plan has it.
 type standing struct {
 	Target Target `json:"target"`
 	Memory memory `json:"memory"`
@@ -35,9 +36,7 @@ func decodePlan(id string, data []byte) (Operation, error) {
 	if err := op.fromOld(data); err != nil {
 		return Operation{}, err
 	}
-	switch op.Kind {
-	case CreateImage, RestoreImage, Reboot, BootDisk, PowerOff:
-	default:
+	if !isKind(op.Kind) {
 		return Operation{}, fmt.Errorf("unknown kind %q", op.Kind)
 	}
 	if op.ID != id || !isID(id) {
@@ -55,18 +54,48 @@ func decodePlan(id string, data []byte) (Operation, error) {
 		if err := checkState(t); err != nil {
 			return Operation{}, err
 		}
-		if ended(t.State) { // refused by the pre-flight: it was never to be sent
-			continue
-		}
-		if err := t.Instruct.Check(); err != nil {
+		if err := op.checkInstruct(t); err != nil {
 			return Operation{}, err
-		}
-		if t.Instruct.Kind != op.Kind {
-			return Operation{}, fmt.Errorf("instruction %s is a %s", t.Instruct.ID, t.Instruct.Kind)
 		}
 	}
 	return op, nil
 }
+
+func isKind(kind string) bool {
+	switch kind {
+	case CreateImage, RestoreImage, UpdateCache, DeleteCached, PartitionDisk, ConfigureOS, WakeUp, Reboot, BootDisk, PowerOff:
+		return true
+	}
+	return false
+}
+
+// checkInstruct refuses the plan of a PC that no agent would begin.
+func (op Operation) checkInstruct(t Target) error {
+	switch {
+	case ended(t.State): // refused by the pre-flight: it was never to be sent
+		return nil
+	case t.Step < 0 || t.Step >= max(len(op.Steps), 1):
+		return fmt.Errorf("computer %q is at instruction %d of %d", t.ComputerID, t.Step+1, len(op.Steps))
+	case !t.planned():
+		return nil
+	case t.Instruct.Kind != op.kindOf(t.Step):
+		return fmt.Errorf("instruction %s is a %s", t.Instruct.ID, t.Instruct.Kind)
+	case t.Instruct.Kind == WakeUp:
+		return nil
+	}
+	return t.Instruct.Check()
+}
+
+// kindOf is the kind of a statement.
+func (op Operation) kindOf(step int) string {
+	if len(op.Steps) == 0 {
+		return op.Kind
+	}
+	return op.Steps[step].Kind
+}
+
+// planned tells whether the plan holds the PC's instruction: it was looked at when the operation began.
+func (t Target) planned() bool { return !t.Instruct.Issued.IsZero() }
 
 // fromOld takes over what the plan of a restore said before a PC could be given several images at once.
 func (op *Operation) fromOld(data []byte) error {
@@ -94,7 +123,9 @@ func (op *Operation) fromOld(data []byte) error {
 
 func encodeStanding(p part) ([]byte, error) {
 	s := standing{Target: p.Target, Memory: p.memory}
-	s.Target.Instruct = Target{}.Instruct
+	if !p.memory.Unplanned {
+		s.Target.Instruct = Target{}.Instruct
+	}
 	return json.Marshal(s)
 }
 
@@ -115,14 +146,16 @@ func decodeStanding(planned Target, data []byte) (part, error) {
 	default:
 		return part{}, fmt.Errorf("unknown delivery %q", s.Memory.Send)
 	}
-	s.Target.Instruct = planned.Instruct
+	if !s.Memory.Unplanned {
+		s.Target.Instruct = planned.Instruct
+	}
 	s.Target.Name = planned.Name
 	return part{Target: s.Target, memory: s.Memory}, nil
 }
 
 func checkState(t Target) error {
 	switch t.State {
-	case Waiting, Running, LostContact, Done, Cancelled, Incomplete:
+	case Waiting, Running, LostContact, Done, Cancelled, Incomplete, NeverCame:
 		return nil
 	case Failed:
 		if t.Failure == nil {
@@ -136,14 +169,14 @@ func checkState(t Target) error {
 // matters tells whether what an event changed must be stored before it is acted upon; the rest is progress.
 func matters(before, after part) bool {
 	return before.State != after.State || before.Dirty != after.Dirty || before.Failure != after.Failure ||
-		before.weighty() != after.weighty()
+		before.Step != after.Step || before.Instruct.ID != after.Instruct.ID || !reflect.DeepEqual(before.weighty(), after.weighty())
 }
 
 // weighty is the memory without what a restart of the server may lose.
 func (p part) weighty() memory {
 	w := p.memory
 	w.Seq, w.Heard, w.GivenUpAt, w.Expelled, w.Publishing = 0, time.Time{}, time.Time{}, false, false
-	w.CancelSent = time.Time{}
+	w.CancelSent, w.Woken = time.Time{}, time.Time{}
 	if w.Send == sent && !isPower(p.Instruct.Kind) {
 		w.Send = sending // whether it arrived, the PC says when it comes back
 	}
@@ -154,11 +187,27 @@ func (p part) weighty() memory {
 func shows(before, after part) bool {
 	a, b := before.Target, after.Target
 	return a.State != b.State || a.Stage != b.Stage || a.Bytes != b.Bytes || a.Total != b.Total || a.Rate != b.Rate ||
-		a.Dirty != b.Dirty || a.Verified != b.Verified || a.Failure != b.Failure || before.memory.Published != after.memory.Published
+		a.Dirty != b.Dirty || a.Verified != b.Verified || a.Failure != b.Failure || a.Step != b.Step || a.Slow != b.Slow ||
+		!slices.Equal(a.Notes, b.Notes) || len(a.Warnings) != len(b.Warnings) || before.memory.Published != after.memory.Published
 }
 
 // instructionID is the identifier of one PC's instruction; operations and computers have no dot in theirs.
 func instructionID(operationID, computerID string) string { return operationID + "." + computerID }
+
+// nextID is the identifier of an instruction for a later statement than the first.
+func nextID(first string, step int) string {
+	if step == 0 {
+		return first
+	}
+	return fmt.Sprintf("%s.%d", first, step)
+}
+
+// firstID is the identifier of the first instruction of the same PC, which is that of its record.
+func firstID(id string) string {
+	operation, rest, _ := strings.Cut(id, ".")
+	computer, _, _ := strings.Cut(rest, ".")
+	return instructionID(operation, computer)
+}
 
 // idTime is the first half of an operation's ID: UTC, to the millisecond.
 const idTime = "20060102T150405.000"

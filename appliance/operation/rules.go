@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"slices"
 	"time"
 
 	"aula/clientos/protocol"
@@ -11,6 +12,8 @@ import (
 type part struct {
 	Target
 	memory memory
+	kinds  []string      // of the statements of the program; none of one from before there were programs
+	late   time.Duration // for which a PC that is not connected is waited for; not at all when 0
 }
 
 // memory is what the rules remember of a target.
@@ -27,7 +30,16 @@ type memory struct {
 	GivenUp     *protocol.Failure `json:"givenUp,omitempty"`     // capture: why the server gave it up
 	GivenUpAt   time.Time         `json:"-"`
 	Heard       time.Time         `json:"-"` // last sign of life, or of its end
-	Expelled    bool              `json:"-"` // ended, and told to stop since the PC connected
+
+	// Unprepared says that the PC has not been looked at for this statement yet; what Instruct holds is of the one before, or nothing.
+	Unprepared bool      `json:"unprepared,omitempty"`
+	Unplanned  bool      `json:"unplanned,omitempty"` // Instruct is not the one of the plan
+	Away       bool      `json:"away,omitempty"`      // it restarts: the next session is what is waited for
+	Deadline   time.Time `json:"deadline,omitzero"`   // by which the PC must be there
+	Woken      time.Time `json:"-"`                   // when it was last sent a magic packet
+	Parts      int       `json:"parts,omitempty"`     // images of a capture of several that were published
+	Said       []string  `json:"said,omitempty"`      // notes of what came before this instruction
+	Expelled   bool      `json:"-"`                   // ended, and told to stop since the PC connected
 }
 
 // A delivery is how far an instruction is on its way to the PC.
@@ -63,6 +75,16 @@ type (
 	ticked struct{ ready bool }
 	// restarted is the first event after the server has read its records again.
 	restarted struct{}
+	// prepared is what the pre-flight of the statement that is next says, and its instruction.
+	prepared struct {
+		instruct protocol.Instruct
+		notes    []string
+		failure  *protocol.Failure
+		online   bool
+		within   time.Duration // for WakeUp: how long the PC is waited for; as long as for those that come late when 0
+	}
+	// unawaited is the operator's wish to go on without those that are not there.
+	unawaited struct{ online bool }
 )
 
 func (sendResult) isEvent()    {}
@@ -75,6 +97,8 @@ func (captureFailed) isEvent() {}
 func (cancelAsked) isEvent()   {}
 func (ticked) isEvent()        {}
 func (restarted) isEvent()     {}
+func (prepared) isEvent()      {}
+func (unawaited) isEvent()     {}
 
 // An effect is what to do after a step, in this order and only once the step's state is stored.
 type effect int
@@ -84,6 +108,8 @@ const (
 	cancel                  // ask the PC to stop
 	settle                  // tell the PC that the verdict is stored
 	resetBoot               // undo the PC's next boot
+	prepare                 // look at the PC for the statement that is next, then bring a prepared
+	wake                    // send it a magic packet
 )
 
 // rules are the rules by which a part moves. They know no clock and no network.
@@ -117,6 +143,12 @@ func (r rules) step(p part, ev event, now time.Time) (part, []effect) {
 		return r.tick(p, ev.ready, now)
 	case restarted:
 		return p.restarted(now)
+	case prepared:
+		return p.prepared(ev, now)
+	case unawaited:
+		if !ev.online && p.awaited() {
+			return p.end(NeverCame, p.neverCame("the others were started without it"), now)
+		}
 	}
 	return p, nil
 }
@@ -155,7 +187,7 @@ func (p part) askToStop(now time.Time) (part, []effect) {
 
 // mayHaveWritten tells whether the PC has begun what writes to its disk. Dirty tells only what was heard: it travels with the
 // report after the first write, which a PC that loses its power or its network just then never sends.
-func (p part) mayHaveWritten() bool { return p.Instruct.Kind == RestoreImage && p.memory.Taken }
+func (p part) mayHaveWritten() bool { return p.Instruct.Writes() && p.memory.Taken }
 
 func (p part) connected(running *protocol.Report, now time.Time) (part, []effect) {
 	if running != nil && running.ID == p.Instruct.ID {
@@ -166,12 +198,17 @@ func (p part) connected(running *protocol.Report, now time.Time) (part, []effect
 	}
 	p.memory.Heard = now
 	switch {
+	case p.memory.Unprepared:
+		p.memory.Away = false
+		return p, []effect{prepare}
+	case p.Instruct.Kind == WakeUp:
+		return p.done(now)
 	case p.memory.Send == unsent && running == nil:
 		return p.send()
 	case p.memory.Send != sent:
 		return p, nil
 	case isPower(p.Instruct.Kind):
-		return p.end(Done, nil, now) // it went away and is back: it obeyed
+		return p.back(now) // it went away and is back: it obeyed
 	case p.memory.Published > 0:
 		return p.end(Incomplete, p.unconfirmed(), now)
 	case p.memory.GivenUp != nil && !p.memory.CancelAsked:
@@ -185,6 +222,16 @@ func (p part) connected(running *protocol.Report, now time.Time) (part, []effect
 	default:
 		return p.end(Failed, p.notTaken(), now)
 	}
+}
+
+// back is a PC that restarted as it was told and is there again.
+func (p part) back(now time.Time) (part, []effect) {
+	p, effects := p.done(now)
+	if p.memory.Away {
+		p.memory.Away = false
+		effects = append(effects, prepare)
+	}
+	return p, effects
 }
 
 // holds is a PC that came back with the instruction.
@@ -207,7 +254,7 @@ func (p part) disconnected(now time.Time) (part, []effect) {
 	case p.memory.Send != sent || p.memory.AgentDone:
 		return p, nil
 	case isPower(p.Instruct.Kind):
-		return p.end(Done, nil, now)
+		return p.done(now)
 	default:
 		p.State, p.Rate, p.memory.Heard = LostContact, 0, now
 		return p, nil
@@ -230,6 +277,7 @@ func (p part) report(r protocol.Report, now time.Time) (part, []effect) {
 	// Numbers grow within a boot and an instruction does not outlive one: what is not newer was said before.
 	if r.Seq > p.memory.Seq {
 		p.memory.Seq = r.Seq
+		p.Slow, p.Notes = r.Slow, slices.Concat(p.memory.Said, r.Notes)
 		if !p.memory.AgentDone {
 			p.State = Running
 			p = p.progress(r.Stage, r.Bytes, r.Total, r.Rate, false)
@@ -251,13 +299,13 @@ func (p part) report(r protocol.Report, now time.Time) (part, []effect) {
 
 // agentDone is the PC's own verdict, which is believed as far as it proves itself.
 func (p part) agentDone(r protocol.Report, now time.Time) (part, []effect) {
+	p.Warnings, p.Scripts = append(p.Warnings, r.Warnings...), append(p.Scripts, r.Scripts...)
 	switch p.Instruct.Kind {
-	case RestoreImage:
+	case RestoreImage, UpdateCache:
 		p.Verified = r.Verified
-		if want := p.Instruct.UsedBytes(); want <= 0 || r.Verified != want {
+		if want := p.toVerify(); want <= 0 || r.Verified != want {
 			return p.end(Failed, p.notVerified(), now)
 		}
-		p.Dirty = false
 	case CreateImage:
 		p.memory.AgentDone = true
 		switch {
@@ -268,7 +316,75 @@ func (p part) agentDone(r protocol.Report, now time.Time) (part, []effect) {
 			return p, nil
 		}
 	}
-	return p.end(Done, nil, now)
+	p.Dirty = false
+	return p.done(now)
+}
+
+// toVerify is how many bytes the PC must have read back: of the disk, or of the files in its cache.
+func (p part) toVerify() int64 {
+	if p.Instruct.Kind == UpdateCache {
+		return p.Instruct.FileBytes()
+	}
+	return p.Instruct.UsedBytes()
+}
+
+// done ends a statement: the next one follows, or the part is Done.
+func (p part) done(now time.Time) (part, []effect) {
+	switch {
+	case p.Step+1 >= len(p.kinds):
+		return p.end(Done, nil, now)
+	case p.memory.CancelAsked:
+		return p.end(Cancelled, nil, now)
+	}
+	var effects []effect
+	if p.memory.Send == sent {
+		effects = append(effects, settle)
+	}
+	p.memory = memory{Heard: now, Unprepared: true, Unplanned: true, Away: isPower(p.Instruct.Kind), Said: p.Notes}
+	if p.late > 0 {
+		p.memory.Deadline = now.Add(p.late)
+	}
+	p.Step++
+	p.State, p.Stage, p.Bytes, p.Total, p.Rate, p.Slow = Waiting, "", 0, 0, 0, ""
+	if !p.memory.Away {
+		effects = append(effects, prepare)
+	}
+	return p, effects
+}
+
+// prepared takes the instruction of the statement that is next, or the reason why there is none.
+func (p part) prepared(ev prepared, now time.Time) (part, []effect) {
+	if !p.memory.Unprepared {
+		return p, nil
+	}
+	p.memory.Unprepared, p.Instruct, p.memory.Heard = false, ev.instruct, now
+	p.memory.Said = slices.Concat(p.memory.Said, ev.notes)
+	p.Notes = p.memory.Said
+	switch {
+	case ev.failure != nil:
+		return p.end(Failed, ev.failure, now)
+	case p.Instruct.Kind == WakeUp && ev.online:
+		return p.done(now)
+	case p.Instruct.Kind == WakeUp:
+		if ev.within > 0 {
+			p.memory.Deadline = now.Add(ev.within)
+		}
+		return p.wake(now)
+	case ev.online:
+		return p.send()
+	}
+	return p, nil
+}
+
+// wake sends a magic packet, again and again until the PC is there.
+func (p part) wake(now time.Time) (part, []effect) {
+	p.memory.Woken = now
+	return p, []effect{wake}
+}
+
+// awaited tells whether it is the PC itself that is waited for, because it is not there.
+func (p part) awaited() bool {
+	return p.State == Waiting && p.memory.Send == unsent
 }
 
 // progress takes figures, which never go back within a stage.
@@ -292,12 +408,23 @@ func (p part) publishing(ev publishing, now time.Time) part {
 }
 
 func (p part) published(img imagestore.Image, now time.Time) (part, []effect) {
-	if p.Instruct.Kind != CreateImage || img.Name != p.Instruct.Capture.Name || img.Revision < 1 {
+	if p.Instruct.Kind != CreateImage || img.Revision < 1 {
+		return p, nil
+	}
+	capture := p.Instruct.Capture
+	if several := len(capture.Partitions); several > 0 {
+		if img.Source.Set != capture.Name {
+			return p, nil
+		}
+		if p.memory.Parts++; p.memory.Parts < several {
+			return p, nil
+		}
+	} else if img.Name != capture.Name {
 		return p, nil
 	}
 	p.memory.Published, p.memory.GivenUp = img.Revision, nil
 	if !ended(p.State) && p.memory.AgentDone {
-		return p.end(Done, nil, now)
+		return p.done(now)
 	}
 	return p, nil
 }
@@ -315,7 +442,7 @@ func (p part) captureFailed(f protocol.Failure, now time.Time) (part, []effect) 
 
 func (p part) cancel(now time.Time) (part, []effect) {
 	if p.memory.Send == unsent {
-		return p.end(Cancelled, nil, now)
+		return p.end(Cancelled, nil, now) // also of a PC that is only waited for
 	}
 	p.memory.CancelAsked = true
 	if p.memory.Send == sent && p.State != LostContact {

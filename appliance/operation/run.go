@@ -125,6 +125,10 @@ func (m *Manager) carryOut(e errand) {
 		err = m.cfg.Agents.Cancel(e.computer, e.instruction)
 	case settle:
 		err = m.cfg.Agents.Settle(e.computer, e.instruction)
+	case prepare:
+		m.prepare(e.seat)
+	case wake:
+		err = m.wake(e.computer)
 	case resetBoot:
 		err = m.cfg.Computers.SetNextBoot(e.computer, catalog.BootClientOS)
 	}
@@ -138,8 +142,9 @@ var errWithdrawn = errors.New("cancelled before it was sent")
 
 func (m *Manager) sendInstruction(s *seat) error {
 	m.mu.Lock()
-	in, withdrawn, wantsLayout, layout := s.Instruct, s.memory.CancelAsked || ended(s.State), s.job.op.Layout, s.job.layout
-	computerID := s.ComputerID
+	in, withdrawn, step, computerID := s.Instruct, s.memory.CancelAsked || ended(s.State) || s.memory.Unprepared, s.Step, s.ComputerID
+	wantsLayout := s.wantsLayout()
+	layout := s.job.layouts[step]
 	m.mu.Unlock()
 	if withdrawn {
 		return errWithdrawn
@@ -151,7 +156,7 @@ func (m *Manager) sendInstruction(s *seat) error {
 			return fmt.Errorf("layout of image %s revision %d: %w", img.Name, img.Revision, err)
 		}
 		m.mu.Lock()
-		s.job.layout = layout
+		s.job.keepLayout(step, layout)
 		m.mu.Unlock()
 	}
 	if wantsLayout {
@@ -165,17 +170,24 @@ func (m *Manager) sendInstruction(s *seat) error {
 	return m.cfg.Agents.Instruct(computerID, in)
 }
 
+// wantsLayout tells whether the layout beside the images goes with the instruction.
+func (s *seat) wantsLayout() bool {
+	if len(s.job.op.Steps) == 0 {
+		return s.job.op.Layout
+	}
+	return s.job.op.Steps[s.Step].Layout
+}
+
+func (j *job) keepLayout(step int, layout []byte) {
+	if j.layouts == nil {
+		j.layouts = make(map[int][]byte)
+	}
+	j.layouts[step] = layout
+}
+
 // tick lets time pass for everything under way.
 func (m *Manager) tick() {
-	m.mu.Lock()
-	online := make(map[string]bool)
-	for _, s := range m.unended() {
-		online[s.ComputerID] = false
-	}
-	m.mu.Unlock()
-	for id := range online {
-		online[id] = m.cfg.Agents.Connected(id)
-	}
+	online := m.online(m.unended)
 	m.mu.Lock()
 	changed := m.advance(m.unended(), func(s *seat) event {
 		return ticked{ready: online[s.ComputerID] && m.free(s)}
@@ -183,6 +195,20 @@ func (m *Manager) tick() {
 	m.mu.Unlock()
 	m.tell(changed)
 	m.flush()
+}
+
+// online tells which PCs of seats are connected. The roster is asked without the lock, under which the seats are chosen.
+func (m *Manager) online(choose func() []*seat) map[string]bool {
+	online := make(map[string]bool)
+	m.mu.Lock()
+	for _, s := range choose() {
+		online[s.ComputerID] = false
+	}
+	m.mu.Unlock()
+	for id := range online {
+		online[id] = m.cfg.Agents.Connected(id)
+	}
+	return online
 }
 
 // free tells whether the PC can take the seat's instruction: it holds none, or this one. A power instruction is for a PC in any

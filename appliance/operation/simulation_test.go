@@ -463,7 +463,7 @@ func (s *storm) check() {
 			s.failf("operation %s is %s, its PCs are %v", op.ID, op.State, states)
 		}
 		if op.Kind == RestoreImage && op.State == Running {
-			holders += len(op.Targets[0].Instruct.Parts)
+			holders += len(op.Steps[0].Parts)
 		}
 	}
 	if got := len(s.images.holders()); got != holders {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"aula/appliance/catalog"
+	"aula/clientos/instruction"
 	"aula/clientos/protocol"
 	"aula/imagestore"
 )
@@ -48,29 +49,21 @@ func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (
 	if err := checkCompressor(r.Compressor, r.Level); err != nil {
 		return Operation{}, refused(err)
 	}
-	computers, err := m.computers(ctx, []string{r.ComputerID})
-	if err != nil {
-		return Operation{}, err
-	}
-	repository, _, err := m.cfg.Locate(r.Repository)
+	step, err := m.resolve(instruction.Statement{
+		Word: instruction.CreateImage, Disk: r.Disk, Partition: r.Partition, Repository: r.Repository, Image: r.Image,
+		Compressor: r.Compressor, Level: r.Level,
+	})
 	if err != nil {
 		return Operation{}, refused(err)
 	}
-	free, err := m.cfg.Images.Free(repository)
+	op, err := m.plan(ctx, actor, []string{r.ComputerID}, []Step{step}, 0)
 	if err != nil {
-		return Operation{}, refused(fmt.Errorf("room in the repository: %w", err))
+		return Operation{}, err
 	}
-	ref, f := checkCapture(computers[0], m.cfg.Agents.Connected(r.ComputerID), r, free)
-	if f != nil {
+	if f := op.Targets[0].Failure; f != nil {
 		return Operation{}, refused(f)
 	}
-	return m.start(Operation{
-		Kind: CreateImage, Actor: actor, Repository: repository, Image: r.Image,
-		Targets: []Target{target(computers[0], protocol.Instruct{
-			Kind: CreateImage, Disk: ref, Partition: r.Partition,
-			Capture: &protocol.Capture{Repository: repository, Name: r.Image, Compressor: r.Compressor, Level: r.Level},
-		})},
-	}, nil)
+	return m.start(op)
 }
 
 // Restore starts a RestoreImage operation; PCs that fail the pre-flight are in it as Failed and are not touched. A PC
@@ -80,24 +73,23 @@ func (m *Manager) Restore(ctx context.Context, actor string, r RestoreRequest) (
 	if err != nil {
 		return Operation{}, err
 	}
-	computers, err := m.computers(ctx, r.ComputerIDs)
+	op, err := m.plan(ctx, actor, r.ComputerIDs, []Step{plan.step(statementOf(r))}, 0)
 	if err != nil {
 		return Operation{}, err
 	}
-	op := Operation{
-		Kind: RestoreImage, Actor: actor, Repository: plan.repository, Image: r.Image, Revision: plan.revision,
-		Layout: plan.layout != nil, Whole: r.Whole,
+	return m.start(op)
+}
+
+// statementOf says a request in the language of instructions: straight to the disk, which is left as it is in the image.
+func statementOf(r RestoreRequest) instruction.Statement {
+	word := instruction.RestoreImage
+	if r.Whole {
+		word = instruction.RestoreDiskImage
 	}
-	parts := plan.instructed()
-	for _, pc := range computers {
-		result, ref := plan.check(pc, m.cfg.Agents.Connected(pc.ID))
-		t := target(pc, protocol.Instruct{Kind: RestoreImage, Disk: ref, Parts: parts})
-		if result.Failure != nil {
-			t.State, t.Failure = Failed, result.Failure
-		}
-		op.Targets = append(op.Targets, t)
+	return instruction.Statement{
+		Word: word, Disk: r.Disk, Partition: r.Partition, Repository: r.Repository, Image: r.Image, Revision: r.Revision,
+		Layout: r.Layout, SetDisk: r.SetDisk, Delivery: protocol.Delivery{Direct: true}, Plain: true,
 	}
-	return m.start(op, plan.sidecar)
 }
 
 // Power starts a Reboot, BootDisk or PowerOff operation; PCs that are not connected are in it as Failed.
@@ -105,19 +97,11 @@ func (m *Manager) Power(ctx context.Context, actor, kind string, computerIDs []s
 	if !isPower(kind) {
 		return Operation{}, refused(fmt.Errorf("%q is not one of %s, %s and %s", kind, Reboot, BootDisk, PowerOff))
 	}
-	computers, err := m.computers(ctx, computerIDs)
+	op, err := m.plan(ctx, actor, computerIDs, []Step{{Kind: kind, Statement: instruction.Statement{Word: kind}}}, 0)
 	if err != nil {
 		return Operation{}, err
 	}
-	op := Operation{Kind: kind, Actor: actor}
-	for _, pc := range computers {
-		t := target(pc, protocol.Instruct{Kind: kind})
-		if f := reachable(pc, m.cfg.Agents.Connected(pc.ID)); f != nil {
-			t.State, t.Failure = Failed, f
-		}
-		op.Targets = append(op.Targets, t)
-	}
-	return m.start(op, nil)
+	return m.start(op)
 }
 
 // Cancel asks every PC of an operation that has not ended to stop. Those that have the instruction already end when they
@@ -136,10 +120,6 @@ func (m *Manager) Cancel(ctx context.Context, id string) error {
 	m.mu.Unlock()
 	m.tell(changed)
 	return nil
-}
-
-func target(pc catalog.Computer, in protocol.Instruct) Target {
-	return Target{ComputerID: pc.ID, Name: pc.Name, State: Waiting, Instruct: in}
 }
 
 // computers looks the PCs of a request up.
@@ -176,9 +156,9 @@ func (m *Manager) busy(computerID, name, kind string) *protocol.Failure {
 }
 
 // start stores the plan and sends the instructions, or refuses and does neither.
-func (m *Manager) start(op Operation, layout []byte) (Operation, error) {
+func (m *Manager) start(op Operation) (Operation, error) {
 	m.mu.Lock()
-	j, err := m.begin(op, layout)
+	j, err := m.begin(op)
 	m.mu.Unlock()
 	if err != nil {
 		return Operation{}, err
@@ -187,7 +167,7 @@ func (m *Manager) start(op Operation, layout []byte) (Operation, error) {
 	return j, nil
 }
 
-func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
+func (m *Manager) begin(op Operation) (Operation, error) {
 	for _, t := range op.Targets {
 		if f := m.busy(t.ComputerID, t.Name, op.Kind); f != nil && !ended(t.State) {
 			return Operation{}, refused(f)
@@ -204,11 +184,9 @@ func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
 	if err := op.checkInstructions(); err != nil {
 		return Operation{}, refused(err)
 	}
-	j := &job{op: op, layout: layout}
+	j := &job{op: op}
 	for _, t := range op.Targets {
-		s := &seat{part: part{Target: t}, job: j}
-		s.memory.Heard = op.Created
-		j.seats = append(j.seats, s)
+		j.seats = append(j.seats, j.newSeat(t))
 	}
 	if m.summarise(j); j.op.State == Running {
 		if err := m.hold(j); err != nil {
@@ -221,7 +199,7 @@ func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
 		return Operation{}, fmt.Errorf("operation not begun: %w", err)
 	}
 	m.add(j)
-	m.advance(j.unended(), func(*seat) event { return ticked{ready: true} })
+	m.advance(j.unended(), func(s *seat) event { return ticked{ready: !s.memory.Unprepared} })
 	m.prune()
 	m.cfg.Log.Info("operation begun", "operation", op.ID, "kind", op.Kind, "actor", op.Actor, "image", op.Image,
 		"computers", len(op.Targets), "unfit", len(op.Targets)-len(j.unended()))
@@ -231,10 +209,7 @@ func (m *Manager) begin(op Operation, layout []byte) (Operation, error) {
 // checkInstructions refuses an operation of which no record could be read again, and no PC would begin.
 func (op Operation) checkInstructions() error {
 	for _, t := range op.Targets {
-		if ended(t.State) {
-			continue
-		}
-		if err := t.Instruct.Check(); err != nil {
+		if err := op.checkInstruct(t); err != nil {
 			return fmt.Errorf("%s: %w", t.Name, err)
 		}
 	}
@@ -261,7 +236,11 @@ func (m *Manager) identify(op *Operation) {
 	op.ID, op.Created = newID(now, last, hex.EncodeToString(random[:])), now
 	for i := range op.Targets {
 		t := &op.Targets[i]
-		t.Instruct.ID, t.Instruct.Issued = instructionID(op.ID, t.ComputerID), now
+		t.Instruct.ID = instructionID(op.ID, t.ComputerID)
+		if t.Instruct.Kind != "" { // it was looked at
+			t.Instruct.Issued = now
+			t.Instruct.Delivery = t.Instruct.Delivery.In(sessionID(op.ID, t.Step))
+		}
 		if ended(t.State) {
 			t.Ended = now
 		}

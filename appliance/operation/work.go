@@ -135,9 +135,9 @@ func (m *Manager) server(computerID, instructionID string, ev event) {
 
 // seatOf returns the seat of an instruction, if it is this PC's.
 func (m *Manager) seatOf(computerID, instructionID string) (*seat, bool) {
-	s, ok := m.seats[instructionID]
-	if !ok || s.ComputerID != computerID {
-		return nil, false
+	s, ok := m.seats[firstID(instructionID)]
+	if !ok || s.ComputerID != computerID || s.Instruct.ID != instructionID || s.memory.Unprepared {
+		return nil, false // not this PC's, or of a statement that it is done with
 	}
 	return s, true
 }

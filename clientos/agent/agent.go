@@ -3,7 +3,7 @@
 //
 // It guarantees that it talks only to the server whose key is pinned, that an instruction is carried out at most once in
 // a boot, that work in progress goes on while the connection is lost, and that a verdict is repeated until the server has
-// stored it. What instructions do to disks is in clientos/clone; this package knows nothing of images.
+// stored it. What instructions do to disks is in clientos/deployment and below; this package knows nothing of images.
 //
 // The rooms inside: screen (what people see), machine (what the PC is made of) and boot (from the kernel's start to the network).
 package agent
@@ -14,13 +14,15 @@ import (
 	"errors"
 	"log/slog"
 	mrand "math/rand/v2"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"aula/clientos/agent/screen"
-	"aula/clientos/clone"
+	"aula/clientos/cache"
+	"aula/clientos/deployment"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/clientos/protocol/wire"
@@ -39,8 +41,13 @@ type Config struct {
 	// Devices returns a text that changes when a disk comes or goes, upon which stock is taken again; nil when none ever does.
 	Devices func() string
 	Board   *screen.Board // what people see
-	// Clone carries out createImage and restoreImage; clone.Run when nil.
-	Clone func(ctx context.Context, env clone.Env, in protocol.Instruct, progress func(clone.Progress)) (clone.Result, error)
+	// Folder is where the cache and restored systems are mounted while they are used.
+	Folder string
+	// Firmware is the folder of the firmware's EFI variables; empty when there are none, or they are not this PC's.
+	Firmware  string
+	Interface string // NIC for multicast; empty: every one that is up
+	// Carry carries out what is more than a restart; deployment.Run when nil.
+	Carry func(ctx context.Context, env deployment.Env, in protocol.Instruct, progress func(deployment.Progress)) (deployment.Result, error)
 	// SetClock is told the server's time; nil leaves the clock alone.
 	SetClock func(t time.Time)
 	Log      *slog.Logger
@@ -59,8 +66,9 @@ type Agent struct {
 	id   identity
 	boot string
 
-	env    clone.Env
-	dial   func(ctx context.Context) (link, error) // a value, so that tests need no network
+	env    deployment.Env
+	dial   func(ctx context.Context) (link, error)                 // a value, so that tests need no network
+	cached func(ctx context.Context) (*protocol.CacheState, error) // likewise
 	random func() float64
 
 	mu        sync.Mutex
@@ -78,8 +86,8 @@ type Agent struct {
 
 // New makes this boot's key. It does not connect yet.
 func New(cfg Config) (*Agent, error) {
-	if cfg.Server == "" || cfg.Inventory == nil || cfg.Board == nil || cfg.Log == nil {
-		return nil, errors.New("agent: server, inventory, board and log are required")
+	if cfg.Server == "" || cfg.Inventory == nil || cfg.Board == nil || cfg.Log == nil || cfg.Folder == "" {
+		return nil, errors.New("agent: server, inventory, folder, board and log are required")
 	}
 	mac, err := protocol.NormalizeMAC(cfg.MAC)
 	if err != nil {
@@ -90,13 +98,17 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Clone == nil {
-		cfg.Clone = clone.Run
+	if cfg.Carry == nil {
+		cfg.Carry = deployment.Run
 	}
 	a := &Agent{cfg: cfg, id: id, boot: rand.Text(), random: mrand.Float64}
 	a.dial = func(ctx context.Context) (link, error) { return wire.Dial(ctx, cfg.Server, id.tls()) }
 	a.stock = newStocktaker(a.takeStock)
-	a.env = clone.Env{Server: newTransfer(cfg.Server, id), Disks: cfg.Disks, Log: cfg.Log}
+	a.env = deployment.Env{
+		Server: newTransfer(cfg.Server, id), Disks: cfg.Disks, Cache: cache.New(cfg.Disks, filepath.Join(cfg.Folder, "cache"), cfg.Log),
+		Folder: cfg.Folder, Firmware: cfg.Firmware, Interface: cfg.Interface, Log: cfg.Log,
+	}
+	a.cached = a.env.Cache.State
 	return a, nil
 }
 
@@ -115,7 +127,7 @@ func (a *Agent) Run(ctx context.Context) (string, error) {
 		s.Server, s.MAC, s.Version = a.cfg.Server, a.cfg.MAC, a.cfg.Version
 		s.Phase, s.Step = screen.Starting, "Taking stock of this PC"
 	})
-	inv, err := a.cfg.Inventory(running)
+	inv, err := a.inventoryNow(running)
 	if err != nil {
 		// A PC whose disks cannot be listed is still worth showing in the console.
 		a.cfg.Log.Error("inventory", "error", err)

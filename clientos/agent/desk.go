@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/protocol"
 )
 
@@ -120,26 +120,28 @@ func (d *desk) cancel(id string, now time.Time) (stop bool, report *protocol.Rep
 }
 
 // progress notes how far the work has come.
-func (d *desk) progress(p clone.Progress, rate int64) {
+func (d *desk) progress(p deployment.Progress, rate int64) {
 	if !d.busy() {
 		return
 	}
 	d.last.Stage, d.last.Bytes, d.last.Total = p.Stage, max(p.Bytes, 0), max(p.Total, 0)
 	d.last.Rate = max(rate, 0)
 	d.last.Dirty = d.last.Dirty || p.Dirty
+	d.last.Slow, d.last.Notes = p.Slow, p.Notes
 }
 
 // finish notes how the work ended.
-func (d *desk) finish(result clone.Result, err error, now time.Time) {
+func (d *desk) finish(result deployment.Result, err error, now time.Time) {
 	if !d.busy() {
 		return
 	}
 	r := d.last
-	r.Rate = 0
+	r.Rate, r.Slow = 0, ""
 	var f *protocol.Failure
 	switch {
 	case err == nil:
 		r.State, r.Verified = protocol.Done, result.Verified
+		r.Notes, r.Warnings, r.Scripts = result.Notes, result.Warnings, result.Scripts
 	case errors.Is(err, errCancelled):
 		r.State = protocol.Cancelled
 	case errors.As(err, &f):

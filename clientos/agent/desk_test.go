@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 )
@@ -31,7 +31,7 @@ func TestDeskRunsAnInstructionOnce(t *testing.T) {
 	if again := d.instruct(restore("a"), morning); again.begin || again.report == nil || again.report.State != protocol.Running {
 		t.Errorf("while it runs: %+v, want only a report", again)
 	}
-	d.finish(clone.Result{Verified: 7}, nil, morning)
+	d.finish(deployment.Result{Verified: 7}, nil, morning)
 	if again := d.instruct(restore("a"), morning); again.begin || again.report == nil || again.report.State != protocol.Done {
 		t.Errorf("when it is done: %+v, want only the verdict", again)
 	}
@@ -92,9 +92,9 @@ func TestDeskVerdicts(t *testing.T) {
 			t.Parallel()
 			var d desk
 			d.instruct(restore("a"), morning)
-			d.progress(clone.Progress{Stage: protocol.StageWriting, Bytes: 5, Total: 9, Dirty: true}, 3)
-			d.progress(clone.Progress{Stage: protocol.StageVerifying}, 3)
-			d.finish(clone.Result{Verified: 9}, test.err, morning)
+			d.progress(deployment.Progress{Stage: protocol.StageWriting, Bytes: 5, Total: 9, Dirty: true}, 3)
+			d.progress(deployment.Progress{Stage: protocol.StageVerifying}, 3)
+			d.finish(deployment.Result{Verified: 9}, test.err, morning)
 			r, ok := d.due(morning)
 			if !ok || r.State != test.state || !r.Dirty || r.Rate != 0 {
 				t.Errorf("report %+v, %v; want state %s, dirty, no rate", r, ok, test.state)
@@ -126,7 +126,7 @@ func TestDeskSaysWhatIsDue(t *testing.T) {
 	if !ok {
 		t.Fatal("no running report in time")
 	}
-	d.finish(clone.Result{}, nil, morning.Add(time.Second))
+	d.finish(deployment.Result{}, nil, morning.Add(time.Second))
 	r2, ok := d.due(morning.Add(time.Second))
 	if !ok || r2.Seq <= r1.Seq {
 		t.Fatalf("the verdict is not said at once, or its number %d does not grow from %d", r2.Seq, r1.Seq)
@@ -159,7 +159,7 @@ func TestDeskCancel(t *testing.T) {
 	if stop, r := d.cancel("a", morning); !stop || r != nil {
 		t.Errorf("running: stop %v, report %+v; want the work stopped", stop, r)
 	}
-	d.finish(clone.Result{}, errCancelled, morning)
+	d.finish(deployment.Result{}, errCancelled, morning)
 	if stop, r := d.cancel("a", morning); stop || r == nil || r.State != protocol.Cancelled {
 		t.Errorf("ended: stop %v, report %+v; want the verdict", stop, r)
 	}
@@ -209,7 +209,7 @@ func TestDeskMemoryIsBounded(t *testing.T) {
 	for i := range 10 * memory {
 		id := fmt.Sprint(i)
 		d.instruct(restore(id), morning)
-		d.finish(clone.Result{}, nil, morning)
+		d.finish(deployment.Result{}, nil, morning)
 		d.settled(id)
 	}
 	if len(d.past) != memory {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"aula/clientos/agent/screen"
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/protocol"
 	"aula/clientos/protocol/wire"
 )
@@ -73,22 +73,23 @@ type room struct {
 	stop  func()
 }
 
-func newRoom(t *testing.T, carry func(ctx context.Context, progress func(clone.Progress)) (clone.Result, error)) *room {
+func newRoom(t *testing.T, carry func(ctx context.Context, progress func(deployment.Progress)) (deployment.Result, error)) *room {
 	t.Helper()
 	r := &room{t: t, dialled: make(chan *fakeLink), answers: make(chan error, 100), board: screen.NewBoard(screen.State{}), ended: make(chan string, 1)}
 	r.stock = func(context.Context) (protocol.Inventory, error) { return protocol.Inventory{Firmware: "bios"}, nil }
 	a, err := New(Config{
 		Server: "10.77.0.1:7443", Pin: strings.Repeat("5a", 32), Ticket: "ticket", MAC: "52:54:00:00:00:01", Version: "test",
 		Inventory: func(ctx context.Context) (protocol.Inventory, error) { return r.stock(ctx) },
-		Clone: func(ctx context.Context, _ clone.Env, _ protocol.Instruct, progress func(clone.Progress)) (clone.Result, error) {
+		Carry: func(ctx context.Context, _ deployment.Env, _ protocol.Instruct, progress func(deployment.Progress)) (deployment.Result, error) {
 			return carry(ctx, progress)
 		},
-		Board: r.board, Log: slog.New(slog.DiscardHandler),
+		Folder: "/nonexistent", Board: r.board, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.random = func() float64 { return 0 }
+	a.cached = func(context.Context) (*protocol.CacheState, error) { return nil, nil }
 	a.dial = func(ctx context.Context) (link, error) {
 		select {
 		case err := <-r.answers:
@@ -143,12 +144,12 @@ func (r *room) welcome() (*fakeLink, *protocol.Hello) {
 func TestReportsComeInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t, func(ctx context.Context, progress func(clone.Progress)) (clone.Result, error) {
+		r := newRoom(t, func(ctx context.Context, progress func(deployment.Progress)) (deployment.Result, error) {
 			for i := range int64(100) {
-				progress(clone.Progress{Stage: protocol.StageWriting, Bytes: i * 10e6, Total: 1e9, Dirty: true})
+				progress(deployment.Progress{Stage: protocol.StageWriting, Bytes: i * 10e6, Total: 1e9, Dirty: true})
 				time.Sleep(100 * time.Millisecond)
 			}
-			return clone.Result{Verified: 1e9}, nil
+			return deployment.Result{Verified: 1e9}, nil
 		})
 		defer r.stop()
 		l, _ := r.welcome()
@@ -174,13 +175,13 @@ func TestWorkOutlivesTheConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0
-		r := newRoom(t, func(ctx context.Context, progress func(clone.Progress)) (clone.Result, error) {
+		r := newRoom(t, func(ctx context.Context, progress func(deployment.Progress)) (deployment.Result, error) {
 			runs++
 			select {
 			case <-time.After(time.Minute):
-				return clone.Result{Verified: 5}, nil
+				return deployment.Result{Verified: 5}, nil
 			case <-ctx.Done():
-				return clone.Result{}, ctx.Err()
+				return deployment.Result{}, ctx.Err()
 			}
 		})
 		defer r.stop()
@@ -251,9 +252,9 @@ func TestDeniedPCRestartsAfterAMinute(t *testing.T) {
 func TestDeniedPCAtWorkDoesNotRestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t, func(ctx context.Context, _ func(clone.Progress)) (clone.Result, error) {
+		r := newRoom(t, func(ctx context.Context, _ func(deployment.Progress)) (deployment.Result, error) {
 			<-ctx.Done()
-			return clone.Result{}, ctx.Err()
+			return deployment.Result{}, ctx.Err()
 		})
 		l, _ := r.welcome()
 		l.down <- protocol.Message{Instruct: ptr(restore("a"))}
@@ -276,7 +277,9 @@ func TestDeniedPCAtWorkDoesNotRestart(t *testing.T) {
 func TestPanicIsAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t, func(context.Context, func(clone.Progress)) (clone.Result, error) { panic("index out of range") })
+		r := newRoom(t, func(context.Context, func(deployment.Progress)) (deployment.Result, error) {
+			panic("index out of range")
+		})
 		defer r.stop()
 		l, _ := r.welcome()
 		l.down <- protocol.Message{Instruct: ptr(restore("a"))}

@@ -106,7 +106,7 @@ func (a *Agent) awaitStock(ctx context.Context, done <-chan struct{}) {
 
 // takeStock tells the server what the PC holds now.
 func (a *Agent) takeStock(ctx context.Context) {
-	inv, err := a.cfg.Inventory(ctx)
+	inv, err := a.inventoryNow(ctx)
 	if err != nil {
 		a.cfg.Log.Error("inventory", "error", err)
 		return
@@ -123,6 +123,18 @@ func (a *Agent) takeStock(ctx context.Context) {
 	if err := a.conn.Send(protocol.Message{Inventory: &inv}); err != nil {
 		a.cfg.Log.Debug("inventory not sent", "error", err)
 	}
+}
+
+// inventoryNow is what the PC is made of, and what its cache holds.
+func (a *Agent) inventoryNow(ctx context.Context) (protocol.Inventory, error) {
+	inv, err := a.cfg.Inventory(ctx)
+	if err != nil {
+		return inv, err
+	}
+	if inv.Cache, err = a.cached(ctx); err != nil {
+		a.cfg.Log.Warn("the cache cannot be looked at", "error", err) // the disks are worth telling all the same
+	}
+	return inv, nil
 }
 
 // lookForDevices is how often an idle agent looks whether a disk has come or gone.

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/protocol"
 )
 
@@ -26,7 +26,9 @@ func (l *fakeLink) verdict(t *testing.T) protocol.Report {
 }
 
 // quick is work that is done at once.
-func quick(context.Context, func(clone.Progress)) (clone.Result, error) { return clone.Result{}, nil }
+func quick(context.Context, func(deployment.Progress)) (deployment.Result, error) {
+	return deployment.Result{}, nil
+}
 
 // hang makes stocktaking like that of a broken disk: nothing ends it but release, not even its context.
 func (r *room) hang() (taken *atomic.Int32, release func()) {
@@ -98,10 +100,10 @@ func TestNoStockIsTakenDuringWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var taking, during atomic.Int32
-		r := newRoom(t, func(context.Context, func(clone.Progress)) (clone.Result, error) {
+		r := newRoom(t, func(context.Context, func(deployment.Progress)) (deployment.Result, error) {
 			time.Sleep(time.Second)
 			during.Add(taking.Load())
-			return clone.Result{}, nil
+			return deployment.Result{}, nil
 		})
 		defer r.stop()
 		l, _ := r.welcome()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/protocol"
 )
 
@@ -25,7 +25,7 @@ func (a *Agent) begin(ctx context.Context, in protocol.Instruct) {
 }
 
 // finish gives the verdict on an instruction. The server has heard by then what the disks now hold, unless a disk does not answer.
-func (a *Agent) finish(in protocol.Instruct, result clone.Result, err error) {
+func (a *Agent) finish(in protocol.Instruct, result deployment.Result, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -40,7 +40,7 @@ func (a *Agent) finish(in protocol.Instruct, result clone.Result, err error) {
 // safely carries out an instruction and turns a panic of its own goroutine into a failure: an instruction that meets a bug should not
 // take the PC out of the operator's reach. A panic in a goroutine that the work starts is beyond recovery here: it ends the agent,
 // upon which the PC restarts.
-func (a *Agent) safely(ctx context.Context, in protocol.Instruct) (result clone.Result, err error) {
+func (a *Agent) safely(ctx context.Context, in protocol.Instruct) (result deployment.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &protocol.Failure{
@@ -50,7 +50,7 @@ func (a *Agent) safely(ctx context.Context, in protocol.Instruct) (result clone.
 			}
 		}
 	}()
-	return a.cfg.Clone(ctx, a.env, in, a.progress)
+	return a.cfg.Carry(ctx, a.env, in, a.progress)
 }
 
 func (a *Agent) stage() string {
@@ -60,7 +60,7 @@ func (a *Agent) stage() string {
 }
 
 // progress is called often by the work.
-func (a *Agent) progress(p clone.Progress) {
+func (a *Agent) progress(p deployment.Progress) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.desk.progress(p, a.pace.add(p.Stage, p.Bytes, time.Now()))

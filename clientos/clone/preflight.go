@@ -43,7 +43,12 @@ func (r *restore) plan(d disk.Disk) (disk.Disk, error) {
 	if err != nil {
 		return d, err
 	}
-	if err := layout.Fits(d); err != nil {
+	if r.instruct.Fit {
+		layout, err = r.fit(layout, d)
+	} else {
+		err = layout.Fits(d)
+	}
+	if err != nil {
 		return d, err
 	}
 	if err := d.CheckFree(); err != nil {
@@ -52,6 +57,18 @@ func (r *restore) plan(d disk.Disk) (disk.Disk, error) {
 	r.layout = &layout
 	d.Partitions, err = layout.Partitions()
 	return d, err
+}
+
+// fit adapts the layout to the disk, and leaves the PC's cache in its place.
+func (r *restore) fit(layout disk.Layout, d disk.Disk) (disk.Layout, error) {
+	needs := make(map[int]int64, len(r.parts))
+	for _, p := range r.parts {
+		needs[p.number] = p.image.RequiredBytes
+	}
+	if _, cache, found := disk.FindCache([]disk.Disk{d}); found {
+		r.cache = &cache
+	}
+	return layout.FitTo(d, needs, r.instruct.Grow, r.cache)
 }
 
 // check makes sure that the part's place is there, free and large enough.

@@ -15,7 +15,8 @@ import (
 // A restore is a restoreImage on its way: what the preflight found out and the later stages use.
 type restore struct {
 	*job
-	layout *disk.Layout // to apply first, nil for none
+	layout *disk.Layout    // to apply first, nil for none
+	cache  *disk.Partition // of the disk, which the layout leaves alone; nil for none
 	parts  []*part
 	strain *strain // of the writing; nil before
 
@@ -119,7 +120,7 @@ func (r *restore) prepare(ctx context.Context) error {
 		}
 		r.meter.stage(protocol.StagePartitioning, 0)
 		r.meter.dirty()
-		if err := disk.ApplyLayout(ctx, d, *r.layout); err != nil {
+		if err := r.applyLayout(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -143,6 +144,13 @@ func (r *restore) prepare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (r *restore) applyLayout(ctx context.Context, d disk.Disk) error {
+	if r.cache != nil {
+		return disk.ApplyLayoutBeside(ctx, d, *r.layout, *r.cache)
+	}
+	return disk.ApplyLayout(ctx, d, *r.layout)
 }
 
 // placeOf is the partition of d with the number, or all of d for 0; instead says what there is otherwise.

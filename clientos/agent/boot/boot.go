@@ -77,7 +77,7 @@ func run(ctx context.Context, version string, board *screen.Board, log *slog.Log
 	drivers := newDrivers(log)
 	drivers.settle(ctx)
 	awaitRandomness(log)
-	mountFirmwareVariables(log)
+	firmware := mountFirmwareVariables(log)
 	// Disks and cards that take their time to appear are looked for while everything else goes on.
 	ctx, stop := context.WithCancel(ctx)
 	var background errgroup.Group
@@ -101,6 +101,7 @@ func run(ctx context.Context, version string, board *screen.Board, log *slog.Log
 	drivers.settle(ctx)
 	a, err := agent.New(agent.Config{
 		Server: given.server, Pin: strings.TrimSpace(string(pin)), Ticket: given.ticket, MAC: network.bootMAC(), Version: version,
+		Folder: "/run/aula", Firmware: firmware, Interface: network.card.Name,
 		Inventory: machine.Source{}.Inventory, Devices: machine.Source{}.Devices, Board: board, SetClock: setClock(log), Log: log,
 	})
 	if err != nil {

@@ -46,10 +46,11 @@ func mountAll() error {
 	return all
 }
 
-// mountFirmwareVariables makes UEFI's variables visible (Secure Boot, boot entries), on a PC that has them.
-func mountFirmwareVariables(log *slog.Logger) {
+// mountFirmwareVariables makes UEFI's variables visible (Secure Boot, boot entries), on a PC that has them, and answers in which folder; empty
+// for none.
+func mountFirmwareVariables(log *slog.Logger) string {
 	if _, err := os.Stat("/sys/firmware/efi"); err != nil {
-		return
+		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -57,5 +58,7 @@ func mountFirmwareVariables(log *slog.Logger) {
 	const dir = "/sys/firmware/efi/efivars"
 	if err := unix.Mount("efivarfs", dir, "efivarfs", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		log.Warn("firmware variables not mounted", "error", err)
+		return ""
 	}
+	return dir
 }

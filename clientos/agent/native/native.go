@@ -41,6 +41,7 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 	ticket := flags.String("ticket", "", "`ticket` of this boot")
 	mac := flags.String("mac", "", "Ethernet `address` of the network card that booted")
 	disks := flags.String("disk", "", "the only block `devices` to touch, with commas between them")
+	folder := flags.String("folder", "", "`folder` below which the cache and restored systems are mounted; one for each PC")
 	debug := flags.Bool("debug", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() {
@@ -66,11 +67,21 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
+	mounts := *folder
+	if mounts == "" {
+		dir, err := os.MkdirTemp("", "aula-agent-")
+		if err != nil {
+			fmt.Fprintln(stderr, "aula-agent:", err)
+			return ExitUsage
+		}
+		defer os.Remove(dir) // which fails while something is mounted below it, and so keeps what is there
+		mounts = dir
+	}
 	system := disk.System{Devices: strings.Split(*disks, ",")}
 	board := screen.NewBoard(screen.State{Phase: screen.Starting})
 	a, err := agent.New(agent.Config{
 		Server: *server, Pin: *pin, Ticket: *ticket, MAC: *mac, Version: version,
-		Disks: system, Inventory: machine.Source{Disks: system}.Inventory, Board: board, Log: log,
+		Disks: system, Folder: mounts, Inventory: machine.Source{Disks: system}.Inventory, Board: board, Log: log,
 	})
 	if err != nil {
 		fmt.Fprintln(stderr, "aula-agent:", err)

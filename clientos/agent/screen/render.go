@@ -3,6 +3,8 @@ package screen
 import (
 	"fmt"
 	"strings"
+
+	"aula/clientos/protocol"
 )
 
 // Smallest terminal that is painted whole: the VGA text screen.
@@ -69,7 +71,10 @@ func (s State) explanation(width int) []string {
 		lines = append(lines, s.progress(width)...)
 	case Done:
 		text := what + " is done."
-		if s.Proven > 0 {
+		switch {
+		case s.Proven > 0 && s.Kind == protocol.UpdateCache:
+			text = fmt.Sprintf("%s is done: all %s were read back from the cache and are right.", what, bytesText(s.Proven))
+		case s.Proven > 0:
 			text = fmt.Sprintf("%s is done: all %s were read back from the disk and are right.", what, bytesText(s.Proven))
 		}
 		lines = append(lines, wrap(text, width)...)

@@ -156,6 +156,16 @@ func stageWord(stage string) string {
 		return "Verify"
 	case protocol.StageFinishing:
 		return "Finish"
+	case protocol.StageWaiting:
+		return "Wait"
+	case protocol.StageCaching:
+		return "Fetch"
+	case protocol.StageFormatting:
+		return "Format"
+	case protocol.StageConfiguring:
+		return "Set up"
+	case protocol.StageSharing:
+		return "Share"
 	}
 	return "Work"
 }
@@ -176,6 +186,16 @@ func stageText(stage string) string {
 		return "reading the partition back and comparing it with the image"
 	case protocol.StageFinishing:
 		return "finishing"
+	case protocol.StageWaiting:
+		return "waiting for the multicast session to begin"
+	case protocol.StageCaching:
+		return "bringing the image into the cache"
+	case protocol.StageFormatting:
+		return "making filesystems"
+	case protocol.StageConfiguring:
+		return "telling the system its name and how it starts"
+	case protocol.StageSharing:
+		return "complete; giving the image to other computers"
 	}
 	return stage
 }
@@ -186,6 +206,14 @@ func kindText(kind string) string {
 		return "Create image"
 	case protocol.RestoreImage:
 		return "Restore image"
+	case protocol.UpdateCache:
+		return "Update the cache with"
+	case protocol.DeleteCached:
+		return "Remove images from the cache"
+	case protocol.PartitionDisk:
+		return "Partition and format"
+	case protocol.ConfigureOS:
+		return "Set up the system"
 	case protocol.Reboot:
 		return "Restart"
 	case protocol.BootDisk:

@@ -1,0 +1,46 @@
+package appliance
+
+import (
+	"errors"
+	"log/slog"
+
+	"aula/appliance/catalog"
+	"aula/clientos/protocol"
+)
+
+// customs are what the catalog keeps of a school's own ways, as operations ask for it.
+type customs struct {
+	catalog *catalog.Catalog
+	log     *slog.Logger
+}
+
+// scripts are those of the images, in order, and then the classroom's.
+func (c customs) scripts(pc catalog.Computer, images []string) []protocol.Script {
+	var scripts []protocol.Script
+	for _, name := range images {
+		o, err := c.catalog.ImageObject(name)
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			c.log.Error("script of an image", "image", name, "error", err)
+		}
+		if o.Script != "" {
+			scripts = append(scripts, protocol.Script{Name: "image " + name, Text: o.Script})
+		}
+	}
+	room, err := c.catalog.Classroom(pc.ClassroomID)
+	if err != nil {
+		c.log.Error("script of a classroom", "classroom", pc.ClassroomID, "error", err)
+	}
+	if room.Defaults.Script != "" {
+		scripts = append(scripts, protocol.Script{Name: "classroom " + room.Name, Text: room.Defaults.Script})
+	}
+	return scripts
+}
+
+// classroom is the name of one.
+func (c customs) classroom(id string) string {
+	room, err := c.catalog.Classroom(id)
+	if err != nil {
+		return ""
+	}
+	return room.Name
+}

@@ -1,0 +1,145 @@
+package operation
+
+import (
+	"fmt"
+	"strings"
+
+	"aula/appliance/catalog"
+	"aula/clientos/disk"
+	"aula/clientos/protocol"
+)
+
+// How images come to a PC: what its inventory tells of its cache before anything is sent. The agent looks again.
+
+// way tells how the images would come to the PC, for people, or why they would not.
+func way(pc catalog.Computer, d *protocol.Delivery, parts []protocol.Part) (string, *protocol.Failure) {
+	if d == nil {
+		return "straight to the disk by UNICAST", nil
+	}
+	held := 0
+	for _, p := range parts {
+		if pc.Inventory.Cache.Has(p.Image) {
+			held++
+		}
+	}
+	by := d.Protocol
+	if by == "" {
+		by = protocol.Unicast
+	}
+	switch {
+	case held == len(parts) && !d.Direct:
+		return "from its cache, which has it already", nil
+	case d.From == protocol.Cache:
+		return "", notCached(pc, parts)
+	case d.Direct:
+		return "straight to the disk by " + by, nil
+	}
+	f := room(pc, parts)
+	if f == nil {
+		return "through its cache by " + by, nil
+	}
+	switch d.Fallback {
+	case protocol.None:
+		return "", f
+	case protocol.Multicast:
+		by = protocol.Multicast
+	default:
+		by = protocol.Unicast
+	}
+	return fmt.Sprintf("straight to the disk by %s: %s", by, f.Problem), nil
+}
+
+// notCached names the images that a PC should have in its cache and has not.
+func notCached(pc catalog.Computer, parts []protocol.Part) *protocol.Failure {
+	if pc.Inventory.Cache == nil {
+		return noCache(pc)
+	}
+	var missing []string
+	for _, p := range parts {
+		if !pc.Inventory.Cache.Has(p.Image) {
+			missing = append(missing, fmt.Sprintf("%s revision %d", p.Image.Name, p.Image.Revision))
+		}
+	}
+	return refusal(protocol.ErrNotFound, fmt.Sprintf("the cache of %s does not have %s", pc.Name, strings.Join(missing, ", ")),
+		"bring it there with updateCache, or restore from REPO")
+}
+
+func noCache(pc catalog.Computer) *protocol.Failure {
+	return refusal(protocol.ErrNotCache, pc.Name+" has no cache partition", "make one with initCache, or restore with -DIRECT")
+}
+
+// room tells why the images do not fit into the PC's cache; nil when they do.
+func room(pc catalog.Computer, parts []protocol.Part) *protocol.Failure {
+	cache := pc.Inventory.Cache
+	switch {
+	case cache == nil:
+		return noCache(pc)
+	case cache.Problem != "":
+		return refusal(protocol.ErrNotCache, fmt.Sprintf("the cache of %s cannot be used: %s", pc.Name, cache.Problem), "make it anew with initCache")
+	}
+	need, replaced := int64(0), int64(0)
+	for _, p := range parts {
+		if cache.Has(p.Image) {
+			continue
+		}
+		need += p.Image.FileBytes
+		for _, c := range cache.Images {
+			if c.Name == p.Image.Name { // another revision, which is replaced, or the beginning of this one
+				replaced += c.Bytes
+			}
+		}
+	}
+	switch {
+	case need >= cache.Bytes:
+		return refusal(protocol.ErrCacheSize, fmt.Sprintf("the image takes %s and the whole cache of %s has %s",
+			disk.FormatBytes(need), pc.Name, disk.FormatBytes(cache.Bytes)), "make the cache larger with initCache, or restore with -DIRECT")
+	case need > cache.Free+replaced:
+		return refusal(protocol.ErrCacheSize, fmt.Sprintf("the image takes %s and the cache of %s has room for %s",
+			disk.FormatBytes(need), pc.Name, disk.FormatBytes(cache.Free+replaced)),
+			"remove images from its cache that are not needed, make it larger with initCache, or restore with -DIRECT")
+	}
+	return nil
+}
+
+// A cachePlan brings images into the caches.
+type cachePlan struct{ step Step }
+
+func (p cachePlan) check(pc catalog.Computer, online bool) (Preflight, protocol.Instruct) {
+	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online, Failure: reachable(pc, online)}
+	if result.Failure == nil {
+		result.Failure = room(pc, p.step.Parts)
+	}
+	if result.Failure == nil {
+		delivery := p.step.Statement.Delivery
+		result.Way, result.Failure = way(pc, &delivery, p.step.Parts)
+		result.Way = strings.Replace(result.Way, "from its cache, which has it already", "nothing to do: its cache has it already", 1)
+	}
+	delivery := p.step.Statement.Delivery
+	return result, protocol.Instruct{Kind: UpdateCache, Parts: p.step.Parts, Delivery: &delivery}
+}
+
+// A schemePlan partitions and formats.
+type schemePlan struct {
+	disk   int
+	scheme disk.Scheme
+}
+
+func (p schemePlan) check(pc catalog.Computer, online bool) (Preflight, protocol.Instruct) {
+	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online}
+	d, f := findDisk(pc, online, p.disk)
+	if result.Failure = f; f != nil {
+		return result, protocol.Instruct{}
+	}
+	result.Disk = describeDisk(d)
+	if _, err := p.scheme.Plan(d); err != nil {
+		result.Failure = diskFailure(err)
+		return result, protocol.Instruct{}
+	}
+	for _, lost := range p.scheme.Loses(d) {
+		if !lost.Extended() {
+			result.Loses = append(result.Loses, describePartition(lost))
+		}
+	}
+	scheme := p.scheme
+	return result, protocol.Instruct{Kind: PartitionDisk, Disk: d.Ref(), Scheme: &scheme}
+}

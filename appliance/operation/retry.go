@@ -1,0 +1,112 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"aula/clientos/instruction"
+)
+
+// Retry starts an operation like the one given on those of its PCs that did not end Done, from the statement at which they ended; when all are Done, what
+// is repeated is the configuration of those that have warnings.
+func (m *Manager) Retry(ctx context.Context, actor, id string) (Operation, error) {
+	before, err := m.Operation(id)
+	if err != nil {
+		return Operation{}, err
+	}
+	if before.State == Running {
+		return Operation{}, refused(errors.New("the operation is not over (wait for it, or cancel it)"))
+	}
+	if len(before.Steps) == 0 {
+		return Operation{}, refused(errors.New("the operation is from an older version, which did not record what can be repeated (start it anew)"))
+	}
+	from := make(map[string]int)
+	var ids, warned []string
+	for _, t := range before.Targets {
+		switch {
+		case t.State != Done:
+			ids, from[t.ComputerID] = append(ids, t.ComputerID), t.Step
+		case len(t.Warnings) > 0:
+			warned = append(warned, t.ComputerID)
+		}
+	}
+	switch {
+	case len(ids) > 0:
+		return m.repeat(ctx, actor, before, ids, from)
+	case len(warned) > 0:
+		return m.configureAgain(ctx, actor, before, warned)
+	}
+	return Operation{}, refused(errors.New("every computer is done: there is nothing to repeat"))
+}
+
+// repeat has PCs go on at the steps at which they ended.
+func (m *Manager) repeat(ctx context.Context, actor string, before Operation, ids []string, from map[string]int) (Operation, error) {
+	late := before.Late
+	if late == 0 {
+		late = DefaultLate
+	}
+	op, err := m.plan(ctx, actor, ids, before.Steps, late)
+	if err != nil {
+		return Operation{}, err
+	}
+	op.Text, op.Note = before.Text, "retry of "+before.ID
+	for i := range op.Targets {
+		t := &op.Targets[i]
+		if step := from[t.ComputerID]; step > 0 { // it is looked at when its turn comes
+			*t = Target{ComputerID: t.ComputerID, Name: t.Name, State: Waiting, Step: step}
+		}
+	}
+	return m.start(op)
+}
+
+// configureAgain repeats the configuration after the last restore.
+func (m *Manager) configureAgain(ctx context.Context, actor string, before Operation, ids []string) (Operation, error) {
+	for i := len(before.Steps) - 1; i >= 0; i-- {
+		step := before.Steps[i]
+		if step.Kind != RestoreImage && step.Kind != ConfigureOS {
+			continue
+		}
+		s := instruction.Statement{Word: instruction.ConfigureOS, Disk: step.Statement.Disk, Partition: step.Statement.Partition, Image: step.Image}
+		op, err := m.plan(ctx, actor, ids, []Step{{Kind: ConfigureOS, Statement: s}}, DefaultLate)
+		if err != nil {
+			return Operation{}, err
+		}
+		op.Text, op.Note = instruction.Program{Statements: []instruction.Statement{s}}.String(), "retry of "+before.ID
+		return m.start(op)
+	}
+	return Operation{}, refused(errors.New("the operation has configured nothing that could be repeated"))
+}
+
+// StartNow stops waiting for PCs that are not there: they end as NeverCame.
+func (m *Manager) StartNow(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	choose := func() []*seat {
+		if j, ok := m.jobs[id]; ok {
+			return j.unended()
+		}
+		return nil
+	}
+	if _, err := m.Operation(id); err != nil {
+		return err
+	}
+	online := m.online(choose)
+	m.mu.Lock()
+	changed := m.advance(choose(), func(s *seat) event { return unawaited{online: online[s.ComputerID]} })
+	m.mu.Unlock()
+	m.tell(changed)
+	return nil
+}
+
+// splitSession takes the name of a session apart.
+func splitSession(session string) (operationID string, step int) {
+	operationID, number, _ := strings.Cut(session, ".")
+	step, err := strconv.Atoi(number)
+	if err != nil {
+		return "", 0
+	}
+	return operationID, step
+}

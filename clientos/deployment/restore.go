@@ -1,0 +1,149 @@
+package deployment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"aula/clientos/clone"
+	"aula/clientos/fetch"
+	"aula/clientos/protocol"
+)
+
+// cacheProblems are for which a PC does without its cache: there is none, it is in use, full, or damaged.
+var cacheProblems = []int{protocol.ErrNotCache, protocol.ErrCacheSize, protocol.ErrLocked, protocol.ErrFilesystem}
+
+// restore puts the images onto the disk by the way that the instruction asks for, or by the one that is open.
+func (w *work) restore(ctx context.Context) error {
+	d := w.in.Delivery
+	if d == nil || d.Direct {
+		return w.restoreDirectly(ctx)
+	}
+	// An image that does not fit must not first come over the network.
+	if err := clone.Check(ctx, w.clone(w.Server, nil), w.in); err != nil {
+		return err
+	}
+	sharing, err := w.bring(ctx)
+	if codeIs(err, cacheProblems...) && d.From != protocol.Cache && d.Fallback != protocol.None {
+		return w.fallBack(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer sharing.Close()
+	if len(w.in.Layout) > 0 { // nothing may have the disk open while it is partitioned
+		if err := w.share(ctx, sharing); err != nil {
+			return err
+		}
+	}
+	if err := w.restoreFromCache(ctx); err != nil {
+		return err
+	}
+	w.configure(ctx)
+	return w.share(ctx, sharing)
+}
+
+// fallBack restores straight to the disk, because of what the cache says.
+func (w *work) fallBack(ctx context.Context, why error) error {
+	d := *w.in.Delivery
+	d.Direct, d.Protocol, d.Parameters = true, d.Fallback, ""
+	if d.Protocol == "" {
+		d.Protocol = protocol.Unicast
+	}
+	w.note(fmt.Sprintf("restored straight to the disk by %s: %v", d.Protocol, why))
+	w.in.Delivery = &d
+	return w.restoreDirectly(ctx)
+}
+
+// restoreDirectly has the images come straight to the disk.
+func (w *work) restoreDirectly(ctx context.Context) error {
+	var delivery clone.Delivery
+	if d := w.in.Delivery; d != nil {
+		delivery = fetch.Blocks(w.fetching(), w.in, w.joining)
+	}
+	result, err := clone.Run(ctx, w.clone(w.Server, delivery), w.in, w.cloning)
+	if errors.Is(err, clone.ErrScattered) && w.in.Delivery.Fallback != protocol.None {
+		by := w.in.Delivery.Protocol
+		w.in.Delivery.Protocol = protocol.Unicast
+		w.note(fmt.Sprintf("restored by UNICAST instead of %s: %v", by, err))
+		result, err = clone.Run(ctx, w.clone(w.Server, nil), w.in, w.cloning)
+	}
+	if err != nil {
+		return err
+	}
+	w.result.Verified = result.Verified
+	w.configure(ctx)
+	return ctx.Err()
+}
+
+// restoreFromCache restores from the files in the cache. A file that has rotted there is fetched anew, once.
+func (w *work) restoreFromCache(ctx context.Context) error {
+	result, err := clone.Run(ctx, w.clone(cached{w.Server, w}, nil), w.in, w.cloning)
+	if codeIs(err, protocol.ErrImageFile) && ctx.Err() == nil && w.in.Delivery.From != protocol.Cache {
+		w.note(fmt.Sprintf("what the cache held was damaged and was fetched again: %v", err))
+		if err := w.refetch(ctx); err != nil {
+			return err
+		}
+		result, err = clone.Run(ctx, w.clone(cached{w.Server, w}, nil), w.in, w.cloning)
+	}
+	if err == nil {
+		w.result.Verified = result.Verified
+	}
+	return err
+}
+
+// refetch brings the images anew.
+func (w *work) refetch(ctx context.Context) error {
+	open, err := w.Cache.Open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range w.in.Parts {
+		err = errors.Join(err, open.Remove(p.Image.Name))
+	}
+	if err := errors.Join(err, open.Close()); err != nil {
+		return err
+	}
+	sharing, err := w.bring(ctx)
+	if err != nil {
+		return err
+	}
+	return sharing.Close()
+}
+
+// cached is the server to clone, but for the images' files, which the cache has. The cache is open only while one of them is: a disk with a cache on it
+// can be partitioned in between.
+type cached struct {
+	fetch.Server
+	work *work
+}
+
+// OpenImage implements clone.Server.
+func (c cached) OpenImage(ctx context.Context, image protocol.Image, offset int64) (io.ReadCloser, error) {
+	open, err := c.work.Cache.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	path, found := open.Find(image)
+	if !found {
+		return nil, errors.Join(c.work.failed(protocol.ErrUpdate, fmt.Sprintf("image %s is not in the cache any more", image.Name), "start the operation again"), open.Close())
+	}
+	f, err := os.Open(path)
+	if err == nil {
+		_, err = f.Seek(offset, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("image %s in the cache: %w", image.Name, err), open.Close())
+	}
+	return cachedFile{f, open}, nil
+}
+
+// A cachedFile is a file of the cache, which is open as long as it is.
+type cachedFile struct {
+	*os.File
+	cache io.Closer
+}
+
+func (f cachedFile) Close() error { return errors.Join(f.File.Close(), f.cache.Close()) }
