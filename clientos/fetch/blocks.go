@@ -56,10 +56,19 @@ func (*sessionBlocks) BlockSize(context.Context, protocol.Image) (int64, error) 
 
 // Deliver implements clone.Delivery.
 func (d *sessionBlocks) Deliver(ctx context.Context, images []clone.Placed) error {
-	if len(images) != len(d.in.Parts) {
-		return fmt.Errorf("%d images to deliver of the %d of the instruction", len(images), len(d.in.Parts))
-	}
 	tell := d.teller(images)
+	into, err := d.content(images, tell)
+	if err != nil {
+		return err
+	}
+	return (&follower{cfg: d.cfg, instruction: d.in.ID, into: into, tell: tell}).follow(ctx)
+}
+
+// content is what a session brings to the images, which are those of the instruction in their order.
+func (d *sessionBlocks) content(images []clone.Placed, tell *teller) (*content, error) {
+	if len(images) != len(d.in.Parts) {
+		return nil, fmt.Errorf("%d images to deliver of the %d of the instruction", len(images), len(d.in.Parts))
+	}
 	into := newContent(sizesOf(d.in), tell, func() error { return nil })
 	all := &scatters{}
 	for i, image := range images {
@@ -68,7 +77,7 @@ func (d *sessionBlocks) Deliver(ctx context.Context, images []clone.Placed) erro
 		all.room = image.To.Budget().Limit()
 		into.places[i].to = s
 	}
-	return (&follower{cfg: d.cfg, instruction: d.in.ID, into: into, tell: tell}).follow(ctx)
+	return into, nil
 }
 
 // scatters share the memory for what waits for its neighbours.
