@@ -1,5 +1,5 @@
-// Package catalog holds what exists: centres, classrooms, computers, image objects, repositories and users, in one
-// bbolt file with a versioned schema. It is not about what is being done (appliance/operation) nor about who
+// Package catalog holds what exists: centres, classrooms, computers, image objects, repositories, users, and what people have saved to do again:
+// procedures, schedules, holidays and schemes of partitions, in one bbolt file with a versioned schema. It is not about what is being done (appliance/operation) nor about who
 // is connected (appliance/roster), though it keeps their records for them as opaque bytes.
 //
 // Every method that changes something returns after the change is on stable storage, and changes all that it

@@ -174,7 +174,7 @@ func putClassroom(tx *bolt.Tx, room Classroom) error {
 	return put(tx, classroomsBucket, room.ID, room)
 }
 
-// RemoveClassroom removes a classroom without computers, else ErrInUse.
+// RemoveClassroom removes a classroom without computers, else ErrInUse. Schedules forget it.
 func (c *Catalog) RemoveClassroom(id string) error {
 	return c.change(func(tx *bolt.Tx) error {
 		room, err := getClassroom(tx, id)
@@ -184,6 +184,9 @@ func (c *Catalog) RemoveClassroom(id string) error {
 		prefix := nameKey(id, "")
 		if key, _ := tx.Bucket(namesBucket).Cursor().Seek(prefix); bytes.HasPrefix(key, prefix) {
 			return fmt.Errorf("classroom %q: %w by its computers (move or remove them first)", room.Name, ErrInUse)
+		}
+		if err := forgetInSchedules(tx, id); err != nil {
+			return err
 		}
 		return tx.Bucket(classroomsBucket).Delete([]byte(id))
 	})

@@ -200,11 +200,14 @@ func (c *Catalog) TakeNextBoot(id string) (string, error) {
 	return target, nil
 }
 
-// RemoveComputer forgets a computer. If it boots again it comes as a new one.
+// RemoveComputer forgets a computer, and so do schedules. If it boots again it comes as a new one.
 func (c *Catalog) RemoveComputer(id string) error {
 	return c.change(func(tx *bolt.Tx) error {
 		pc, err := getComputer(tx, id)
 		if err != nil {
+			return err
+		}
+		if err := forgetInSchedules(tx, id); err != nil {
 			return err
 		}
 		return deleteComputer(tx, pc)

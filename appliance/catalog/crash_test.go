@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // childVariable makes this test binary a process that writes to the catalog that it names.
@@ -29,7 +30,14 @@ func writeUntilKilled(path string) error {
 	if err != nil {
 		return err
 	}
+	schedule, err := scheduleOfWriter(c)
+	if err != nil {
+		return err
+	}
 	for n := 0; ; n++ {
+		if err := c.NoteRun(schedule.ID, Run{Due: dueOfWriter(n), Result: "op"}, time.Time{}); err != nil {
+			return err
+		}
 		data := make([]byte, 3000) // so that the file grows and its pages are used again
 		if err := c.PutRecord(Operations, fmt.Sprintf("%06d", n), data); err != nil {
 			return err
@@ -46,6 +54,28 @@ func writeUntilKilled(path string) error {
 	}
 }
 
+func dueOfWriter(n int) time.Time { return t0.Add(time.Duration(n) * time.Minute) }
+
+// scheduleOfWriter finds the schedule whose runs are noted, or makes it.
+func scheduleOfWriter(c *Catalog) (Schedule, error) {
+	if all, err := c.Schedules(); err != nil || len(all) > 0 {
+		return append(all, Schedule{})[0], err
+	}
+	centre, err := c.AddCentre("Centre")
+	if err != nil {
+		return Schedule{}, err
+	}
+	room, err := c.AddClassroom(centre.ID, "Aula")
+	if err != nil {
+		return Schedule{}, err
+	}
+	p, err := c.PutProcedure(Procedure{Name: "p", Text: goodProgram}, t0)
+	if err != nil {
+		return Schedule{}, err
+	}
+	return c.PutSchedule(Schedule{Name: "s", ProcedureID: p.ID, ClassroomIDs: []string{room.ID}, Days: []time.Weekday{1}, At: "07:00"}, t0)
+}
+
 func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
@@ -53,6 +83,9 @@ func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
 		last := killAfter(t, path, 15+20*round)
 		c := must(Open(path))(t)
 		checkFile(t, c)
+		if all := must(c.Schedules())(t); len(all) != 1 || all[0].Ran.Before(dueOfWriter(last)) {
+			t.Errorf("round %d: schedules are %+v, want one that has run until %v", round, all, dueOfWriter(last))
+		}
 		for n := range last + 1 {
 			_, err := c.Record(Operations, fmt.Sprintf("%06d", n))
 			// The writer deletes every third record with the one after it.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type ImageObject struct {
 	PartitionType string `json:"partitionType,omitempty"` // one of PartitionTypes, or empty when nobody has said
 	Repository    string `json:"repository,omitempty"`    // where its file is expected; empty for the first one
 	Comments      string `json:"comments,omitempty"`
+	// Script is run on each PC after a restore of it, before the classroom's; see protocol.Script.
+	Script string `json:"script,omitempty"`
 }
 
 // Bounds of an image object, in bytes but for the partition. GPT has room for 128 partitions.
@@ -85,13 +88,40 @@ func (c *Catalog) AddImageObject(o ImageObject) (ImageObject, error) {
 	return o, nil
 }
 
-// PutImageObject makes or replaces one. An empty DisplayName becomes the Name; a PartitionType may be in lower case.
+// PutImageObject makes or replaces one. An empty DisplayName becomes the Name; a PartitionType may be in lower case. Without a Script the one that
+// it has stays, which only SetImageScript removes.
 func (c *Catalog) PutImageObject(o ImageObject) error {
 	o, err := o.clean()
 	if err != nil {
 		return err
 	}
-	return c.change(func(tx *bolt.Tx) error { return put(tx, imagesBucket, o.Name, o) })
+	return c.change(func(tx *bolt.Tx) error {
+		before, err := get[ImageObject](tx, imagesBucket, o.Name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		o.Script = cmp.Or(o.Script, before.Script)
+		return put(tx, imagesBucket, o.Name, o)
+	})
+}
+
+// SetImageScript sets the script that is run after each restore of an image, none when empty, and makes the object if nobody has described the image.
+func (c *Catalog) SetImageScript(name, script string) error {
+	fresh, err := ImageObject{Name: name, Script: script}.clean()
+	if err != nil {
+		return err
+	}
+	return c.change(func(tx *bolt.Tx) error {
+		o, err := get[ImageObject](tx, imagesBucket, name)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			o = fresh
+		case err != nil:
+			return err
+		}
+		o.Script = fresh.Script
+		return put(tx, imagesBucket, name, o)
+	})
 }
 
 // RemoveImageObject removes one, or answers ErrNotFound.
@@ -129,6 +159,9 @@ func (o ImageObject) clean() (_ ImageObject, err error) {
 		if err := imagestore.CheckName(o.Repository); err != nil {
 			return o, fmt.Errorf("repository of image %s: %w: %w", o.Name, ErrInvalid, err)
 		}
+	}
+	if o.Script, err = cleanScript("script of image "+o.Name, o.Script); err != nil {
+		return o, err
 	}
 	o.Comments, err = cleanText("comments on image "+o.Name, o.Comments, maxComments)
 	return o, err

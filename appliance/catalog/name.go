@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -73,3 +74,10 @@ func cutDigits(s string) (digits, rest string) {
 
 // newID makes an identifier that nobody guesses and that fits in a path: 12 characters, 60 bits.
 func newID() string { return strings.ToLower(rand.Text()[:12]) }
+
+// ordered returns the values in order, each once.
+func ordered[T cmp.Ordered](values []T) []T {
+	values = slices.Clone(values)
+	slices.Sort(values)
+	return slices.Compact(values)
+}

@@ -23,6 +23,12 @@ var (
 
 	repositoriesBucket = []byte("repositories") // name -> Repository; since schema 2
 
+	// Since schema 3, all by id.
+	proceduresBucket = []byte("procedures") // Procedure
+	schedulesBucket  = []byte("schedules")  // Schedule
+	holidaysBucket   = []byte("holidays")   // Holiday
+	schemesBucket    = []byte("schemes")    // SchemeTemplate
+
 	// Indexes over computers, changed in the same transaction.
 	macsBucket    = []byte("index.macs")    // MAC -> computer id
 	namesBucket   = []byte("index.names")   // classroom id, 0, name in lower case -> computer id
@@ -35,7 +41,7 @@ var (
 type migration func(tx *bolt.Tx) error
 
 // migrations[i] makes schema i+1.
-var migrations = []migration{makeBuckets, makeRepositories}
+var migrations = []migration{makeBuckets, makeRepositories, makeProcedures}
 
 func makeBuckets(tx *bolt.Tx) error {
 	for _, name := range [][]byte{centresBucket, classroomsBucket, computersBucket, imagesBucket, usersBucket,
@@ -50,6 +56,15 @@ func makeBuckets(tx *bolt.Tx) error {
 func makeRepositories(tx *bolt.Tx) error {
 	if _, err := tx.CreateBucketIfNotExists(repositoriesBucket); err != nil {
 		return fmt.Errorf("bucket %s: %w", repositoriesBucket, err)
+	}
+	return nil
+}
+
+func makeProcedures(tx *bolt.Tx) error {
+	for _, name := range [][]byte{proceduresBucket, schedulesBucket, holidaysBucket, schemesBucket} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
 	}
 	return nil
 }

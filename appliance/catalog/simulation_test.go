@@ -44,12 +44,16 @@ type history struct {
 	rooms   map[string]Classroom
 	pcs     map[int]Computer // by n
 	records map[string]string
+
+	procedures map[string]string // id -> name
+	schedules  map[string]Schedule
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
 	h := &history{
 		t: t, random: rand.New(rand.NewPCG(seed, seed)), path: filepath.Join(t.TempDir(), "catalog.db"), now: t0,
 		centres: map[string]string{}, rooms: map[string]Classroom{}, pcs: map[int]Computer{}, records: map[string]string{},
+		procedures: map[string]string{}, schedules: map[string]Schedule{},
 	}
 	h.open()
 	return h
@@ -100,7 +104,7 @@ func pick[V any](h *history, m map[string]V) string {
 
 func (h *history) step() {
 	name := fmt.Sprintf("n%d", h.random.IntN(6))
-	switch h.random.IntN(10) {
+	switch h.random.IntN(14) {
 	case 0:
 		h.addCentre(name)
 	case 1:
@@ -117,6 +121,14 @@ func (h *history) step() {
 		h.removePC(h.random.IntN(8))
 	case 8:
 		h.record(name)
+	case 9:
+		h.putProcedure(name)
+	case 10:
+		h.removeProcedure(pick(h, h.procedures))
+	case 11:
+		h.putSchedule(name, pick(h, h.procedures), pick(h, h.rooms), h.random.IntN(8))
+	case 12:
+		h.run(pick(h, h.schedules))
 	default:
 		if h.random.IntN(2) == 0 {
 			h.close()
@@ -183,6 +195,7 @@ func (h *history) removeRoom(id string) {
 	}
 	if h.want("remove classroom", h.c.RemoveClassroom(id), want) {
 		delete(h.rooms, id)
+		h.forget(id)
 	}
 }
 
@@ -238,6 +251,7 @@ func (h *history) removePC(n int) {
 	}
 	if h.want("remove PC", h.c.RemoveComputer(pc.ID), nil) {
 		delete(h.pcs, n)
+		h.forget(pc.ID)
 	}
 }
 
@@ -262,6 +276,11 @@ func (h *history) breakOff() {
 				return err
 			}
 			if err := deleteComputer(tx, stored); err != nil {
+				return err
+			}
+		}
+		for id := range h.schedules {
+			if err := tx.Bucket(schedulesBucket).Delete([]byte(id)); err != nil {
 				return err
 			}
 		}
@@ -294,6 +313,7 @@ func (h *history) compare() {
 	if err != nil || !maps.Equal(records, h.records) {
 		h.t.Errorf("records: got %v, %v, want %v", records, err, h.records)
 	}
+	h.compareSchedules()
 	if all := must(h.c.Computers())(h.t); len(all) != len(h.pcs) {
 		h.t.Errorf("got %d computers, want %d", len(all), len(h.pcs))
 	}
