@@ -36,6 +36,10 @@ func (s *Server) routeAPI(e *echo.Echo) huma.API {
 	s.routeUploads(a)
 	s.routeTorrents(a)
 	s.routeOperations(a)
+	s.routePrograms(a)
+	s.routeProcedures(a)
+	s.routeSchedules(a)
+	s.routeTemplates(a)
 	s.routeUsers(a)
 	e.GET("/api/openapi.json", func(c echo.Context) error {
 		data, err := json.Marshal(a.OpenAPI())

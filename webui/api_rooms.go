@@ -51,6 +51,13 @@ func (s *Server) routeRooms(a huma.API) {
 	routeEmpty(s, a, "PUT", "/classrooms/{id}", "rooms", "Rename a classroom", func(_ context.Context, in *roomEdit) error {
 		return s.cfg.Catalog.RenameClassroom(in.ID, in.Body.Name)
 	})
+	type defaultsInput struct {
+		ID   string `path:"id" maxLength:"64"`
+		Body api.Defaults
+	}
+	routeEmpty(s, a, "PUT", "/classrooms/{id}/defaults", "rooms", "Set what deployments in a classroom begin with", func(_ context.Context, in *defaultsInput) error {
+		return s.cfg.Catalog.SetDefaults(in.ID, catalog.Defaults(in.Body))
+	})
 	routeEmpty(s, a, "DELETE", "/classrooms/{id}", "rooms", "Remove a classroom without computers", func(_ context.Context, in *byID) error {
 		return s.cfg.Catalog.RemoveClassroom(in.ID)
 	})
@@ -71,7 +78,7 @@ func (s *Server) apiClassrooms() ([]api.Classroom, error) {
 	}
 	out := make([]api.Classroom, len(rooms))
 	for i, r := range rooms {
-		out[i] = api.Classroom{ID: r.ID, CentreID: r.CentreID, Name: r.Name, Computers: count[r.ID]}
+		out[i] = api.Classroom{ID: r.ID, CentreID: r.CentreID, Name: r.Name, Computers: count[r.ID], Defaults: api.Defaults(r.Defaults)}
 	}
 	return out, nil
 }

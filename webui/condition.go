@@ -39,7 +39,7 @@ func conditionOf(st standing, now time.Time) condition {
 	c := condition{Percent: -1}
 	switch {
 	case st.Busy:
-		c.mark, c.Busy = markOf(st.Op.Kind, st.Work.State, st.Work.Stage), true
+		c.mark, c.Busy = markOfTarget(st.Op.Kind, st.Work), true
 		c.Detail = titleOf(st.Op)
 		if st.Work.State == operation.Running {
 			c.Percent = percent(st.Work.Bytes, st.Work.Total)
@@ -63,7 +63,7 @@ func conditionOf(st standing, now time.Time) condition {
 		c.mark = mark{toneIdle, "off", "Not connected"}
 		c.Detail = "seen " + ago(st.LastSeen, now)
 	case st.Op.Kind == operation.RestoreImage && st.Work.State == operation.Done && !st.Since.After(st.Work.Ended):
-		c.mark = markOf(st.Op.Kind, st.Work.State, "")
+		c.mark = markOfTarget(st.Op.Kind, st.Work)
 		c.Detail = fmt.Sprintf("%s revision %d", st.Op.Image, st.Op.Revision)
 	default:
 		c.mark = mark{toneGood, "ready", "Ready"}
@@ -124,13 +124,13 @@ func (st *standings) note(op operation.Operation) {
 }
 
 func isPower(kind string) bool {
-	return kind == operation.Reboot || kind == operation.BootDisk || kind == operation.PowerOff
+	return kind == operation.Reboot || kind == operation.BootDisk || kind == operation.PowerOff || kind == operation.WakeUp
 }
 
 // over tells whether a target's state is final.
 func over(state string) bool {
 	switch state {
-	case operation.Done, operation.Failed, operation.Cancelled, operation.Incomplete:
+	case operation.Done, operation.Failed, operation.Cancelled, operation.Incomplete, operation.NeverCame:
 		return true
 	}
 	return false

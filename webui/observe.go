@@ -156,6 +156,7 @@ func (s *Server) observePending(o *observation) {
 func (s *Server) observeOperation(o *observation, op operation.Operation) {
 	topic := operationTopic(op.ID)
 	head := operationHead(op, s.now())
+	head.Session = s.sessionOf(op)
 	if s.shapes.changed(head.Key, head.shape()) {
 		o.changed = append(o.changed, "operations")
 		if op.Kind == operation.CreateImage && op.State == operation.Done {

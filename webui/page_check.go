@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,6 +120,13 @@ type checkPage struct {
 
 func (s *Server) checkRestore(c echo.Context) error {
 	f := readRestoreForm(c.QueryParams())
+	if method := c.QueryParam("method"); method != "" {
+		text, err := s.composeRestore(f, method)
+		if err != nil {
+			return s.backToRestore(c, f, err)
+		}
+		return s.showProgram(c, programForm{PCs: f.PCs, Text: text, From: "/restore?" + string(f.Query()) + "&method=" + url.QueryEscape(method)})
+	}
 	v, err := s.checkPage(c, f)
 	if err != nil {
 		return s.backToRestore(c, f, err)
@@ -227,9 +235,12 @@ func (v checkPage) confirmed() bool {
 }
 
 // Asked is what to type.
-func (v checkPage) Asked() string {
-	if v.Room == "" {
-		return fmt.Sprintf("%d (the number of PCs)", v.Pass)
+func (v checkPage) Asked() string { return askedOf(v.Pass, v.Room) }
+
+// askedOf is what to type to confirm something on so many PCs, of the room if all are of one.
+func askedOf(pcs int, room string) string {
+	if room == "" {
+		return fmt.Sprintf("%d (the number of PCs)", pcs)
 	}
-	return fmt.Sprintf("%d (the number of PCs) or %s", v.Pass, v.Room)
+	return fmt.Sprintf("%d (the number of PCs) or %s", pcs, room)
 }

@@ -22,6 +22,7 @@ type computerPage struct {
 	Agent    string
 	Online   bool
 	Work     []head
+	Cache    cacheView
 	Problem  string
 	NewName  string
 	Accepted bool
@@ -71,7 +72,7 @@ func (s *Server) computerPage(c echo.Context, status int, problem string) error 
 	for _, d := range v.PC.Inventory.Disks {
 		v.Disks = append(v.Disks, drawDisk(d))
 	}
-	v.Work = s.workOf(v.PC.ID)
+	v.Work, v.Cache = s.workOf(v.PC.ID), s.viewCache(v.PC)
 	return s.render(c, status, "computer", v)
 }
 
@@ -87,7 +88,7 @@ func (s *Server) workOf(id string) []head {
 			own.Targets = own.Targets[:0:0]
 			own.Targets = append(own.Targets, t)
 			h := operationHead(own, s.now())
-			h.mark = markOf(op.Kind, t.State, t.Stage)
+			h.mark = markOfTarget(op.Kind, t)
 			list = append(list, h)
 		}
 	}

@@ -1,16 +1,19 @@
 package webui
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
+	"aula/clientos/instruction"
 )
 
 type operationsPage struct {
@@ -23,7 +26,10 @@ type operationPage struct {
 	page
 	head
 	Rows    []row
-	Again   template.URL // query of a restore on the PCs that failed
+	Again   template.URL // query of a restore on the PCs that failed, of operations that cannot be retried
+	Text    string       // of the program
+	Note    string
+	Counts  []string // how many PCs ended how, in words
 	Problem string
 }
 
@@ -57,10 +63,14 @@ func (s *Server) operationPage(c echo.Context, status int, problem string) error
 	}
 	v.head = operationHead(op, s.now())
 	v.Title, v.Topics, v.Path = v.What, []string{operationTopic(op.ID)}, "/operations/"+op.ID
+	v.Text, v.Note, v.Session = op.Text, op.Note, s.sessionOf(op)
 	for _, t := range op.Targets {
 		v.Rows = append(v.Rows, targetRow(op, t))
 	}
-	if len(v.FailedPCs) > 0 {
+	if v.Ended {
+		v.Counts = countsOf(op)
+	}
+	if len(v.FailedPCs) > 0 && !v.Retry {
 		again := s.again(op)
 		again.PCs = v.FailedPCs
 		v.Again = again.Query()
@@ -124,6 +134,63 @@ func (s *Server) cancelOperation(c echo.Context) error {
 	return s.goTo(c, "/operations/"+url.PathEscape(id))
 }
 
+// countsOf are how many PCs ended how.
+func countsOf(op operation.Operation) []string {
+	by := map[string]int{}
+	for _, t := range op.Targets {
+		by[markOfTarget(op.Kind, t).Word]++
+	}
+	var counts []string
+	for _, t := range op.Targets {
+		word := markOfTarget(op.Kind, t).Word
+		if n := by[word]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, strings.ToLower(word)))
+			delete(by, word)
+		}
+	}
+	return counts
+}
+
+// retryOperation starts it once more on the PCs that did not end as they should.
+func (s *Server) retryOperation(c echo.Context) error {
+	ctx, id := c.Request().Context(), c.Param("id")
+	op, err := s.cfg.Operations.Retry(ctx, callerOf(ctx).name(), id)
+	if err != nil {
+		if status := statusOf(err); status == http.StatusInternalServerError || status == http.StatusNotFound {
+			return err
+		}
+		return s.operationPage(c, statusOf(err), textOf(err))
+	}
+	return s.goTo(c, "/operations/"+url.PathEscape(op.ID))
+}
+
+// startNow stops waiting for PCs that are not there.
+func (s *Server) startNow(c echo.Context) error {
+	ctx, id := c.Request().Context(), c.Param("id")
+	if err := s.startWithThese(ctx, id); err != nil {
+		if status := statusOf(err); status == http.StatusInternalServerError || status == http.StatusNotFound {
+			return err
+		}
+		return s.operationPage(c, statusOf(err), textOf(err))
+	}
+	return s.goTo(c, "/operations/"+url.PathEscape(id))
+}
+
+// startWithThese stops waiting for PCs that are not there, those of multicast sessions included.
+func (s *Server) startWithThese(ctx context.Context, id string) error {
+	if err := s.cfg.Operations.StartNow(ctx, id); err != nil {
+		return err
+	}
+	op, err := s.cfg.Operations.Operation(id)
+	if err == nil && s.cfg.Sessions != nil {
+		for _, name := range sessionsOf(op) {
+			s.cfg.Sessions.Start(name)
+		}
+	}
+	s.log.Info("operation starts with those that are there", "operation", id, "by", callerOf(ctx).name())
+	return err
+}
+
 type powerPage struct {
 	page
 	Kind    string
@@ -137,7 +204,8 @@ type powerPage struct {
 var powerEffects = map[string]string{
 	operation.Reboot:   "Each PC restarts at once and boots from the network again. What somebody has open on it is lost.",
 	operation.BootDisk: "Each PC restarts at once and boots the system on its own disk. The start after that is from the network again.",
-	operation.PowerOff: "Each PC switches off at once. Somebody must switch it on again at its button.",
+	operation.PowerOff: "Each PC switches off at once. It can be woken up again if its network card is set to wake on LAN; else somebody must press its button.",
+	operation.WakeUp:   "Each PC that is switched off is sent the magic packet of wake on LAN and starts from the network. Those that do not come are named.",
 }
 
 func (s *Server) showPower(c echo.Context) error {
@@ -170,8 +238,7 @@ func (s *Server) startPower(c echo.Context) error {
 	}
 	var op operation.Operation
 	if err = invalid("choose at least one PC"); len(ids) > 0 {
-		ctx := c.Request().Context()
-		op, err = s.cfg.Operations.Power(ctx, callerOf(ctx).name(), kind, ids)
+		op, err = s.power(c.Request().Context(), kind, ids, form.Get("after"))
 	}
 	switch {
 	case err == nil:
@@ -180,4 +247,24 @@ func (s *Server) startPower(c echo.Context) error {
 		return err
 	}
 	return s.powerPage(c, statusOf(err), kind, ids, textOf(err))
+}
+
+// power commands PCs; those that are woken may be told what to do then.
+func (s *Server) power(ctx context.Context, kind string, ids []string, after string) (operation.Operation, error) {
+	if kind != operation.WakeUp {
+		return s.cfg.Operations.Power(ctx, callerOf(ctx).name(), kind, ids)
+	}
+	statements := []instruction.Statement{{Word: instruction.WakeUp, Seconds: wakeSeconds}}
+	switch after {
+	case "":
+	case instruction.BootOS, instruction.Reboot:
+		statements = append(statements, instruction.Statement{Word: after})
+	default:
+		return operation.Operation{}, invalid("after waking up there is %s or %s, not %.40q", instruction.BootOS, instruction.Reboot, after)
+	}
+	r, err := programForm{PCs: ids, Text: composed(statements...)}.request()
+	if err != nil {
+		return operation.Operation{}, err
+	}
+	return s.begin(ctx, r)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"aula/appliance/catalog"
+	"aula/clientos/instruction"
+	"aula/clientos/protocol"
 	"aula/imagestore"
 )
 
@@ -26,6 +28,9 @@ type restorePage struct {
 	Revisions []listedRevision // of the chosen image
 	Whole     bool             // what is chosen is a whole disk
 	Targets   []targetGroup
+	Methods   []choice
+	Method    string   // one of them
+	Hints     []string // what the choice of PCs, image and place means
 	Problem   string
 }
 
@@ -111,20 +116,69 @@ func (s *Server) showRestore(c echo.Context) error {
 
 func (s *Server) restorePage(c echo.Context, status int, f restoreForm, problem string) error {
 	v := restorePage{page: s.page(c, "rooms", "Restore image"), restoreForm: f, Problem: problem}
+	if err := s.fillRestore(&v); err != nil {
+		return err
+	}
+	v.Targets = clonable(v.Targets, v.Chosen)
+	v.Methods, v.Method = restoreMethods(), cmp.Or(c.QueryParam("method"), restoreMethods()[0].Value)
+	v.Hints = s.hints(f.by(v.Method), v.Chosen)
+	return s.render(c, status, "restore", v)
+}
+
+// restoreMethods are where the restore command takes images from and by what, with OpenGnsys' names. More can be said in the deploy wizard.
+func restoreMethods() []choice {
+	return []choice{
+		{protocol.Unicast + directly, "REPO by UNICAST-DIRECT: straight to the disk"},
+		{protocol.Multicast + directly, "REPO by MULTICAST-DIRECT: straight to the disk, once for all PCs"},
+		{protocol.Unicast, "REPO by UNICAST: through the cache"},
+		{protocol.Multicast, "REPO by MULTICAST: through the cache, once for all PCs"},
+		{protocol.Torrent, "REPO by TORRENT: through the cache, the PCs give it to each other"},
+		{protocol.Cache, "CACHE: what the PC has already"},
+	}
+}
+
+const directly = "-DIRECT"
+
+// by is the form with a method of restoreMethods; what else there is to say is not said.
+func (f restoreForm) by(method string) deployForm {
+	d := deployForm{restoreForm: f, Mode: instruction.RestoreImage, From: protocol.Repo, Adapt: true}
+	if method == protocol.Cache {
+		d.From = protocol.Cache
+		return d
+	}
+	d.Protocol, d.Direct = strings.CutSuffix(method, directly)
+	return d
+}
+
+// composeRestore writes the form as an instruction. Parameters are those of the PCs' classroom.
+func (s *Server) composeRestore(f restoreForm, method string) (string, error) {
+	if len(f.PCs) == 0 {
+		return "", invalid("choose at least one PC")
+	}
+	chosen, err := s.computersOf(f.PCs)
+	if err != nil {
+		return "", err
+	}
+	d := f.by(method)
+	var usual deployForm
+	usual.prefill(s.defaultsOf(chosen), chosen)
+	d.Port, d.Duplex, d.Address, d.Speed, d.Computers, d.Wait = usual.Port, usual.Duplex, usual.Address, usual.Speed, usual.Computers, usual.Wait
+	d.Peer, d.Seconds, d.Fallback = usual.Peer, usual.Seconds, usual.Fallback
+	return s.compose(d)
+}
+
+// fillRestore fills in what there is to choose from.
+func (s *Server) fillRestore(v *restorePage) error {
 	images, err := s.images("")
 	if err != nil {
 		return err
 	}
 	v.Images = s.imageChoices(images)
-	if err := s.fillChosen(&v); err != nil {
+	if err := s.fillChosen(v); err != nil {
 		return err
 	}
-	for _, id := range f.PCs {
-		pc, err := s.cfg.Catalog.Computer(id)
-		if err != nil {
-			return err
-		}
-		v.Chosen = append(v.Chosen, pc)
+	if v.Chosen, err = s.computersOf(v.PCs); err != nil {
+		return err
 	}
 	if len(v.Chosen) == 0 {
 		if v.Rooms, err = s.pickRooms(); err != nil {
@@ -132,7 +186,7 @@ func (s *Server) restorePage(c echo.Context, status int, f restoreForm, problem 
 		}
 	}
 	v.Targets = targetChoices(v.Chosen)
-	return s.render(c, status, "restore", v)
+	return nil
 }
 
 // imageChoices are what can be restored, by repository.

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"aula/appliance/catalog"
+	"aula/imagestore/multicast"
 )
 
 //go:embed templates
@@ -86,9 +87,13 @@ func pageFuncs() template.FuncMap {
 		"add":       func(a, b int) int { return a + b },
 		"lower":     strings.ToLower,
 		"speed":     speed,
-		"choose":    func(tree []branch, room string) any { return roomOptions{tree, room} },
-		"pick":      func(rooms []pickRoom, kind string) any { return pickList{rooms, kind} },
-		"pickFrom":  func(all any, chosen string) any { return options{all, chosen} },
+		"modes": func() []multicast.Mode {
+			return []multicast.Mode{multicast.FullDuplex, multicast.HalfDuplex, multicast.Broadcast}
+		},
+		"textRows": func(text string) int { return min(24, max(5, strings.Count(text, "\n")+2)) },
+		"choose":   func(tree []branch, room string) any { return roomOptions{tree, room} },
+		"pick":     func(rooms []pickRoom, kind string) any { return pickList{rooms, kind} },
+		"pickFrom": func(all any, chosen string) any { return options{all, chosen} },
 	}
 }
 

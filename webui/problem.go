@@ -13,6 +13,7 @@ import (
 	"aula/appliance/incorporation"
 	"aula/appliance/operation"
 	"aula/appliance/upkeep"
+	"aula/clientos/instruction"
 	"aula/imagestore"
 )
 
@@ -125,7 +126,24 @@ func (s *Server) problem(ctx context.Context, err error) error {
 	if errors.Is(err, errTooMany) {
 		return huma.ErrorWithHeaders(huma.NewError(status, textOf(err)), http.Header{"Retry-After": {retryLogin}})
 	}
-	return huma.NewError(status, textOf(err))
+	return huma.NewError(status, textOf(err), details(err)...)
+}
+
+// details are the places of a text at which it is wrong.
+func details(err error) []error {
+	var wrong instruction.SyntaxErrors
+	if !errors.As(err, &wrong) {
+		return nil
+	}
+	list := make([]error, len(wrong))
+	for i, e := range wrong {
+		text := fmt.Sprintf("expected %s, found %s", e.Expected, e.Found)
+		if e.Hint != "" {
+			text += " (" + e.Hint + ")"
+		}
+		list[i] = &huma.ErrorDetail{Message: text, Location: fmt.Sprintf("line %d, column %d", e.Line, e.Column)}
+	}
+	return list
 }
 
 // retryLogin is when to come back after errTooMany, in seconds: loginEvery.

@@ -57,16 +57,23 @@ type row struct {
 	Running  bool
 	Verified string
 	Note     string // one line in the place of progress
+	Step     string // "2 of 3: restoreImage", of a program of several statements
+	Slow     string // what holds it up
+	Notes    []string
+	Warnings []protocol.Failure
+	Scripts  []protocol.ScriptResult
 	Failure  *protocol.Failure
 	Dirty    bool
 }
 
 func targetRow(op operation.Operation, t operation.Target) row {
 	r := row{
-		mark: markOf(op.Kind, t.State, t.Stage), Key: "work-" + op.ID + "-" + t.ComputerID, ID: t.ComputerID, Name: t.Name,
+		mark: markOfTarget(op.Kind, t), Key: "work-" + op.ID + "-" + t.ComputerID, ID: t.ComputerID, Name: t.Name,
 		Percent: -1, Failure: t.Failure, Dirty: t.Dirty && over(t.State) && t.State != operation.Done,
+		Step: stepOf(op, t), Notes: t.Notes, Warnings: t.Warnings, Scripts: t.Scripts,
 	}
 	if t.State == operation.Running {
+		r.Slow = slowWords[t.Slow]
 		r.Running, r.Percent = true, percent(t.Bytes, t.Total)
 		r.Rate, r.Left = perSecond(t.Rate), left(t.Bytes, t.Total, t.Rate)
 		if t.Total > 0 {
@@ -79,6 +86,9 @@ func targetRow(op operation.Operation, t operation.Target) row {
 	switch {
 	case t.State == operation.LostContact && t.Stage != "":
 		r.Note = "It was " + strings.ToLower(stageWords[t.Stage]) + " when it fell silent, and goes on if it comes back."
+	case t.State == operation.Waiting && t.Started.IsZero() && !op.Ended.IsZero():
+	case t.State == operation.NeverCame:
+		r.Note = "It was not connected for as long as it was waited for."
 	case t.State == operation.LostContact:
 		r.Note = "It fell silent, and goes on if it comes back."
 	case !t.Started.IsZero() && !t.Ended.IsZero():
@@ -87,12 +97,20 @@ func targetRow(op operation.Operation, t operation.Target) row {
 	return r
 }
 
+// stepOf says at which statement of several a PC is.
+func stepOf(op operation.Operation, t operation.Target) string {
+	if len(op.Steps) < 2 || t.State == operation.Done || t.Step < 0 || t.Step >= len(op.Steps) {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d: %s", t.Step+1, len(op.Steps), op.Steps[t.Step].Statement.Word)
+}
+
 func (r row) shape() string {
 	problem := ""
 	if r.Failure != nil {
 		problem = r.Failure.Problem
 	}
-	return fmt.Sprint(r.mark, r.Running, r.Percent < 0, r.Verified, r.Note, problem, r.Dirty)
+	return fmt.Sprint(r.mark, r.Running, r.Percent < 0, r.Verified, r.Note, problem, r.Dirty, r.Step, r.Slow, r.Notes, r.Warnings, r.Scripts)
 }
 
 func (r row) numbers() string { return fmt.Sprint(r.Percent, r.Amount, r.Rate, r.Left) }
@@ -121,6 +139,10 @@ type head struct {
 	Layout    bool
 	Restore   bool
 	FailedPCs []string // ids of the PCs on which a restore may be repeated
+	Awaited   int      // PCs that are waited for
+	Retry     bool     // there is something to repeat, and it is recorded
+	Warned    int      // PCs that are done with warnings
+	Session   string   // how the multicast session stands, in words
 }
 
 func operationHead(op operation.Operation, now time.Time) head {
@@ -129,6 +151,14 @@ func operationHead(op operation.Operation, now time.Time) head {
 		Revision: op.Revision, Summary: sentence(summaryOf(op)), Actor: op.Actor, Created: op.Created, Ended: !op.Ended.IsZero(),
 		Percent: progressOf(op), Layout: op.Layout, Restore: op.Kind == operation.RestoreImage,
 	}
+	for _, t := range op.Targets {
+		h.Awaited += boolInt(!h.Ended && (t.State == operation.Waiting || t.Stage == protocol.StageWaiting))
+		h.Warned += boolInt(t.State == operation.Done && len(t.Warnings) > 0)
+	}
+	if h.Tone == toneGood && h.Warned > 0 {
+		h.mark = mark{toneWarn, "warn", "Done with warnings"}
+	}
+	h.Retry = h.Ended && len(op.Steps) > 0 && (op.State != operation.Done || h.Warned > 0)
 	end := now
 	if h.Ended {
 		end = op.Ended
@@ -142,7 +172,9 @@ func operationHead(op operation.Operation, now time.Time) head {
 	return h
 }
 
-func (h head) shape() string { return fmt.Sprint(h.mark, h.What, h.Summary, h.Ended) }
+func (h head) shape() string {
+	return fmt.Sprint(h.mark, h.What, h.Summary, h.Ended, h.Session, h.Awaited > 0)
+}
 
 // PercentText is "42 %".
 func (h head) PercentText() string { return percentText(h.Percent) }
@@ -155,6 +187,11 @@ func (h head) fields() map[string]string {
 var stageShares = map[string][2]float64{
 	protocol.StagePreflight:    {0, 0.02},
 	protocol.StagePartitioning: {0.02, 0.05},
+	protocol.StageFormatting:   {0.02, 0.05},
+	protocol.StageWaiting:      {0.02, 0.05},
+	protocol.StageCaching:      {0.05, 0.45},
+	protocol.StageConfiguring:  {0.98, 1},
+	protocol.StageSharing:      {0.99, 1},
 	protocol.StageReading:      {0.02, 0.80},
 	protocol.StagePublishing:   {0.80, 1},
 	protocol.StageWriting:      {0.05, 0.65},
@@ -174,10 +211,14 @@ func progressOf(op operation.Operation) int {
 			continue
 		}
 		share := stageShares[t.Stage]
-		sum += share[0]
+		part := share[0]
 		if t.Total > 0 {
-			sum += (share[1] - share[0]) * min(1, float64(t.Bytes)/float64(t.Total))
+			part += (share[1] - share[0]) * min(1, float64(t.Bytes)/float64(t.Total))
 		}
+		if n := len(op.Steps); n > 1 { // all statements count alike
+			part = (part + float64(min(max(t.Step, 0), n-1))) / float64(n)
+		}
+		sum += part
 	}
 	return int(sum / float64(len(op.Targets)) * 100)
 }

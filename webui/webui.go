@@ -40,6 +40,7 @@ type Config struct {
 	Upkeep     Upkeep
 	Uploads    Uploads
 	Torrents   Torrents // nil when there is neither tracker nor seeder
+	Sessions   Sessions // nil when nothing is sent by multicast
 	Version    string   // of the appliance, shown in the footer and by the API
 	// SetupCode must be given by whoever makes the first user; printed where only the machine's owner reads it. Without
 	// one the set-up page refuses everybody, and the first user can only be made through Local.

@@ -34,6 +34,18 @@ var stageWords = map[string]string{
 	protocol.StageWriting:      "Writing",
 	protocol.StageVerifying:    "Verifying",
 	protocol.StageFinishing:    "Finishing",
+	protocol.StageWaiting:      "Waiting for the session",
+	protocol.StageCaching:      "Caching",
+	protocol.StageFormatting:   "Formatting",
+	protocol.StageConfiguring:  "Configuring",
+	protocol.StageSharing:      "Sharing",
+}
+
+// slowWords say what a stage waits for most.
+var slowWords = map[string]string{
+	protocol.SlowNetwork:  "slowed by the network",
+	protocol.SlowDisk:     "slowed by the disk",
+	protocol.SlowDecoding: "slowed by decompression",
 }
 
 var kindWords = map[string]string{
@@ -42,6 +54,12 @@ var kindWords = map[string]string{
 	operation.Reboot:       "Restart",
 	operation.BootDisk:     "Boot from disk",
 	operation.PowerOff:     "Power off",
+
+	operation.UpdateCache:   "Update cache",
+	operation.DeleteCached:  "Delete cached images",
+	operation.PartitionDisk: "Partition and format",
+	operation.ConfigureOS:   "Configure system",
+	operation.WakeUp:        "Wake up",
 }
 
 // A mark is how a state is shown: colour, icon and word.
@@ -65,8 +83,12 @@ func markOf(kind, state, stage string) mark {
 		switch stage {
 		case protocol.StageReading:
 			icon = "up"
-		case protocol.StageWriting, protocol.StagePartitioning:
+		case protocol.StageWriting, protocol.StagePartitioning, protocol.StageCaching, protocol.StageFormatting:
 			icon = "down"
+		case protocol.StageWaiting:
+			icon = "clock"
+		case protocol.StageSharing:
+			icon = "torrents"
 		case protocol.StageVerifying, protocol.StagePreflight:
 			icon = "search"
 		}
@@ -84,14 +106,28 @@ func markOf(kind, state, stage string) mark {
 		return mark{toneWarn, "stop", "Cancelled"}
 	case operation.Incomplete:
 		return mark{toneBad, "half", "Incomplete"}
+	case operation.NeverCame:
+		return mark{toneWarn, "off", "Never came"}
 	}
 	return mark{toneIdle, "clock", sentence(state)}
+}
+
+// markOfTarget is the mark of one PC's part: what a restore did and a point of its configuration did not is neither good nor bad.
+func markOfTarget(kind string, t operation.Target) mark {
+	if t.State == operation.Done && len(t.Warnings) > 0 {
+		return mark{toneWarn, "warn", "Done with warnings"}
+	}
+	return markOf(kind, t.State, t.Stage)
 }
 
 // titleOf is an operation in a few words.
 func titleOf(op operation.Operation) string {
 	word := kindWords[op.Kind]
 	switch op.Kind {
+	case operation.UpdateCache:
+		if op.Image != "" {
+			return "Bring " + op.Image + " into the cache"
+		}
 	case operation.CreateImage:
 		return word + " " + op.Image
 	case operation.RestoreImage:
@@ -99,8 +135,14 @@ func titleOf(op operation.Operation) string {
 	case "":
 		return "Operation"
 	}
+	if word == "" {
+		return sentenceCase(op.Kind)
+	}
 	return word
 }
+
+// sentenceCase begins with a capital.
+func sentenceCase(s string) string { return strings.TrimSuffix(sentence(s), ".") }
 
 // whereOf names an operation's PCs.
 func whereOf(op operation.Operation) string {
@@ -117,8 +159,12 @@ func summaryOf(op operation.Operation) string {
 	}
 	by := map[string]int{}
 	var why []string
+	warned := 0
 	for _, t := range op.Targets {
 		by[t.State]++
+		if t.State == operation.Done && len(t.Warnings) > 0 {
+			warned++
+		}
 		if t.State == operation.Failed && t.Failure != nil && !contains(why, t.Failure.Problem) {
 			why = append(why, t.Failure.Problem)
 		}
@@ -126,6 +172,9 @@ func summaryOf(op operation.Operation) string {
 	parts := []string{fmt.Sprintf("%d of %d %s", by[operation.Done], len(op.Targets), doneWord(op.Kind))}
 	if op.Kind == operation.CreateImage && by[operation.Done] == 1 && op.Revision > 0 {
 		parts[0] = fmt.Sprintf("%s revision %d made", op.Image, op.Revision)
+	}
+	if warned > 0 {
+		parts[0] += fmt.Sprintf(", %d of them with warnings", warned)
 	}
 	for _, state := range []string{operation.Running, operation.Waiting, operation.LostContact} {
 		if n := by[state]; n > 0 {
@@ -142,7 +191,7 @@ func summaryOf(op operation.Operation) string {
 		}
 		parts = append(parts, failed)
 	}
-	for _, state := range []string{operation.Cancelled, operation.Incomplete} {
+	for _, state := range []string{operation.NeverCame, operation.Cancelled, operation.Incomplete} {
 		if n := by[state]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
@@ -156,6 +205,10 @@ func doneWord(kind string) string {
 		return "verified"
 	case operation.CreateImage:
 		return "captured"
+	case operation.UpdateCache:
+		return "cached"
+	case operation.WakeUp:
+		return "awake"
 	}
 	return "done"
 }

@@ -40,7 +40,8 @@ type Classroom struct {
 	CentreID string `json:"centreID"`
 	Name     string `json:"name"`
 	// Computers is how many PCs are in it.
-	Computers int `json:"computers"`
+	Computers int      `json:"computers"`
+	Defaults  Defaults `json:"defaults,omitzero" doc:"What deployments in it begin with"`
 }
 
 // NewCentre makes or renames a centre.
@@ -85,7 +86,7 @@ type Placement struct {
 // Operation is one thing asked for, and how it stands on each PC.
 type Operation struct {
 	ID         string    `json:"id"`
-	Kind       string    `json:"kind" enum:"createImage,restoreImage,reboot,bootOs,poweroff"`
+	Kind       string    `json:"kind" doc:"Of the main instruction: createImage, restoreImage, updateCache, partitionDisk, wakeUp ..."`
 	Actor      string    `json:"actor"`
 	Created    time.Time `json:"created"`
 	Ended      time.Time `json:"ended,omitzero"`
@@ -96,7 +97,11 @@ type Operation struct {
 	Layout     bool      `json:"layout,omitempty" doc:"The disk's layout is applied first"`
 	Whole      bool      `json:"whole,omitempty" doc:"Of the whole disk"`
 	// Summary is one sentence for people, such as "7 of 8 verified; 1 failed: partition too small".
-	Summary string   `json:"summary"`
+	Summary string `json:"summary"`
+	// Text is the program, one instruction in a line; empty of operations that were asked for otherwise.
+	Text    string   `json:"text,omitempty"`
+	Note    string   `json:"note,omitempty" doc:"Why: the name of the procedure or of the schedule that asked"`
+	Session string   `json:"session,omitempty" doc:"How its multicast session stands, in words"`
 	Targets []Target `json:"targets"`
 }
 
@@ -115,8 +120,17 @@ type Target struct {
 	Dirty      bool              `json:"dirty,omitempty" doc:"Something was written to the disk"`
 	Verified   int64             `json:"verified,omitempty" doc:"Used bytes read back and found equal"`
 	Failure    *protocol.Failure `json:"failure,omitempty"`
-	Started    time.Time         `json:"started,omitzero"`
-	Ended      time.Time         `json:"ended,omitzero"`
+
+	Step      int                     `json:"step,omitempty" doc:"Number of the instruction that it is at, from 0"`
+	Steps     int                     `json:"steps,omitempty" doc:"How many there are"`
+	Statement string                  `json:"statement,omitempty" doc:"Text of the instruction that it is at"`
+	Slow      string                  `json:"slow,omitempty" doc:"What it waits for most: network, disk or decompression"`
+	Notes     []string                `json:"notes,omitempty" doc:"What was done otherwise than asked, and why"`
+	Warnings  []protocol.Failure      `json:"warnings,omitempty" doc:"With the state done: what failed after the restore was proved"`
+	Scripts   []protocol.ScriptResult `json:"scripts,omitempty"`
+
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
 }
 
 // Capture asks for an image of one partition.
@@ -151,12 +165,13 @@ type Preflight struct {
 	Loses      []string          `json:"loses" doc:"What will be overwritten"`
 	Online     bool              `json:"online" doc:"The PC is connected"`
 	Way        string            `json:"way,omitempty" doc:"How the image comes, in words"`
+	Notes      []string          `json:"notes,omitempty" doc:"What to know before it begins"`
 	Failure    *protocol.Failure `json:"failure,omitempty"`
 }
 
 // Power asks PCs to restart, to boot their own disk or to power off.
 type Power struct {
-	Kind        string   `json:"kind" enum:"reboot,bootOs,poweroff"`
+	Kind        string   `json:"kind" enum:"reboot,bootOs,poweroff,wakeUp"`
 	ComputerIDs []string `json:"computerIDs" minItems:"1"`
 }
 
