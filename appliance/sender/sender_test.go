@@ -239,16 +239,17 @@ func TestDecide(t *testing.T) {
 		quiet                 time.Duration
 		want                  decision
 	}{
-		{1, 1, 0, true, time.Second, await}, // those that were there before come back
+		{1, 1, 0, true, breath + 1, await}, // those that were there before come back
 		{1, 1, 0, true, settling + 1, begin},
-		{3, 3, 0, false, 0, begin},
-		{3, 2, 0, false, time.Second, await}, // the third is on its way
+		{3, 3, 0, false, breath + 1, begin},
+		{3, 3, 0, false, breath, await},     // a fourth is about to ask
+		{3, 2, 0, false, breath + 1, await}, // the third is on its way
 		{3, 2, 0, false, settling + 1, begin},
 		{3, 3, 1, false, time.Hour, await}, // as the parameters say
 		{3, 0, 0, false, settling + 1, await},
 		{3, 0, 0, false, abandoned + 1, forget},
 		{3, 0, -1, false, settling + 1, forget},
-		{3, 3, -1, false, 0, begin},
+		{3, 3, -1, false, breath + 1, begin},
 	} {
 		n := newSession(order{})
 		for i := range c.joined {

@@ -17,6 +17,8 @@ const (
 	linger = 20 * time.Second
 	// settling is how long a PC takes, at most, from having been let in until the sender hears of it.
 	settling = 5 * time.Second
+	// breath is how long nobody must have asked before a session begins: PCs that nobody awaits any more may be about to ask.
+	breath = time.Second
 	// abandoned is how long a session that nobody is in waits for those that were let in.
 	abandoned = time.Minute
 	// grace is how long after a start of the server the PCs of a session of before have to find each other: they ask again when it has been silent for some
@@ -225,7 +227,7 @@ func (n *session) decide(now time.Time, here, awaited int, restarted bool) decis
 	switch {
 	case here == 0 && (quiet > abandoned || awaited < 0 && quiet > settling):
 		return forget
-	case here > 0 && awaited <= 0 && (here >= len(n.joined) && !restarted || quiet > settling):
+	case here > 0 && awaited <= 0 && (here >= len(n.joined) && quiet > breath && !restarted || quiet > settling):
 		return begin
 	}
 	return await
