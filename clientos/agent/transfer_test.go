@@ -1,6 +1,15 @@
 package agent
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
 	"testing"
 
 	"aula/clientos/protocol"
@@ -46,5 +55,101 @@ func TestTargetInWords(t *testing.T) {
 		if got := target(in); got != want {
 			t.Errorf("target: got %q, want %q", got, want)
 		}
+	}
+}
+
+// served is a transfer to a server that answers with f, and what it was asked.
+func served(t *testing.T, f http.HandlerFunc) (*transfer, *[]string) {
+	t.Helper()
+	var asked []string
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.RequestURI())
+		f(w, r)
+	}))
+	t.Cleanup(server.Close)
+	at, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &transfer{base: *at, client: server.Client()}, &asked
+}
+
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	want := protocol.Session{Server: "10.0.0.1", Port: 9000, Group: "239.194.17.36", Key: make([]byte, 32)}
+	refused, busy := protocol.Failure{Code: protocol.ErrJoin, Problem: "the session is over", Advice: "start it again"}, false
+	transfer, asked := served(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == protocol.SessionsPath+"i-1":
+			_ = json.NewEncoder(w).Encode(want)
+			return
+		case busy:
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusConflict)
+		}
+		_ = json.NewEncoder(w).Encode(refused)
+	})
+	got, err := transfer.Join(t.Context(), "i-1")
+	if err != nil || got.Server != want.Server || got.Port != want.Port || got.Group != want.Group || len(got.Key) != 32 {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	if (*asked)[0] != "POST /agent/v1/sessions/i-1" {
+		t.Errorf("asked %s", (*asked)[0])
+	}
+	var final *protocol.Failure
+	if _, err := transfer.Join(t.Context(), "i-2"); !errors.As(err, &final) || final.Code != protocol.ErrJoin {
+		t.Errorf("the last word of the server: %v", err)
+	}
+	busy = true
+	if _, err := transfer.Join(t.Context(), "i-2"); err == nil || errors.As(err, &final) {
+		t.Errorf("what time can cure: %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("the operator has cancelled")
+	cancel(cause)
+	if _, err := transfer.Join(ctx, "i-1"); !errors.Is(err, cause) {
+		t.Errorf("cancelled: %v, want %v", err, cause)
+	}
+}
+
+func TestPartsOfAnImage(t *testing.T) {
+	t.Parallel()
+	transfer, asked := served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		fmt.Fprint(w, r.URL.Path)
+	})
+	image := protocol.Image{Name: "win", Revision: 3, Repository: "attic"}
+	for part, open := range map[string]func(context.Context, protocol.Image) (io.ReadCloser, error){
+		"chunks": transfer.OpenChunks, "map": transfer.OpenMap, "torrent": transfer.OpenTorrent,
+	} {
+		body, err := open(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(body)
+		if want := "/agent/v1/images/win/3/" + part; err != nil || string(got) != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+		if err := body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	*asked = nil
+	for partition := range 3 {
+		err := transfer.PutImage(t.Context(), "i-1", partition, func(w io.Writer) error { _, err := w.Write([]byte("bytes")); return err })
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{"PUT /agent/v1/captures/i-1/image", "PUT /agent/v1/captures/i-1/image?partition=1", "PUT /agent/v1/captures/i-1/image?partition=2"}
+	if !slices.Equal(*asked, want) {
+		t.Errorf("asked %q, want %q", *asked, want)
 	}
 }
