@@ -224,7 +224,7 @@ func (k *Keeper) miss(s catalog.Schedule, d decision) error {
 	}
 	result := fmt.Sprintf("missed: %s at %s", why, k.clock(s, d.due))
 	if d.count > 1 {
-		result += fmt.Sprintf(", and %d times before", d.count-1)
+		result += fmt.Sprintf(", as were %d runs before it", d.count-1)
 	}
 	k.log.Warn("runs of a schedule missed", "name", s.Name, "runs", d.count, "first", d.first, "last", d.due, "why", why)
 	return k.cfg.Catalog.NoteRun(s.ID, catalog.Run{Due: d.due, Result: result, Failed: true, Missed: true}, d.next)
