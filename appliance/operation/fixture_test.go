@@ -231,10 +231,10 @@ func testPC(id, name string) catalog.Computer {
 	return catalog.Computer{
 		ID: id, Name: name, State: catalog.Accepted,
 		Inventory: protocol.Inventory{Disks: []disk.Disk{{
-			Number: 1, Model: "Samsung SSD 870", Serial: "S5Y1", Bytes: 500 * gb, SectorSize: 512, Table: "gpt",
+			Number: 1, Model: "Samsung SSD 870", Serial: "S5Y1", Bytes: 500 * gb, SectorSize: 512, Table: "gpt", TableID: "8A1F3C52-0B7D-4E69-A1C4-5D2E7F9B3A60",
 			Partitions: []disk.Partition{
-				{Number: 1, Start: 1 << 20, Bytes: 60 * gb, Filesystem: "NTFS", Label: "Windows", Used: 40 * gb},
-				{Number: 2, Start: 61 * gb, Bytes: 4 * gb, Filesystem: "LINUX-SWAP", Used: -1},
+				{Number: 1, Start: 1 << 20, Bytes: 60 * gb, Type: "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", Filesystem: "NTFS", Label: "Windows", Used: 40 * gb},
+				{Number: 2, Start: 61 * gb, Bytes: 4 * gb, Type: "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", Filesystem: "LINUX-SWAP", Used: -1},
 			},
 		}}},
 	}

@@ -81,7 +81,7 @@ func (m *Manager) planRestore(r RestoreRequest) (restorePlan, error) {
 		err = m.complete(&plan)
 	}
 	if err != nil {
-		return restorePlan{}, refused(err)
+		return restorePlan{}, err
 	}
 	return plan, nil
 }

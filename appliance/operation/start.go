@@ -21,7 +21,7 @@ func refused(reason error) error { return fmt.Errorf("%w: %w", ErrRefused, reaso
 func (m *Manager) PreflightRestore(ctx context.Context, r RestoreRequest) ([]Preflight, error) {
 	plan, err := m.planRestore(r)
 	if err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	computers, err := m.computers(ctx, r.ComputerIDs)
 	if err != nil {
@@ -71,7 +71,7 @@ func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (
 func (m *Manager) Restore(ctx context.Context, actor string, r RestoreRequest) (Operation, error) {
 	plan, err := m.planRestore(r)
 	if err != nil {
-		return Operation{}, err
+		return Operation{}, refused(err)
 	}
 	op, err := m.plan(ctx, actor, r.ComputerIDs, []Step{plan.step(statementOf(r))}, 0)
 	if err != nil {
