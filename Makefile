@@ -59,7 +59,7 @@ webui/node_modules/.done: webui/package.json webui/package-lock.json webui/vendo
 virtual_pcs := qemu-system-x86 ovmf ipxe-qemu iproute2 mmdebstrap grub-pc-bin grub-efi-amd64-bin grub-common \
                fdisk e2fsprogs dosfstools mtools udhcpc
 filesystems := partclone partimage ntfs-3g e2fsprogs dosfstools xfsprogs btrfs-progs exfatprogs f2fs-tools
-disk_tools  := fdisk gdisk util-linux kmod cpio qemu-utils
+disk_tools  := fdisk gdisk util-linux kmod cpio qemu-utils libhivex-bin efibootmgr procps
 compressors := lzop gzip zstd lz4 xz-utils bzip2
 multicast   := udpcast iproute2 nftables ethtool
 net_clients := aria2 transmission-cli nftables isc-dhcp-client kea-admin atftp tftp-hpa curl
