@@ -1,10 +1,15 @@
 package appliance
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"aula/appliance/catalog"
+	"aula/appliance/operation"
+	"aula/appliance/schedule"
+	"aula/clientos/instruction"
 	"aula/clientos/protocol"
 )
 
@@ -43,4 +48,15 @@ func (c customs) classroom(id string) string {
 		return ""
 	}
 	return room.Name
+}
+
+// startSchedule begins what a schedule asks for.
+func startSchedule(operations *operation.Manager) func(context.Context, string, []string, instruction.Program, string) (string, error) {
+	return func(ctx context.Context, actor string, computerIDs []string, program instruction.Program, note string) (string, error) {
+		op, err := operations.Begin(ctx, actor, operation.Request{ComputerIDs: computerIDs, Program: program, Note: note})
+		if busy, ok := errors.AsType[*protocol.Failure](err); ok && busy.Code == protocol.ErrLocked {
+			return "", fmt.Errorf("%w: %w", schedule.ErrBusy, err)
+		}
+		return op.ID, err
+	}
 }

@@ -21,6 +21,7 @@ import (
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
+	"aula/appliance/schedule"
 	"aula/appliance/sender"
 	"aula/clientos"
 	"aula/netboot"
@@ -95,6 +96,10 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
+	schedules, err := schedule.New(schedule.Config{Catalog: cat, Start: startSchedule(operations), Log: opt.Log.With("room", "schedule")})
+	if err != nil {
+		return err
+	}
 	sessions, err := sender.New(sender.Config{
 		Images: images, Interface: nic, Address: address.Addr(), Awaited: operations.Awaited, Log: opt.Log.With("room", "sender"),
 	})
@@ -122,7 +127,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	defer torrents.close()
 	console, err := webui.New(webui.Config{
 		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: store.upkeep, Uploads: store.uploads,
-		Torrents: torrents, Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
+		Torrents: torrents, Sessions: sessions, Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
 	})
 	if err != nil {
 		return err
@@ -159,6 +164,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return operations.Run(running) })
 	group.Go(func() error { return pcs.Run(running) })
 	group.Go(func() error { return sessions.Run(running) })
+	group.Go(func() error { return schedules.Run(running) })
 	group.Go(func() error { return console.Run(running) })
 	group.Go(func() error { return boot.Run(running) })
 	group.Go(func() error { return web.Run(running) })
