@@ -147,7 +147,9 @@ func (t *table) addKept(d Disk, cache Partition, preferred int) error {
 	sector := int64(t.sectorBytes())
 	number := t.cacheNumber(preferred)
 	if number == 0 {
-		return &Error{Kind: BadTable, Problem: fmt.Sprintf("the layout beside the image leaves no number for the cache of disk %d: a dos table has 4 partitions beside the logical ones", d.Number),
+		return &Error{Kind: BadTable,
+			Problem: fmt.Sprintf("the layout beside the image leaves no number for the cache of disk %d: a dos table has 4 partitions beside the logical ones",
+				d.Number),
 			Advice: "delete the cache of this PC first; nothing was written"}
 	}
 	kind, _ := TypeNamed(TypeCache)
