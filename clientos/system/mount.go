@@ -36,6 +36,7 @@ const fuse = "/dev/fuse"
 
 // A mount is a restored filesystem that is mounted.
 type mount struct {
+	node   string
 	folder string // where
 	root   string // the system's root in it: a subvolume of btrfs, else the folder itself
 }
@@ -72,7 +73,7 @@ func mountPartition(ctx context.Context, parent string, d disk.Disk, p disk.Part
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(folder))
 	}
-	return &mount{folder: folder, root: systemRoot(folder)}, nil
+	return &mount{node: node, folder: folder, root: systemRoot(folder)}, nil
 }
 
 // claimable returns the node of a partition of which it has made sure that the table still has it and that nobody uses it.
@@ -121,6 +122,14 @@ func (m *mount) close() error {
 	if err != nil {
 		return &trouble{problem: "the restored filesystem cannot be taken down from " + m.folder, cause: err,
 			advice: "restart the computer from the network before anything else is done with its disk"}
+	}
+	for range 50 { // ntfs-3g lets go of the partition when it ends, a little later
+		f, opening := os.OpenFile(m.node, os.O_RDONLY|unix.O_EXCL, 0)
+		if opening == nil {
+			f.Close()
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	return os.Remove(m.folder)
 }
