@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -27,6 +29,7 @@ type NativePC struct {
 	*machine
 	agent   []string // its command line
 	script  string   // of the DHCP client
+	mounts  string   // folder below which the agent mounts its cache and the systems that it restored
 	loop    *loopDevice
 	plugged bool // there is a namespace
 
@@ -42,7 +45,10 @@ func (l *Lab) AddNative(spec NativeSpec) (*NativePC, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &NativePC{machine: m, agent: l.cfg.Agent, script: l.leaseScript(), off: closed()}
+	p := &NativePC{machine: m, agent: l.cfg.Agent, script: l.leaseScript(), mounts: filepath.Join(l.Dir(), m.name+".mnt"), off: closed()}
+	if err := os.Mkdir(p.mounts, 0o700); err != nil {
+		return nil, err
+	}
 	l.own(p)
 	if p.loop, err = attachLoop(p.disk, spec.Disk.sectorSize()); err != nil {
 		return nil, fmt.Errorf("disk of %s: %w", p.name, err)
@@ -211,7 +217,7 @@ func (p *NativePC) scanPartitions() error {
 
 func (p *NativePC) runAgent(ctx context.Context, b bootParameters) (ending, error) {
 	argv := append(append([]string{}, p.agent...),
-		"--server", b.server, "--pin", b.pin, "--ticket", b.ticket, "--mac", p.mac, "--disk", p.loop.path)
+		"--server", b.server, "--pin", b.pin, "--ticket", b.ticket, "--mac", p.mac, "--disk", p.loop.path, "--folder", p.mounts)
 	cmd := inNamespace(p.name, argv...)
 	cmd.Stdout, cmd.Stderr = p.serial, p.serial
 	running, err := startChild(cmd)

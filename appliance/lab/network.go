@@ -71,7 +71,8 @@ func plugNamespace(name, mac string) error {
 
 // inNamespace is a command line in the network namespace, and in a process namespace of its own: killing it kills everything
 // that it started, as a power cut would. The shell is there to be PID 1, which a program that is not made for it
-// should not be; it sees the words of the command line as arguments only.
+// should not be; it sees the words of the command line as arguments only. ip gives it a mount namespace of its own as well, so that
+// what it has mounted goes with it.
 func inNamespace(netns string, argv ...string) *exec.Cmd {
 	words := append([]string{"-c", `"$@"; exit $?`, "sh", "ip", "netns", "exec", netns}, argv...)
 	cmd := exec.Command("sh", words...)
