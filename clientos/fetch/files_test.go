@@ -7,7 +7,10 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"aula/clientos/clone"
 	"aula/clientos/protocol"
@@ -102,7 +105,9 @@ func TestJournal(t *testing.T) {
 			t.Fatalf("cut after %d bytes: %v", i, err)
 		}
 	}
-	for _, have := range []clone.Ranges{{{Offset: 990, Length: 11}}, {{Offset: 5, Length: 5}, {Offset: 9, Length: 1}}, {{Offset: 5, Length: -1}}, {{Offset: -5, Length: 9}}} {
+	for _, have := range []clone.Ranges{
+		{{Offset: 990, Length: 11}}, {{Offset: 5, Length: 5}, {Offset: 9, Length: 1}}, {{Offset: 5, Length: -1}}, {{Offset: -5, Length: 9}},
+	} {
 		if _, err := decodeJournal(journal{size: 1000, have: have}.encode()); !errors.Is(err, errJournal) {
 			t.Errorf("%v: %v", have, err)
 		}
@@ -154,6 +159,69 @@ func TestPartialBelievesNoOther(t *testing.T) {
 	}
 }
 
+// TestPartialAfterAKill has what the journal had been told, and nothing of what came after.
+func TestPartialAfterAKill(t *testing.T) {
+	t.Parallel()
+	f := File{protocol.Image{Name: "win", Revision: 1, FileBytes: 4 * mib}, t.TempDir() + "/win.new"}
+	p, err := openPartial(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.saved = p.saved.Add(-journalEvery) // it is time for the journal
+	if err := errors.Join(p.write(0, make([]byte, mib)), p.settle(), p.write(2*mib, make([]byte, mib))); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.file.Close(); err != nil { // and nothing more, as when it is killed
+		t.Fatal(err)
+	}
+	p, err = openPartial(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (clone.Ranges{{Offset: 0, Length: mib}}); !slices.Equal(p.have, want) {
+		t.Errorf("it goes on with %v, want %v", p.have, want)
+	}
+	if err := errors.Join(p.write(mib, make([]byte, 3*mib)), p.finish(), p.close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSessionsThatCannotBe are told by a server that has lost its mind.
+func TestSessionsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	f := &follower{}
+	good := protocol.Session{Server: "10.0.0.1", Port: 9000, Group: "239.1.2.3", Key: make([]byte, 32)}
+	key, group, server, broadcast := good, good, good, good
+	key.Key, group.Group, server.Server, broadcast.Group = make([]byte, 31), "239.1.2", "aula", ""
+	for name, s := range map[string]protocol.Session{"key": key, "group": group, "server": server} {
+		if _, err := f.receiver(s); err == nil {
+			t.Errorf("%s: %+v was taken", name, s)
+		}
+	}
+	if cfg, err := f.receiver(broadcast); err != nil || cfg.Group.String() != "255.255.255.255" {
+		t.Errorf("broadcast: %+v, %v", cfg, err)
+	}
+}
+
+// TestJoiningIsTriedForLong has a server that answers nothing of use for more than a quarter of an hour.
+func TestJoiningIsTriedForLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := &appliance{t: t, images: map[string]*stored{}, refuse: errors.New("connection refused")}
+		image := protocol.Image{Name: "win", Revision: 1, FileBytes: 4 * mib}
+		began := time.Now()
+		w := &witness{t: t}
+		_, err := Files(t.Context(), config(a, ""), instruct(protocol.Multicast, "", image), newCache(t, image).files, nil, w.report)
+		wantFailure(t, err, protocol.ErrJoin)
+		if took := time.Since(began); took < patience || took > patience+time.Minute {
+			t.Errorf("it took %s", took)
+		}
+		if a.joined < 50 {
+			t.Errorf("it asked %d times", a.joined)
+		}
+	})
+}
+
 // TestMulticastSurvivesItsSender has a sender that is killed midway, a PC that is stopped and starts again, and an image that the PC has, whose blocks its
 // neighbours share.
 func TestMulticastSurvivesItsSender(t *testing.T) {
@@ -194,6 +262,72 @@ func TestMulticastSurvivesItsSender(t *testing.T) {
 	}
 	w.complete()
 	pc.check(a, "boot", "system", "tiny")
+	noGoroutines(t)
+}
+
+// TestMulticastToARoom has three PCs in one session, of which one has an image already, one comes when the others are half done, and a sender that is
+// killed.
+func TestMulticastToARoom(t *testing.T) {
+	a := newAppliance(t)
+	images := []protocol.Image{a.add("boot", mib+77), a.add("system", 7*mib+5)}
+	a.multicast(9776, 30, images...)
+	a.parcel.Session.Computers = 2
+	in := instruct(protocol.Multicast, "", images...)
+	var room errgroup.Group
+	half := make(chan struct{})
+	for i, have := range []map[string]bool{{"boot": true}, nil, nil} {
+		pc, w := newCache(t, images...), &witness{t: t}
+		if i == 0 {
+			var once bool
+			w.during = func(p Progress) {
+				if p.Bytes > 3*mib && !once {
+					once = true
+					a.kill()
+					close(half)
+				}
+			}
+		}
+		room.Go(func() error {
+			if i == 2 {
+				<-half
+			}
+			cfg := config(a, "")
+			cfg.Name = fmt.Sprintf("pc-%d", i)
+			if _, err := Files(t.Context(), cfg, in, pc.files, have, w.report); err != nil {
+				return fmt.Errorf("%s: %w", cfg.Name, err)
+			}
+			w.complete()
+			if have["boot"] {
+				pc.check(a, "system")
+			} else {
+				pc.check(a, "boot", "system")
+			}
+			return nil
+		})
+	}
+	if err := room.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	noGoroutines(t)
+}
+
+// TestMulticastIsCancelledWhileItWaits has a session that waits for PCs which do not come.
+func TestMulticastIsCancelledWhileItWaits(t *testing.T) {
+	a := newAppliance(t)
+	image := a.add("system", mib)
+	a.multicast(9778, 30, image)
+	a.parcel.Session.Computers = 5
+	pc := newCache(t, image)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(3*time.Second, func() { cancel(errCancelled) })
+	w := &witness{t: t}
+	if _, err := Files(ctx, config(a, ""), instruct(protocol.Multicast, "", image), pc.files, nil, w.report); !errors.Is(err, errCancelled) {
+		t.Errorf("got %v, want %v", err, errCancelled)
+	}
+	if a.joined != 1 || !slices.ContainsFunc(w.all, func(p Progress) bool { return p.Waiting }) {
+		t.Errorf("it joined %d times: %+v", a.joined, w.all)
+	}
+	pc.check(a)
 	noGoroutines(t)
 }
 

@@ -15,8 +15,8 @@ import (
 
 const (
 	// silence is for how long a sender that was heard four times a second may say nothing before the server is asked again: it may have restarted, or
-	// have lost its cable. To ask in vain costs nothing: the answer is the same session, which goes on.
-	silence = 5 * time.Second
+	// have lost its cable. To ask in vain costs little: the answer is the same session, which goes on.
+	silence = 7 * time.Second
 	// unheard is for how long the sender of a session that was joined may not be heard at all.
 	unheard = 15 * time.Second
 	// lasted is after what time a session is taken for a sign of life, whether it brought bytes or made the PC wait for its turn.

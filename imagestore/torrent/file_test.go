@@ -45,6 +45,21 @@ func checking(total *int64) FileOptions {
 	return FileOptions{Checking: func(_, n int64) { *total = n }}
 }
 
+func TestFileOfAnotherName(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := newContent(20, 3*4096-5, 4096)
+	s := openFile(t, dir, c, FileOptions{Name: "cached"})
+	checkNames(t, dir, "cached.partial", "cached.torrent.bf")
+	c.complete(t, s)
+	checkNames(t, dir, "cached")
+	for _, name := range []string{"../cached", "a/b", "..", "/etc/passwd"} {
+		if _, err := OpenFile(t.Context(), dir, c.Torrent, FileOptions{Name: name}); err == nil {
+			t.Errorf("%q was taken for the name of a file", name)
+		}
+	}
+}
+
 func TestFileHasItsNameOnlyWhenItIsComplete(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
