@@ -96,7 +96,6 @@ func (r *Roster) serveCapture(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
-	defer r.endUpload(c.ID, up)
 	name := in.Capture.ImageName(partition)
 	log := r.cfg.Log.With("computer", c.ID, "instruction", in.ID, "image", name)
 	p, release := r.patient(http.NewResponseController(w).SetReadDeadline)
@@ -148,6 +147,7 @@ var (
 func (r *Roster) publish(
 	c catalog.Computer, in protocol.Instruct, partition int, up *upload, req *http.Request, body *patientReader,
 ) ([]imagestore.Image, error) {
+	defer r.endUpload(c.ID, up) // before anybody hears of it, and goes on
 	if err := up.inOrder(in, partition); err != nil {
 		return nil, err
 	}

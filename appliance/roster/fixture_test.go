@@ -25,7 +25,7 @@ import (
 	"aula/appliance/roster"
 	"aula/clientos/agent"
 	"aula/clientos/agent/screen"
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/clientos/protocol/wire"
@@ -156,18 +156,19 @@ type pc struct {
 	outcome chan string
 }
 
-type cloneFunc = func(context.Context, clone.Env, protocol.Instruct, func(clone.Progress)) (clone.Result, error)
+type carryFunc = func(context.Context, deployment.Env, protocol.Instruct, func(deployment.Progress)) (deployment.Result, error)
 
 // boot starts an agent with a new ticket.
-func (s *server) boot(mac string, carry cloneFunc) *pc {
+func (s *server) boot(mac string, carry carryFunc) *pc {
 	s.t.Helper()
-	return s.bootWith(agent.Config{MAC: mac, Ticket: s.ticket(mac), Pin: s.pin, Clone: carry})
+	return s.bootWith(agent.Config{MAC: mac, Ticket: s.ticket(mac), Pin: s.pin, Carry: carry})
 }
 
 func (s *server) bootWith(cfg agent.Config) *pc {
 	s.t.Helper()
 	p := &pc{mac: cfg.MAC, board: screen.NewBoard(screen.State{Phase: screen.Starting}), outcome: make(chan string, 1)}
 	cfg.Server, cfg.Version, cfg.Board, cfg.Log = s.address, "test", p.board, quiet()
+	cfg.Folder = s.t.TempDir()
 	cfg.Inventory = func(context.Context) (protocol.Inventory, error) { return inventory(cfg.MAC), nil }
 	a, err := agent.New(cfg)
 	check(s.t, err)
@@ -186,7 +187,7 @@ func (s *server) bootWith(cfg agent.Config) *pc {
 }
 
 // accepted boots a PC and brings it into a classroom.
-func (s *server) accepted(mac, name string, carry cloneFunc) (*pc, catalog.Computer) {
+func (s *server) accepted(mac, name string, carry carryFunc) (*pc, catalog.Computer) {
 	s.t.Helper()
 	p := s.boot(mac, carry)
 	p.waitFor(s.t, screen.Pending)

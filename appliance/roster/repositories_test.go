@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/protocol"
 )
 
@@ -87,11 +87,11 @@ func TestImageIsFetchedAtItsAddress(t *testing.T) {
 	})
 
 	got := make(chan error, 1)
-	_, c := s.accepted(mac1, "pc-01", func(ctx context.Context, env clone.Env, in protocol.Instruct, _ func(clone.Progress)) (clone.Result, error) {
+	_, c := s.accepted(mac1, "pc-01", func(ctx context.Context, env deployment.Env, in protocol.Instruct, _ func(deployment.Progress)) (deployment.Result, error) {
 		body, err := env.Server.OpenImage(ctx, in.Parts[0].Image, 0)
 		if err != nil {
 			got <- err
-			return clone.Result{}, err
+			return deployment.Result{}, err
 		}
 		defer body.Close()
 		data, err := io.ReadAll(body)
@@ -99,7 +99,7 @@ func TestImageIsFetchedAtItsAddress(t *testing.T) {
 			err = fmt.Errorf("%d bytes that are not the image", len(data))
 		}
 		got <- err
-		return clone.Result{}, err
+		return deployment.Result{}, err
 	})
 	in := restore("i1")
 	in.Parts[0].Image.Server = listener.Addr().String()
@@ -120,13 +120,13 @@ func TestStrangerAtTheAddressOfAnImage(t *testing.T) {
 	s.publish(anImage(t, 10))
 	other.publish(anImage(t, 20))
 	got := make(chan error, 1)
-	_, c := s.accepted(mac1, "pc-01", func(ctx context.Context, env clone.Env, in protocol.Instruct, _ func(clone.Progress)) (clone.Result, error) {
+	_, c := s.accepted(mac1, "pc-01", func(ctx context.Context, env deployment.Env, in protocol.Instruct, _ func(deployment.Progress)) (deployment.Result, error) {
 		body, err := env.Server.OpenImage(ctx, in.Parts[0].Image, 0)
 		if err == nil {
 			body.Close()
 		}
 		got <- err
-		return clone.Result{}, err
+		return deployment.Result{}, err
 	})
 	in := restore("i1")
 	in.Parts[0].Image.Server = other.address

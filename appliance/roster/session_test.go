@@ -13,7 +13,7 @@ import (
 	"aula/appliance/roster"
 	"aula/clientos/agent"
 	"aula/clientos/agent/screen"
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 )
@@ -289,11 +289,11 @@ func TestInstructionIsCarriedOutOnceAndItsVerdictRepeated(t *testing.T) {
 	s.work.unwilled = true // nobody stores the verdict at first
 	var runs atomic.Int32
 	goOn := make(chan struct{})
-	p, c := s.accepted(mac1, "pc-01", func(ctx context.Context, _ clone.Env, in protocol.Instruct, progress func(clone.Progress)) (clone.Result, error) {
+	p, c := s.accepted(mac1, "pc-01", func(ctx context.Context, _ deployment.Env, in protocol.Instruct, progress func(deployment.Progress)) (deployment.Result, error) {
 		runs.Add(1)
-		progress(clone.Progress{Stage: protocol.StageWriting, Bytes: 50, Total: 100, Dirty: true})
+		progress(deployment.Progress{Stage: protocol.StageWriting, Bytes: 50, Total: 100, Dirty: true})
 		<-goOn
-		return clone.Result{Verified: 100}, nil
+		return deployment.Result{Verified: 100}, nil
 	})
 	check(t, s.Instruct(c.ID, restore("i1")))
 	s.work.until(t, "a report of the writing", func() bool {
@@ -343,9 +343,9 @@ func TestInstructionIsCarriedOutOnceAndItsVerdictRepeated(t *testing.T) {
 func TestCancelStopsTheWork(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p, c := s.accepted(mac1, "pc-01", func(ctx context.Context, _ clone.Env, _ protocol.Instruct, _ func(clone.Progress)) (clone.Result, error) {
+	p, c := s.accepted(mac1, "pc-01", func(ctx context.Context, _ deployment.Env, _ protocol.Instruct, _ func(deployment.Progress)) (deployment.Result, error) {
 		<-ctx.Done()
-		return clone.Result{}, context.Cause(ctx)
+		return deployment.Result{}, context.Cause(ctx)
 	})
 	check(t, s.Instruct(c.ID, restore("i1")))
 	p.waitFor(t, screen.Working)

@@ -18,7 +18,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"aula/clientos/agent/screen"
-	"aula/clientos/clone"
+	"aula/clientos/deployment"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/imagestore"
@@ -145,17 +145,17 @@ func TestSlowReadIsNotCut(t *testing.T) {
 	file := anImage(t, 4000)
 	img := s.publish(file)
 	got := make(chan error, 1)
-	p, c := s.accepted(mac1, "pc-01", func(ctx context.Context, env clone.Env, in protocol.Instruct, _ func(clone.Progress)) (clone.Result, error) {
+	p, c := s.accepted(mac1, "pc-01", func(ctx context.Context, env deployment.Env, in protocol.Instruct, _ func(deployment.Progress)) (deployment.Result, error) {
 		body, err := env.Server.OpenImage(ctx, in.Parts[0].Image, 5)
 		if err != nil {
 			got <- err
-			return clone.Result{}, err
+			return deployment.Result{}, err
 		}
 		defer body.Close()
 		first := make([]byte, 1)
 		if _, err := io.ReadFull(body, first); err != nil {
 			got <- err
-			return clone.Result{}, err
+			return deployment.Result{}, err
 		}
 		pause := time.NewTimer(1500 * time.Millisecond) // longer than ReadTimeout and WriteTimeout of the test's server
 		<-pause.C
@@ -164,7 +164,7 @@ func TestSlowReadIsNotCut(t *testing.T) {
 			err = fmt.Errorf("%d bytes that are not the image from its byte 5 on", len(rest)+1)
 		}
 		got <- err
-		return clone.Result{}, err
+		return deployment.Result{}, err
 	})
 	in := restore("i1")
 	in.Parts[0].Image.Revision = img.Revision
@@ -177,13 +177,13 @@ func TestSlowReadIsNotCut(t *testing.T) {
 }
 
 // sendCapture is a stand-in for clone that sends a file as the image of a capture.
-func sendCapture(layout, file []byte, send func(w io.Writer, file []byte) error) cloneFunc {
-	return func(ctx context.Context, env clone.Env, in protocol.Instruct, _ func(clone.Progress)) (clone.Result, error) {
+func sendCapture(layout, file []byte, send func(w io.Writer, file []byte) error) carryFunc {
+	return func(ctx context.Context, env deployment.Env, in protocol.Instruct, _ func(deployment.Progress)) (deployment.Result, error) {
 		if err := env.Server.PutLayout(ctx, in.ID, layout); err != nil {
-			return clone.Result{}, err
+			return deployment.Result{}, err
 		}
 		err := env.Server.PutImage(ctx, in.ID, 0, func(w io.Writer) error { return send(w, file) })
-		return clone.Result{Bytes: int64(len(file))}, err
+		return deployment.Result{}, err
 	}
 }
 
