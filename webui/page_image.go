@@ -2,6 +2,7 @@ package webui
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -132,7 +133,11 @@ func (s *Server) describeFile(v *imagePage) (err error) {
 	v.Torrent = err == nil
 	members := []imagestore.Image{img}
 	if img.Source.Set != "" {
-		if members, err = s.cfg.Images.Set(img.Repository, img.Source.Set); err != nil {
+		set, err := s.cfg.Images.Set(img.Repository, img.Source.Set)
+		switch {
+		case err == nil:
+			members = set
+		case !errors.Is(err, imagestore.ErrIncomplete): // what there is can be restored on its own
 			return err
 		}
 		v.Set = imageSet{Name: img.Source.Set, Repository: img.Repository}

@@ -54,6 +54,8 @@ var outcomes = []struct {
 	{imagestore.ErrLocked, http.StatusConflict},
 	{imagestore.ErrDamaged, http.StatusConflict},
 	{imagestore.ErrExists, http.StatusConflict},
+	{imagestore.ErrIncomplete, http.StatusConflict},
+	{imagestore.ErrIncomplete, http.StatusConflict},
 	{imagestore.ErrRepositoryExists, http.StatusConflict},
 	{operation.ErrRefused, http.StatusConflict},
 	{upkeep.ErrRefused, http.StatusConflict},
