@@ -51,6 +51,12 @@ func (c *classroom) beginCapture(computer api.Computer, partition int, image str
 // awaitMiddle waits until the operation's only PC has moved a share of the stage's bytes.
 func (c *classroom) awaitMiddle(o api.Operation, stage string, share float64) {
 	c.t.Helper()
+	c.awaitPart(o, o.Targets[0].Name, stage, share)
+}
+
+// awaitPart waits until a PC has moved a share of the stage's bytes.
+func (c *classroom) awaitPart(o api.Operation, name, stage string, share float64) {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), faultLimit)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -60,17 +66,17 @@ func (c *classroom) awaitMiddle(o api.Operation, stage string, share float64) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		target := now.Targets[0]
+		target := partsOf(now)[name]
 		if target.Stage == stage && target.Bytes > 0 && float64(target.Bytes) >= share*float64(target.Total) {
 			return
 		}
-		if now.Over() {
-			c.t.Fatalf("the operation was over before the middle of its stage %s: %s", stage, now.Summary)
+		if !target.Ended.IsZero() {
+			c.t.Fatalf("%s has ended before the middle of its stage %s: %s, %v", name, stage, target.State, target.Failure)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			c.t.Fatalf("the operation does not come to the middle of its stage %s: %+v", stage, target)
+			c.t.Fatalf("%s does not come to the middle of its stage %s: %+v", name, stage, target)
 		}
 	}
 }
