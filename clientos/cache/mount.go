@@ -95,12 +95,15 @@ func (at *place) mount(ctx context.Context, folder string, log *slog.Logger) err
 		return err // what an agent that was killed has left is taken over
 	}
 	// Opening it makes the kernel know the partition where the table has it, and refuses one that is in use.
-	f, err := at.disk.Open(ctx, at.partition.Number, true)
+	err = whenFree(func() error {
+		f, err := at.disk.Open(ctx, at.partition.Number, true)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	})
 	if err != nil {
 		return at.cannotOpen(ctx, err)
-	}
-	if err := f.Close(); err != nil {
-		return at.damaged(err, "")
 	}
 	node := at.partition.Path
 	err = tryMount(node, folder, kind)
@@ -214,11 +217,11 @@ func unmount(folder string) error {
 	return nil
 }
 
-// whenFree repeats what is refused as busy, for two seconds: a tool that is being started elsewhere in the agent has, between fork and exec, all files open
-// that the agent had, and a udev may be looking at the partition.
+// whenFree repeats what is refused as busy, for five seconds: a tool that is being started elsewhere in the agent has, between fork and exec, all files open
+// that the agent had; a script that has mounts of its own holds the cache's until it ends; a udev may be looking at the partition.
 func whenFree(do func() error) error {
 	err := do()
-	for try := 0; try < 80 && errors.Is(err, unix.EBUSY); try++ {
+	for try := 0; try < 200 && errors.Is(err, unix.EBUSY); try++ {
 		time.Sleep(25 * time.Millisecond)
 		err = do()
 	}
