@@ -108,7 +108,7 @@ func TestTheMainJobInTheBrowser(t *testing.T) {
 	c.at("/restore/check")
 	c.sees(".checks", target.Inventory.Disks[0].Serial)
 	c.sees(".checks", "Windows")
-	c.sees(".confirm", "Erase and restore 1 PC")
+	c.sees(".confirm", "Accept: run on 1 PC")
 	c.fill("input[name=confirm]", "7")
 	c.click(".confirm .danger")
 	c.sees("[role=alert]", "nothing was done")

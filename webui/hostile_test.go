@@ -92,7 +92,21 @@ func hostilePages(b *bed) []string {
 	}}}, nil)
 	failed := b.start("capture", url.Values{"pc": {plain.ID}, "part": {"1/2"}, "image": {"x"}})
 	b.report(plain, protocol.Report{State: protocol.Failed, Stage: hostile, Failure: &protocol.Failure{Problem: hostile, Advice: hostile, Detail: hostile, Stage: hostile}})
+	_, err = b.cat.PutProcedure(catalog.Procedure{Name: hostileName, Text: "# " + hostileName + "\nreboot", Comment: hostileName}, b.clock.Now())
+	b.check(err)
+	_, err = b.cat.AddHoliday(catalog.Holiday{Name: hostileName, First: "2031-12-24"})
+	b.check(err)
+	_, err = b.cat.PutSchemeTemplate(catalog.SchemeTemplate{Name: hostileName, Scheme: disk.Scheme{Table: "gpt", Partitions: []disk.Planned{{Number: 1, Filesystem: "EXT4"}}}})
+	b.check(err)
+	h := url.QueryEscape(hostile)
 	return []string{
+		"/deploy?image=win11&pc=" + known.ID, "/deploy?mode=" + h + "&image=" + h + "&target=" + h + "&port=" + h + "&address=" + h + "&grow=" + h + "&late=" + h + "&pc=" + known.ID,
+		"/deploy/generate?mode=deployImage&image=main%2Fwin11&protocol=UNICAST&target=1%2F2&pc=" + known.ID, "/deploy/generate?mode=" + h + "&protocol=" + h + "&pc=" + known.ID,
+		"/partition?pc=" + known.ID, "/partition?pc=" + known.ID + "&from=pc%3A" + known.ID, "/partition?what=format&pc=" + known.ID, "/partition?what=cache&cache=size&cachesize=" + h + "&pc=" + known.ID,
+		"/partition?what=table&table=GPT&number=" + h + "&type=" + h + "&filesystem=" + h + "&label=" + h + "&size=" + h + "&disk=" + h + "&pc=" + known.ID,
+		"/cache?classroom=" + room.ID, "/cache/generate?image=" + h + "&pc=" + known.ID, "/instructions?text=" + h + "&note=" + h + "&from=" + h + "&late=" + h + "&pc=" + known.ID,
+		"/procedures", "/schedules", "/schedules?procedure=" + h + "&pc=" + h, "/classrooms/" + room.ID + "/defaults", "/power?kind=wakeUp&pc=" + known.ID,
+		"/restore/check?method=" + h + "&image=main%2Fwin11&pc=" + known.ID,
 		"/", "/classrooms/" + room.ID, "/rooms", "/pending", "/computers/" + known.ID, "/computers/" + waiting.ID, "/computers/" + plain.ID,
 		"/images", "/images/win11", "/images/missing", "/images/foreign", "/register?image=" + url.QueryEscape(hostile) + "&comments=" + url.QueryEscape(hostile),
 		"/import", "/import/" + u.ID, "/import/" + u.ID + "?name=" + url.QueryEscape(hostile), "/trash", "/tasks/t1", "/tasks/t2", "/repositories", "/capture", "/capture?pc=" + known.ID, "/capture/name?image=" + url.QueryEscape(hostile),
@@ -125,6 +139,12 @@ func TestHostileStringsStayStrings(t *testing.T) {
 		"/login":               {"name": {hostile}, "password": {hostile}, "next": {hostile}},
 		"/pending":             {"pc": {hostile}, "room": {"new"}, "newRoom": {hostile}, "newCentre": {hostile}},
 		"/capture":             {"pc": {hostile}, "part": {hostile}, "image": {hostile}},
+		"/instructions/check":  {"text": {hostile}, "late": {hostile}, "from": {"/deploy?" + hostile}, "note": {hostile}},
+		"/instructions/run":    {"text": {hostile}, "confirm": {hostile}, "seen": {hostile}},
+		"/procedures":          {"name": {hostile}, "text": {hostile}, "comment": {hostile}},
+		"/schedules":           {"name": {hostile}, "procedure": {hostile}, "how": {"weekly"}, "day": {hostile}, "at": {hostile}, "zone": {hostile}, "missed": {hostile}},
+		"/holidays":            {"name": {hostile}, "first": {hostile}, "last": {hostile}},
+		"/templates":           {"template": {hostile}, "table": {hostile}, "type": {hostile}, "label": {hostile}, "size": {hostile}},
 		"/restore":             {"pc": {hostile}, "image": {hostile}, "target": {hostile}, "confirm": {hostile}, "seen": {hostile}},
 		"/power":               {"kind": {hostile}, "pc": {hostile}},
 		"/images/win11/remove": {"confirm": {hostile}},

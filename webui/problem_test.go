@@ -36,6 +36,7 @@ func TestForeseenErrorsAreTold(t *testing.T) {
 		"imagestore.ErrLocked":           {imagestore.ErrLocked, http.StatusConflict},
 		"imagestore.ErrDamaged":          {imagestore.ErrDamaged, http.StatusConflict},
 		"imagestore.ErrExists":           {imagestore.ErrExists, http.StatusConflict},
+		"imagestore.ErrIncomplete":       {imagestore.ErrIncomplete, http.StatusConflict},
 		"imagestore.ErrRepositoryExists": {imagestore.ErrRepositoryExists, http.StatusConflict},
 		"imagestore.ErrNoSpace":          {imagestore.ErrNoSpace, http.StatusInsufficientStorage},
 		"operation.ErrNotFound":          {operation.ErrNotFound, http.StatusNotFound},
