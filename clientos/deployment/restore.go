@@ -10,6 +10,7 @@ import (
 	"aula/clientos/clone"
 	"aula/clientos/fetch"
 	"aula/clientos/protocol"
+	"aula/imagestore/format"
 )
 
 // cacheProblems are for which a PC does without its cache: there is none, it is in use, full, or damaged.
@@ -64,7 +65,7 @@ func (w *work) restoreDirectly(ctx context.Context) error {
 		delivery = fetch.Blocks(w.fetching(), w.in, w.joining)
 	}
 	result, err := clone.Run(ctx, w.clone(w.Server, delivery), w.in, w.cloning)
-	if errors.Is(err, clone.ErrScattered) && w.in.Delivery.Fallback != protocol.None {
+	if inOrderOnly(err) && w.in.Delivery.Fallback != protocol.None {
 		by := w.in.Delivery.Protocol
 		w.in.Delivery.Protocol = protocol.Unicast
 		w.note(fmt.Sprintf("restored by UNICAST instead of %s: %v", by, err))
@@ -77,6 +78,9 @@ func (w *work) restoreDirectly(ctx context.Context) error {
 	w.configure(ctx)
 	return ctx.Err()
 }
+
+// inOrderOnly tells whether an image cannot be written as its blocks come, but from its beginning to its end.
+func inOrderOnly(err error) bool { return errors.Is(err, clone.ErrScattered) || errors.Is(err, format.ErrOrdered) }
 
 // restoreFromCache restores from the files in the cache. A file that has rotted there is fetched anew, once.
 func (w *work) restoreFromCache(ctx context.Context) error {
