@@ -159,7 +159,7 @@ func (c *classroom) in(t *testing.T) *classroom {
 }
 
 // wipe fills a part of a PC's disk with what no image has. The page cache of the loop device is the agent's to drop.
-func wipe(t *testing.T, pc *NativePC, start, length int64) {
+func wipe(t testing.TB, pc *NativePC, start, length int64) {
 	t.Helper()
 	f, err := os.OpenFile(pc.Device(), os.O_WRONLY, 0)
 	if err != nil {

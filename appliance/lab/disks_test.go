@@ -27,7 +27,7 @@ const (
 	diskSize  = 96 * mib
 )
 
-func need(t *testing.T, tools ...string) {
+func need(t testing.TB, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -36,7 +36,7 @@ func need(t *testing.T, tools ...string) {
 	}
 }
 
-func tool(t *testing.T, stdin, name string, args ...string) {
+func tool(t testing.TB, stdin, name string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -84,7 +84,7 @@ func modelDisk(t *testing.T, payload int64) string {
 }
 
 // writeNoise makes a file of bytes that do not compress, the same at each run.
-func writeNoise(t *testing.T, path string, size int64) {
+func writeNoise(t testing.TB, path string, size int64) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
@@ -107,7 +107,7 @@ func writeBlank(t *testing.T, path string, size int64) {
 }
 
 // place copies the file at path to an offset of the disk.
-func place(t *testing.T, disk *os.File, at int64, path string) {
+func place(t testing.TB, disk *os.File, at int64, path string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -136,7 +136,14 @@ func (c *classroom) restoredByPartclone(image string) reference {
 	r := reference{path: filepath.Join(dir, "restored")}
 	tool(t, "", "partclone.restore", "-q", "-f", "1", "-W", "-C", "-s", plain, "-o", r.path, "-L", filepath.Join(dir, "log"))
 
-	f, err := os.Open(published)
+	r.used = usedBy(t, published)
+	return r
+}
+
+// usedBy are the bytes of its partition that an image has.
+func usedBy(t testing.TB, image string) (used []format.Extent) {
+	t.Helper()
+	f, err := os.Open(image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,12 +156,12 @@ func (c *classroom) restoredByPartclone(image string) reference {
 	for {
 		off, run, err := decoded.Next()
 		if err == io.EOF {
-			return r
+			return used
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.used = append(r.used, format.Extent{Offset: off, Length: int64(len(run))})
+		used = append(used, format.Extent{Offset: off, Length: int64(len(run))})
 	}
 }
 
