@@ -54,6 +54,7 @@ func access() map[string]permission {
 		"POST /images/:name":                            operate,
 		"POST /images/:name/remove":                     operate,
 		"POST /images/:name/revisions/:revision/remove": operate,
+		"POST /images/:name/script":                     administer, // it is run on every PC that gets the image
 		"POST /images/:name/verify":                     operate,
 		"POST /images/:name/convert":                    operate,
 		"POST /images/:name/transfer":                   operate,
@@ -141,6 +142,7 @@ func access() map[string]permission {
 		"POST /api/v1/images/:name/convert":               operate,
 		"POST /api/v1/images/:name/copy":                  operate,
 		"POST /api/v1/images/:name/move":                  operate,
+		"PUT /api/v1/images/:name/script":                 administer, // it is run on every PC that gets the image
 		"POST /api/v1/images/:name/verify":                operate,
 		"POST /api/v1/verify":                             operate,
 		"GET /api/v1/trash":                               look,

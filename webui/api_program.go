@@ -43,6 +43,13 @@ func (s *Server) routePrograms(a huma.API) {
 			op, err := s.cfg.Operations.Retry(ctx, callerOf(ctx).name(), in.ID)
 			return s.apiOperation(op), err
 		})
+	type scriptInput struct {
+		Name string `path:"name" maxLength:"128"`
+		Body api.Script
+	}
+	routeEmpty(s, a, "PUT", "/images/{name}/script", "images", "Set the script that is run after each restore of an image", func(_ context.Context, in *scriptInput) error {
+		return s.setScript(in.Name, in.Body.Text)
+	})
 	routeEmpty(s, a, "POST", "/operations/{id}/start", tag, "Stop waiting for PCs that are not there, and start with the others", func(ctx context.Context, in *byID) error {
 		return s.startWithThese(ctx, in.ID)
 	})

@@ -143,6 +143,7 @@ func TestHostileStringsStayStrings(t *testing.T) {
 		"/instructions/run":    {"text": {hostile}, "confirm": {hostile}, "seen": {hostile}},
 		"/procedures":          {"name": {hostile}, "text": {hostile}, "comment": {hostile}},
 		"/schedules":           {"name": {hostile}, "procedure": {hostile}, "how": {"weekly"}, "day": {hostile}, "at": {hostile}, "zone": {hostile}, "missed": {hostile}},
+		"/images/win11/script": {"script": {hostile}},
 		"/holidays":            {"name": {hostile}, "first": {hostile}, "last": {hostile}},
 		"/templates":           {"template": {hostile}, "table": {hostile}, "type": {hostile}, "label": {hostile}, "size": {hostile}},
 		"/restore":             {"pc": {hostile}, "image": {hostile}, "target": {hostile}, "confirm": {hostile}, "seen": {hostile}},

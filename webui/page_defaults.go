@@ -12,7 +12,7 @@ import (
 	"aula/clientos/protocol"
 )
 
-// What the deployments of a classroom begin with.
+// What the deployments of a classroom begin with, and the scripts after them.
 
 type defaultsPage struct {
 	page
@@ -96,4 +96,29 @@ func (f deployForm) defaults(script string) (catalog.Defaults, error) {
 		d.Protocol = protocol.Multicast
 	}
 	return d, err
+}
+
+// saveScript sets the script that is run after each restore of an image.
+func (s *Server) saveScript(c echo.Context) error {
+	form, err := c.FormParams()
+	if err != nil {
+		return err
+	}
+	err = s.setScript(c.Param("name"), strings.ReplaceAll(form.Get("script"), "\r\n", "\n"))
+	switch {
+	case err == nil:
+		s.log.Info("script of an image set", "image", c.Param("name"), "by", callerOf(c.Request().Context()).name())
+		return s.goTo(c, "/images/"+url.PathEscape(c.Param("name"))+"?repository="+url.QueryEscape(c.QueryParam("repository"))+"&did=saved")
+	case statusOf(err) == http.StatusInternalServerError || statusOf(err) == http.StatusNotFound:
+		return err
+	}
+	return s.imagePage(c, statusOf(err), textOf(err))
+}
+
+// setScript refuses images that nobody has.
+func (s *Server) setScript(image, text string) error {
+	if _, err := s.image("", image); err != nil {
+		return err
+	}
+	return s.cfg.Catalog.SetImageScript(image, text)
 }

@@ -36,6 +36,7 @@ func (s *Server) routePages(e *echo.Echo) {
 	e.POST("/images/:name/remove", s.dropImage)
 	e.POST("/images/:name/revisions/:revision/remove", s.dropRevision)
 	e.POST("/images/:name/verify", s.verifyImage)
+	e.POST("/images/:name/script", s.saveScript)
 	e.POST("/images/:name/convert", s.convertImage)
 	e.POST("/images/:name/transfer", s.transferImage)
 	e.GET("/register", s.showRegister)

@@ -83,6 +83,11 @@ type Template struct {
 	NewTemplate
 }
 
+// Script is run on each PC after a restore of an image, before that of the classroom.
+type Script struct {
+	Text string `json:"text" maxLength:"65536" doc:"Empty to have none"`
+}
+
 // Defaults are what the deployments of a classroom begin with.
 type Defaults struct {
 	Protocol  string `json:"protocol,omitempty" doc:"UNICAST, MULTICAST or TORRENT; MULTICAST when left out"`

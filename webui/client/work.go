@@ -34,6 +34,11 @@ func (c *Client) SetDefaults(ctx context.Context, classroomID string, d api.Defa
 	return c.do(ctx, "PUT", "/classrooms"+seg(classroomID)+"/defaults", d, nil)
 }
 
+// SetScript sets the script that is run after each restore of an image, none when it is empty.
+func (c *Client) SetScript(ctx context.Context, image, text string) error {
+	return c.do(ctx, "PUT", "/images"+seg(image)+"/script", api.Script{Text: text}, nil)
+}
+
 // Procedures returns all, by name.
 func (c *Client) Procedures(ctx context.Context) ([]api.Procedure, error) {
 	return get[[]api.Procedure](ctx, c, "/procedures")
