@@ -2,6 +2,7 @@ package operation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"aula/appliance/catalog"
@@ -99,6 +100,43 @@ func room(pc catalog.Computer, parts []protocol.Part) *protocol.Failure {
 			"remove images from its cache that are not needed, make it larger with initCache, or restore with -DIRECT")
 	}
 	return nil
+}
+
+// withImages is a cache once images have come into it.
+func withImages(cache *protocol.CacheState, parts []protocol.Part) *protocol.CacheState {
+	if cache == nil {
+		return nil
+	}
+	var missing []protocol.Part
+	var names []string
+	for _, p := range parts {
+		if !cache.Has(p.Image) {
+			missing, names = append(missing, p), append(names, p.Image.Name)
+		}
+	}
+	after := withoutImages(cache, names)
+	for _, p := range missing {
+		after.Images = append(after.Images, protocol.CachedImage{Name: p.Image.Name, Bytes: p.Image.FileBytes, Digest: p.Image.Digest})
+		after.Free -= p.Image.FileBytes
+	}
+	return after
+}
+
+// withoutImages is a cache once the images of these names are gone.
+func withoutImages(cache *protocol.CacheState, names []string) *protocol.CacheState {
+	if cache == nil {
+		return nil
+	}
+	after := *cache
+	after.Images = nil
+	for _, c := range cache.Images {
+		if slices.Contains(names, c.Name) {
+			after.Free += c.Bytes
+		} else {
+			after.Images = append(after.Images, c)
+		}
+	}
+	return &after
 }
 
 // A cachePlan brings images into the caches.

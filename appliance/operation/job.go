@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,9 +15,9 @@ import (
 type job struct {
 	op      Operation // its Targets are in seats
 	seats   []*seat
-	plans   []stepPlan     // of its steps, once made
-	layouts map[int][]byte // JSON of the layouts of its steps, once read
-	release func()         // of the images, while the operation runs
+	plans   map[int]stepPlan // of its steps, once made
+	layouts map[int][]byte   // JSON of the layouts of its steps, once read
+	release func()           // of the images, while the operation runs
 }
 
 // A seat is one PC's place in a job.
@@ -41,14 +42,19 @@ func (j *job) newSeat(t Target) *seat {
 	if j.op.Late > 0 {
 		s.memory.Deadline = j.op.Created.Add(j.op.Late)
 	}
-	s.memory.Heard = j.op.Created
+	s.memory.Heard, s.memory.Said = j.op.Created, t.Notes
 	return s
 }
 
 // parts are the images of all steps.
 func (j *job) parts() []protocol.Part {
 	if len(j.op.Steps) == 0 {
-		return j.seats[0].Instruct.Parts // the same for each PC
+		for _, s := range j.seats {
+			if len(s.Instruct.Parts) > 0 { // else it failed the pre-flight
+				return s.Instruct.Parts // the same for each PC
+			}
+		}
+		return nil
 	}
 	var parts []protocol.Part
 	for _, step := range j.op.Steps {
@@ -140,7 +146,7 @@ func (m *Manager) advance(seats []*seat, events func(*seat) event) (changed []st
 		if before.State != after.State {
 			m.moved(s, before.State)
 		}
-		if (before.State != after.State || before.memory.Published != after.memory.Published) && !slices.Contains(turned, s.job) {
+		if (before.State != after.State || before.memory.Published != after.memory.Published || before.Step != after.Step) && !slices.Contains(turned, s.job) {
 			turned = append(turned, s.job)
 		}
 	}
@@ -211,8 +217,8 @@ func (m *Manager) summarise(j *job) {
 		if s.Ended.After(last) {
 			last = s.Ended
 		}
-		if s.memory.Published > 0 {
-			j.op.Revision = s.memory.Published
+		if made := cmp.Or(s.memory.Published, s.memory.Made); made > 0 {
+			j.op.Revision = made
 		}
 	}
 	j.op.State = overall(states)

@@ -183,12 +183,26 @@ func (m *Manager) load() error {
 // recall takes up what the record says.
 func (s *seat) recall(data []byte, cfg Config) {
 	p, err := decodeStanding(s.Target, data)
+	if err == nil {
+		err = s.checkStep(p)
+	}
 	if err != nil {
 		cfg.Log.Error("operation record cannot be read", "record", s.record, "error", err)
 		s.part, _ = s.end(Incomplete, s.unreadable(err), cfg.Now())
 		return
 	}
 	s.Target, s.memory = p.Target, p.memory
+}
+
+// checkStep refuses a standing at a statement that the program does not have.
+func (s *seat) checkStep(p part) error {
+	switch steps := len(s.kinds); {
+	case p.Step < 0 || p.Step >= max(steps, 1), p.memory.Unprepared && steps == 0:
+		return fmt.Errorf("it is at instruction %d of %d", p.Step+1, steps)
+	case p.Instruct.ID != nextID(s.record, p.Step) && !p.memory.Unprepared:
+		return fmt.Errorf("instruction %d is called %q", p.Step+1, p.Instruct.ID)
+	}
+	return nil
 }
 
 // add puts a job in the indexes.

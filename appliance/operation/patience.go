@@ -42,7 +42,7 @@ func (p part) restarted(now time.Time) (part, []effect) {
 func (r rules) tick(p part, ready bool, now time.Time) (part, []effect) {
 	quiet := now.Sub(p.memory.Heard)
 	switch {
-	case p.awaited() && (p.memory.Unprepared || p.Instruct.Kind == WakeUp):
+	case p.waitedFor():
 		return p.await(ready, now)
 	case p.memory.AgentDone:
 		if quiet >= r.lostAfter {
@@ -73,7 +73,7 @@ func (r rules) tick(p part, ready bool, now time.Time) (part, []effect) {
 // await lets time pass for a PC that must come, or come back, before it can be told anything.
 func (p part) await(ready bool, now time.Time) (part, []effect) {
 	switch {
-	case p.memory.Unprepared && !p.memory.Away && (ready || p.kinds[p.Step] == WakeUp):
+	case p.memory.Unprepared && ready && !p.memory.Away, p.memory.Unprepared && !ready && p.kinds[p.Step] == WakeUp:
 		return p, []effect{prepare}
 	case ready && !p.memory.Unprepared:
 		return p.done(now) // a PC that was to wake up

@@ -120,21 +120,7 @@ func (p restorePlan) checkLayout(pc catalog.Computer, d disk.Disk) ([]disk.Parti
 			return nil, f
 		}
 	}
-	lost, partitions := d.Partitions, p.partitions
-	var err error
-	if p.request.Whole {
-		var keep *disk.Partition
-		if _, cache, found := disk.FindCache([]disk.Disk{d}); found {
-			keep = &cache
-			lost = slices.DeleteFunc(slices.Clone(lost), func(q disk.Partition) bool { return q.Number == cache.Number })
-		}
-		var fitted disk.Layout
-		if fitted, err = p.layout.FitTo(d, needs(p.parts), p.grow, keep); err == nil {
-			partitions, err = fitted.Partitions()
-		}
-	} else {
-		err = p.layout.Fits(d)
-	}
+	lost, partitions, err := p.arrange(d)
 	if err != nil {
 		return nil, diskFailure(err)
 	}
@@ -144,6 +130,41 @@ func (p restorePlan) checkLayout(pc catalog.Computer, d disk.Disk) ([]disk.Parti
 		}
 	}
 	return lost, nil
+}
+
+// arrange puts the layout onto a disk: what is lost by it, and the partitions that there are then.
+func (p restorePlan) arrange(d disk.Disk) (lost, partitions []disk.Partition, err error) {
+	if !p.request.Whole {
+		return d.Partitions, p.partitions, p.layout.Fits(d)
+	}
+	lost = d.Partitions
+	var keep *disk.Partition
+	if _, cache, found := disk.FindCache([]disk.Disk{d}); found {
+		keep = &cache
+		lost = slices.DeleteFunc(slices.Clone(lost), func(q disk.Partition) bool { return q.Number == cache.Number })
+	}
+	fitted, err := p.layout.FitTo(d, needs(p.parts), p.grow, keep)
+	if err == nil {
+		partitions, err = fitted.Partitions()
+	}
+	return lost, partitions, err
+}
+
+// restored is a disk as it is once the layout was applied to it and the images are in its partitions.
+func (p restorePlan) restored(d disk.Disk) disk.Disk {
+	_, partitions, err := p.arrange(d)
+	if err != nil {
+		return d
+	}
+	d.Table, d.Partitions = p.layout.Table, slices.Clone(partitions)
+	for i, partition := range d.Partitions {
+		for _, part := range p.parts {
+			if part.Partition == partition.Number {
+				d.Partitions[i].Filesystem, d.Partitions[i].Used = part.Image.Filesystem, part.Image.UsedBytes
+			}
+		}
+	}
+	return d
 }
 
 // needs are the bytes that the images' partitions must have.

@@ -96,8 +96,10 @@ func (m *Manager) plans(steps []Step) ([]stepPlan, error) {
 // foresee puts all steps to a PC as it would be by then. One that is not connected and may come late is judged by what is known of it.
 func foresee(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Preflight {
 	all := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online}
+	there := online || mayCome
 	for _, p := range plans {
-		one, in := p.check(pc, online || mayCome)
+		one, in := p.check(pc, there)
+		there = there || in.Kind == WakeUp
 		if all.Failure = one.Failure; all.Failure != nil {
 			return all
 		}
@@ -113,22 +115,31 @@ func foresee(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Prefli
 			}
 		}
 		all.Notes = append(all.Notes, one.Notes...)
-		pc = afterwards(pc, in)
+		pc = afterwards(pc, p, in)
 	}
 	return all
 }
 
 // afterwards is a PC as it will be when it has carried the instruction out, as far as the pre-flight of the next one must know.
-func afterwards(pc catalog.Computer, in protocol.Instruct) catalog.Computer {
-	if in.Scheme == nil {
-		return pc
+func afterwards(pc catalog.Computer, p stepPlan, in protocol.Instruct) catalog.Computer {
+	switch {
+	case in.Kind == UpdateCache, in.Kind == RestoreImage && in.Delivery != nil && !in.Delivery.Direct && room(pc, in.Parts) == nil:
+		pc.Inventory.Cache = withImages(pc.Inventory.Cache, in.Parts)
+	case in.Kind == DeleteCached:
+		pc.Inventory.Cache = withoutImages(pc.Inventory.Cache, in.Cached)
 	}
-	pc.Inventory.Disks = slices.Clone(pc.Inventory.Disks)
 	i := slices.IndexFunc(pc.Inventory.Disks, func(d disk.Disk) bool { return d.Number == in.Disk.Number })
 	if i < 0 {
 		return pc
 	}
+	pc.Inventory.Disks = slices.Clone(pc.Inventory.Disks)
 	d := &pc.Inventory.Disks[i]
+	if restore, ok := p.(restorePlan); ok && restore.layout != nil {
+		*d = restore.restored(*d)
+	}
+	if in.Scheme == nil {
+		return pc
+	}
 	layout, err := in.Scheme.Plan(*d)
 	if err != nil {
 		return pc
@@ -191,7 +202,7 @@ func (op *Operation) describe() {
 // firstTarget is a PC's part at the beginning: with its first instruction, unless it is not there and may come late.
 func (m *Manager) firstTarget(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Target {
 	t := Target{ComputerID: pc.ID, Name: pc.Name, State: Waiting}
-	if !online && mayCome && pc.State == catalog.Accepted {
+	if wakes := plans[0] == (powerPlan{kind: WakeUp}); !online && (mayCome || wakes) && pc.State == catalog.Accepted {
 		return t
 	}
 	all := foresee(pc, plans, online, mayCome)
@@ -217,12 +228,14 @@ func (m *Manager) prepare(s *seat) {
 	ev.instruct.Delivery = ev.instruct.Delivery.In(sessionID(job.op.ID, step))
 	if ev.instruct.Kind == WakeUp {
 		ev.within = time.Duration(job.op.Steps[step].Statement.Seconds) * time.Second
-	} else if ev.failure == nil {
+	} else if ev.failure == nil && ev.online {
 		if err := ev.instruct.Check(); err != nil {
 			ev.failure = refusal(protocol.ErrFormat, err.Error(), "this is a mistake in Aula: report it")
 		}
 	}
 	m.mu.Lock()
+	_, holds := m.held[computerID]
+	ev.free = ev.online && (!holds || isPower(ev.instruct.Kind))
 	changed := m.advance([]*seat{s}, func(*seat) event { return ev })
 	m.mu.Unlock()
 	m.tell(changed)
@@ -233,6 +246,9 @@ func (m *Manager) instructFor(j *job, step int, computerID string, online bool) 
 	pc, err := m.cfg.Computers.Computer(computerID)
 	if err != nil {
 		return protocol.Instruct{}, nil, refusal(protocol.ErrGeneric, fmt.Sprintf("the PC is not known any more: %v", err), "accept it again")
+	}
+	if !online && j.op.Steps[step].Kind != WakeUp {
+		return protocol.Instruct{}, nil, nil // it is looked at when it is there
 	}
 	p, err := m.planFor(j, step)
 	if err != nil {
@@ -261,21 +277,29 @@ const (
 func (m *Manager) parametrise(steps []Step, computers int) {
 	for i := range steps {
 		d := &steps[i].Statement.Delivery
-		if d.Protocol == protocol.Multicast && d.Parameters == "" && m.cfg.Network.IsValid() {
-			d.Parameters = multicast.Session{
-				Port: usualPort, Mode: multicast.FullDuplex, Group: multicast.GroupOf(m.cfg.Network), Computers: computers, Wait: usualWait,
-			}.String()
+		if d.Protocol == protocol.Multicast && d.Parameters == "" {
+			d.Parameters = m.usualParameters(computers)
 		}
 	}
+}
+
+// usualParameters are those of a session for so many computers; empty when the network is not known.
+func (m *Manager) usualParameters(computers int) string {
+	if !m.cfg.Network.IsValid() {
+		return ""
+	}
+	return multicast.Session{
+		Port: usualPort, Mode: multicast.FullDuplex, Group: multicast.GroupOf(m.cfg.Network), Computers: computers, Wait: usualWait,
+	}.String()
 }
 
 // planFor makes a step ready, once for all PCs.
 func (m *Manager) planFor(j *job, step int) (stepPlan, error) {
 	m.mu.Lock()
-	known := len(j.plans) > step && j.plans[step] != nil
+	p := j.plans[step]
 	m.mu.Unlock()
-	if known {
-		return j.plans[step], nil
+	if p != nil {
+		return p, nil
 	}
 	p, err := m.planOf(j.op.Steps[step])
 	if err != nil {
@@ -283,10 +307,12 @@ func (m *Manager) planFor(j *job, step int) (stepPlan, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if j.plans == nil {
-		j.plans = make([]stepPlan, len(j.op.Steps))
+	if j.op.State == Running { // else nobody would let go of it
+		if j.plans == nil {
+			j.plans = make(map[int]stepPlan)
+		}
+		j.plans[step] = p
 	}
-	j.plans[step] = p
 	return p, nil
 }
 

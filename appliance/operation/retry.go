@@ -3,10 +3,12 @@ package operation
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"aula/clientos/instruction"
+	"aula/clientos/protocol"
 )
 
 // Retry starts an operation like the one given on those of its PCs that did not end Done, from the statement at which they ended; when all are Done, what
@@ -47,7 +49,7 @@ func (m *Manager) repeat(ctx context.Context, actor string, before Operation, id
 	if late == 0 {
 		late = DefaultLate
 	}
-	op, err := m.plan(ctx, actor, ids, before.Steps, late)
+	op, err := m.plan(ctx, actor, ids, m.anew(before), late)
 	if err != nil {
 		return Operation{}, err
 	}
@@ -61,6 +63,18 @@ func (m *Manager) repeat(ctx context.Context, actor string, before Operation, id
 	return m.start(op)
 }
 
+// anew are the steps of an operation, with the parameters of their sessions to be found again: they are for fewer PCs now.
+func (m *Manager) anew(before Operation) []Step {
+	steps := slices.Clone(before.Steps)
+	for i := range steps {
+		d := &steps[i].Statement.Delivery
+		if d.Protocol == protocol.Multicast && d.Parameters == m.usualParameters(len(before.Targets)) {
+			d.Parameters = ""
+		}
+	}
+	return steps
+}
+
 // configureAgain repeats the configuration after the last restore.
 func (m *Manager) configureAgain(ctx context.Context, actor string, before Operation, ids []string) (Operation, error) {
 	for i := len(before.Steps) - 1; i >= 0; i-- {
@@ -68,7 +82,10 @@ func (m *Manager) configureAgain(ctx context.Context, actor string, before Opera
 		if step.Kind != RestoreImage && step.Kind != ConfigureOS {
 			continue
 		}
-		s := instruction.Statement{Word: instruction.ConfigureOS, Disk: step.Statement.Disk, Partition: step.Statement.Partition, Image: step.Image}
+		s := instruction.Statement{Word: instruction.ConfigureOS, Disk: step.Statement.Disk, Partition: step.Statement.Partition, Images: step.Statement.Images}
+		for _, p := range step.Parts {
+			s.Images = append(s.Images, p.Image.Name)
+		}
 		op, err := m.plan(ctx, actor, ids, []Step{{Kind: ConfigureOS, Statement: s}}, DefaultLate)
 		if err != nil {
 			return Operation{}, err

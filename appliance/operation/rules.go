@@ -38,6 +38,7 @@ type memory struct {
 	Deadline   time.Time `json:"deadline,omitzero"`   // by which the PC must be there
 	Woken      time.Time `json:"-"`                   // when it was last sent a magic packet
 	Parts      int       `json:"parts,omitempty"`     // images of a capture of several that were published
+	Made       int       `json:"made,omitempty"`      // the revision that an earlier statement published
 	Said       []string  `json:"said,omitempty"`      // notes of what came before this instruction
 	Expelled   bool      `json:"-"`                   // ended, and told to stop since the PC connected
 }
@@ -81,6 +82,7 @@ type (
 		notes    []string
 		failure  *protocol.Failure
 		online   bool
+		free     bool          // and holds no other instruction
 		within   time.Duration // for WakeUp: how long the PC is waited for; as long as for those that come late when 0
 	}
 	// unawaited is the operator's wish to go on without those that are not there.
@@ -190,7 +192,10 @@ func (p part) askToStop(now time.Time) (part, []effect) {
 func (p part) mayHaveWritten() bool { return p.Instruct.Writes() && p.memory.Taken }
 
 func (p part) connected(running *protocol.Report, now time.Time) (part, []effect) {
-	if running != nil && running.ID == p.Instruct.ID {
+	switch {
+	case p.memory.Unprepared:
+		return p.returned(running, now)
+	case running != nil && running.ID == p.Instruct.ID:
 		return p.holds(*running, now)
 	}
 	if p.memory.AgentDone {
@@ -198,10 +203,7 @@ func (p part) connected(running *protocol.Report, now time.Time) (part, []effect
 	}
 	p.memory.Heard = now
 	switch {
-	case p.memory.Unprepared:
-		p.memory.Away = false
-		return p, []effect{prepare}
-	case p.Instruct.Kind == WakeUp:
+	case p.Instruct.Kind == WakeUp && running == nil:
 		return p.done(now)
 	case p.memory.Send == unsent && running == nil:
 		return p.send()
@@ -224,20 +226,10 @@ func (p part) connected(running *protocol.Report, now time.Time) (part, []effect
 	}
 }
 
-// back is a PC that restarted as it was told and is there again.
-func (p part) back(now time.Time) (part, []effect) {
-	p, effects := p.done(now)
-	if p.memory.Away {
-		p.memory.Away = false
-		effects = append(effects, prepare)
-	}
-	return p, effects
-}
-
 // holds is a PC that came back with the instruction.
 func (p part) holds(running protocol.Report, now time.Time) (part, []effect) {
 	p, effects := p.report(running, now)
-	if ended(p.State) {
+	if ended(p.State) || p.memory.Unprepared {
 		return p, effects
 	}
 	if !p.memory.AgentDone {
@@ -299,7 +291,9 @@ func (p part) report(r protocol.Report, now time.Time) (part, []effect) {
 
 // agentDone is the PC's own verdict, which is believed as far as it proves itself.
 func (p part) agentDone(r protocol.Report, now time.Time) (part, []effect) {
-	p.Warnings, p.Scripts = append(p.Warnings, r.Warnings...), append(p.Scripts, r.Scripts...)
+	if !p.memory.AgentDone { // else it says so once more
+		p.Warnings, p.Scripts = slices.Concat(p.Warnings, r.Warnings), slices.Concat(p.Scripts, r.Scripts)
+	}
 	switch p.Instruct.Kind {
 	case RestoreImage, UpdateCache:
 		p.Verified = r.Verified
@@ -326,65 +320,6 @@ func (p part) toVerify() int64 {
 		return p.Instruct.FileBytes()
 	}
 	return p.Instruct.UsedBytes()
-}
-
-// done ends a statement: the next one follows, or the part is Done.
-func (p part) done(now time.Time) (part, []effect) {
-	switch {
-	case p.Step+1 >= len(p.kinds):
-		return p.end(Done, nil, now)
-	case p.memory.CancelAsked:
-		return p.end(Cancelled, nil, now)
-	}
-	var effects []effect
-	if p.memory.Send == sent {
-		effects = append(effects, settle)
-	}
-	p.memory = memory{Heard: now, Unprepared: true, Unplanned: true, Away: isPower(p.Instruct.Kind), Said: p.Notes}
-	if p.late > 0 {
-		p.memory.Deadline = now.Add(p.late)
-	}
-	p.Step++
-	p.State, p.Stage, p.Bytes, p.Total, p.Rate, p.Slow = Waiting, "", 0, 0, 0, ""
-	if !p.memory.Away {
-		effects = append(effects, prepare)
-	}
-	return p, effects
-}
-
-// prepared takes the instruction of the statement that is next, or the reason why there is none.
-func (p part) prepared(ev prepared, now time.Time) (part, []effect) {
-	if !p.memory.Unprepared {
-		return p, nil
-	}
-	p.memory.Unprepared, p.Instruct, p.memory.Heard = false, ev.instruct, now
-	p.memory.Said = slices.Concat(p.memory.Said, ev.notes)
-	p.Notes = p.memory.Said
-	switch {
-	case ev.failure != nil:
-		return p.end(Failed, ev.failure, now)
-	case p.Instruct.Kind == WakeUp && ev.online:
-		return p.done(now)
-	case p.Instruct.Kind == WakeUp:
-		if ev.within > 0 {
-			p.memory.Deadline = now.Add(ev.within)
-		}
-		return p.wake(now)
-	case ev.online:
-		return p.send()
-	}
-	return p, nil
-}
-
-// wake sends a magic packet, again and again until the PC is there.
-func (p part) wake(now time.Time) (part, []effect) {
-	p.memory.Woken = now
-	return p, []effect{wake}
-}
-
-// awaited tells whether it is the PC itself that is waited for, because it is not there.
-func (p part) awaited() bool {
-	return p.State == Waiting && p.memory.Send == unsent
 }
 
 // progress takes figures, which never go back within a stage.
@@ -457,7 +392,7 @@ func (p part) end(state string, f *protocol.Failure, now time.Time) (part, []eff
 	if p.memory.Send == sent {
 		effects = append(effects, settle)
 	}
-	if p.Instruct.Kind == BootDisk && state != Done {
+	if p.Instruct.Kind == BootDisk && state != Done && !p.memory.Unprepared {
 		effects = append(effects, resetBoot)
 	}
 	p.State, p.Failure, p.Ended, p.Rate = state, f, now, 0

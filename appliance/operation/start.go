@@ -146,7 +146,10 @@ func (m *Manager) computers(ctx context.Context, ids []string) ([]catalog.Comput
 
 // busy tells what else has a PC that is wanted for a kind of operation. The caller holds the lock.
 func (m *Manager) busy(computerID, name, kind string) *protocol.Failure {
-	if s, ok := m.active[computerID]; ok {
+	if s, ok := m.active[computerID]; ok && s.waitedFor() {
+		return refusal(protocol.ErrLocked, fmt.Sprintf("%s is not there and is waited for: %s", name, s.describe()),
+			"switch it on, or start that operation without those that are not there, or cancel it")
+	} else if ok {
 		return refusal(protocol.ErrLocked, fmt.Sprintf("%s is busy: %s", name, s.describe()), "wait for it, or cancel that operation")
 	}
 	if _, ok := m.held[computerID]; ok && !isPower(kind) {
@@ -250,13 +253,28 @@ func (m *Manager) identify(op *Operation) {
 // capturedElsewhere refuses a second capture under a name at the same time: which of the two came to be the latest
 // would be chance.
 func (m *Manager) capturedElsewhere(op Operation) error {
-	if op.Kind != CreateImage {
-		return nil
-	}
-	for _, s := range m.active {
-		if s.job.op.Kind == CreateImage && s.job.op.Image == op.Image && s.job.op.Repository == op.Repository {
-			return fmt.Errorf("image %s is being captured from %s (wait for it, or choose another name)", op.Image, s.Name)
+	for _, step := range op.Steps {
+		if step.Kind != CreateImage {
+			continue
+		}
+		if len(op.Targets) > 1 {
+			return fmt.Errorf("image %s would be captured from %d computers at once (choose one)", step.Image, len(op.Targets))
+		}
+		for _, s := range m.active {
+			if s.captures(step) {
+				return fmt.Errorf("image %s is being captured from %s (wait for it, or choose another name)", step.Image, s.Name)
+			}
 		}
 	}
 	return nil
+}
+
+// captures tells whether the PC captures, or will, what a step captures.
+func (s *seat) captures(step Step) bool {
+	if len(s.job.op.Steps) == 0 {
+		return s.job.op.Kind == CreateImage && s.job.op.Image == step.Image && s.job.op.Repository == step.Repository
+	}
+	return slices.ContainsFunc(s.job.op.Steps[s.Step:], func(other Step) bool {
+		return other.Kind == CreateImage && other.Image == step.Image && other.Repository == step.Repository
+	})
 }

@@ -177,7 +177,7 @@ func (p configurePlan) check(pc catalog.Computer, online bool) (Preflight, proto
 		return result, protocol.Instruct{}
 	}
 	result.Disk = describeDisk(d)
-	in := protocol.Instruct{Kind: ConfigureOS, Disk: d.Ref(), Configuration: p.configure(pc, nil), Computer: pc.Name}
+	in := protocol.Instruct{Kind: ConfigureOS, Disk: d.Ref(), Configuration: p.configure(pc, p.statement.Images), Computer: pc.Name}
 	for _, partition := range d.Partitions {
 		if (p.statement.Partition == 0 || partition.Number == p.statement.Partition) && !imageless(partition) {
 			in.Parts = append(in.Parts, protocol.Part{Partition: partition.Number, Image: protocol.Image{Filesystem: partition.Filesystem}})
