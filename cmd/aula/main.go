@@ -22,15 +22,23 @@ var version = "unversioned"
 
 // The whole command line. Every command that prints facts takes --json.
 type commandLine struct {
-	Serve      serveCommand      `cmd:"" help:"Run the appliance."`
-	Lab        labCommand        `cmd:"" help:"Run a virtual classroom on this machine, or the demonstration in it."`
-	Image      imageCommand      `cmd:"" help:"List, take in, convert, verify, move and remove images."`
-	Repository repositoryCommand `cmd:"" help:"List, add, change and remove repositories."`
-	Multicast  multicastCommand  `cmd:"" help:"Send a file to a whole room at once, and receive it."`
-	Torrent    torrentCommand    `cmd:"" help:"Give a file to a whole room by BitTorrent, fetch it, and tell who does."`
-	Task       taskCommand       `cmd:"" help:"List and cancel the long work on images."`
-	Version    versionCommand    `cmd:"" help:"Tell the version of this program and of its client OS."`
-	Agent      agentCommand      `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
+	Serve       serveCommand       `cmd:"" help:"Run the appliance."`
+	Lab         labCommand         `cmd:"" help:"Run a virtual classroom on this machine, or the demonstration in it."`
+	Run         runCommand         `cmd:"" help:"Have computers carry out instructions."`
+	Deploy      deployCommand      `cmd:"" help:"Put an image on the computers of a classroom, by multicast, BitTorrent or one by one."`
+	Operation   operationCommand   `cmd:"" help:"Tell what computers do, watch, cancel, and do it again."`
+	Image       imageCommand       `cmd:"" help:"List, take in, convert, verify, move and remove images."`
+	Repository  repositoryCommand  `cmd:"" help:"List, add, change and remove repositories."`
+	Multicast   multicastCommand   `cmd:"" help:"Send a file to a whole room at once, and receive it."`
+	Torrent     torrentCommand     `cmd:"" help:"Give a file to a whole room by BitTorrent, fetch it, and tell who does."`
+	Cache       cacheCommand       `cmd:"" help:"List what is in the caches of computers, and remove images from them."`
+	Instruction instructionCommand `cmd:"" help:"Tell which instructions there are, and check a text of them."`
+	Procedure   procedureCommand   `cmd:"" help:"Save instructions to be run again, and run them."`
+	Schedule    scheduleCommand    `cmd:"" help:"Run procedures at times."`
+	Holiday     holidayCommand     `cmd:"" help:"Days on which weekly schedules do not run."`
+	Task        taskCommand        `cmd:"" help:"List and cancel the long work on images."`
+	Version     versionCommand     `cmd:"" help:"Tell the version of this program and of its client OS."`
+	Agent       agentCommand       `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
 }
 
 // An exitError carries an exit status that scripts rely on.
