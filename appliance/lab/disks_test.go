@@ -49,6 +49,12 @@ func tool(t testing.TB, stdin, name string, args ...string) {
 // not compress are in the first.
 func modelDisk(t *testing.T, payload int64) string {
 	t.Helper()
+	return modelDiskWith(t, payload, nil)
+}
+
+// modelDiskWith is modelDisk with files of certain contents in the first partition, named by their paths.
+func modelDiskWith(t *testing.T, payload int64, contents map[string]string) string {
+	t.Helper()
 	need(t, "sfdisk", "mkfs.ext4", "mkntfs", "ntfscp")
 	dir := t.TempDir()
 	disk, part := filepath.Join(dir, "disk"), filepath.Join(dir, "part")
@@ -72,6 +78,15 @@ func modelDisk(t *testing.T, payload int64) string {
 	}
 	noise := filepath.Join(files, "noise")
 	writeNoise(t, noise, payload)
+	for name, content := range contents {
+		path := filepath.Join(files, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tool(t, "", "mkfs.ext4", "-q", "-d", files, part, fmt.Sprintf("%dK", extSize>>10))
 	place(t, f, extStart, part)
 
