@@ -91,7 +91,7 @@ func (p part) giveUp(ready bool, after time.Duration, now time.Time) (part, []ef
 	case p.memory.Published > 0:
 		return p.end(Incomplete, p.unconfirmed(), now)
 	case isPower(p.Instruct.Kind) && p.memory.Send == sent && !ready:
-		return p.end(Done, nil, now) // the server restarted while the PC obeyed: it was sent the instruction, and is gone
+		return p.done(now) // the server restarted while the PC obeyed: it was sent the instruction, and is gone
 	default:
 		return p.end(Incomplete, p.lost(after), now)
 	}

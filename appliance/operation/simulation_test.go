@@ -29,7 +29,9 @@ var (
 //   - progress never goes back in a stage;
 //   - no PC is sent an instruction, or told to forget one, before the record says so;
 //   - no PC has two operations at once;
-//   - an image is held while a restore of it runs;
+//   - the images of all statements are held while their operation runs;
+//   - a PC carries out the statements of a program in order, none twice and none left out;
+//   - no PC is sent a statement when it is about to restart because of the one before;
 //
 // and, when the storm is over, that everything has ended and nothing is held.
 func TestSimulation(t *testing.T) {
@@ -55,6 +57,7 @@ type storm struct {
 	settled   map[string]Target      // by instruction: what was stored as ended
 	last      map[string]Target      // by instruction: as seen after the step before
 	failures  int                    // times that the store was full
+	kills     int                    // of the server
 	trace     []func() string        // what happened, for the reader of a failure
 	history   map[string][]simReport // by PC: what it once said
 }
@@ -67,6 +70,9 @@ type simPC struct {
 	online    bool // its session stands, as far as it knows
 	seq       uint64
 	work      *simWork
+	leaving   string          // the record by which it was told to restart, which it does, as soon as it heard that its verdict is stored, or soon
+	did       map[string]int  // instructions that it has carried out: how often the server had been killed by then
+	lost      map[string]bool // instructions to restart that were lost on the way
 	whole     map[string]bool // instructions whose image was really written and verified here
 	wrote     map[string]bool // instructions that have written to its disk, said or not
 	saidDirty map[string]bool
@@ -86,10 +92,15 @@ func newStorm(t *testing.T, seed uint64) *storm {
 		bench: newBench(t), random: rand.New(rand.NewPCG(seed, seed)),
 		published: map[string]bool{}, settled: map[string]Target{}, last: map[string]Target{}, history: map[string][]simReport{},
 	}
+	s.images.image.Blake3 = "0102"
 	for _, id := range []string{"pc1", "pc2", "pc3"} {
-		s.pcs = append(s.pcs, &simPC{id: id, online: true, whole: map[string]bool{}, wrote: map[string]bool{}, saidDirty: map[string]bool{}})
+		s.withCache(id, 90*gb)
+		pc := s.computers.all[id]
+		pc.MACs = []string{id}
+		s.computers.all[id] = pc
+		s.pcs = append(s.pcs, &simPC{id: id, online: true, did: map[string]int{}, lost: map[string]bool{}, whole: map[string]bool{}, wrote: map[string]bool{}, saidDirty: map[string]bool{}})
 	}
-	s.cfg.Agents = s
+	s.cfg.Agents, s.cfg.Wake = s, s.wakes
 	s.cfg.Keep = 6
 	s.restart()
 	return s
@@ -163,6 +174,10 @@ func (s *storm) step() {
 // works lets a PC do a piece of what it has to do and say so.
 func (s *storm) works(pc *simPC) {
 	w := pc.work
+	if pc.leaving != "" && (w == nil || s.chance(20)) {
+		s.restarts(pc)
+		return
+	}
 	if w == nil {
 		return
 	}
@@ -182,10 +197,6 @@ func (s *storm) proceed(pc *simPC, w *simWork) {
 		r.State = protocol.Cancelled
 	case s.chance(4):
 		r.State, r.Failure = protocol.Failed, &protocol.Failure{Code: protocol.ErrImage, Problem: "read error", Advice: "replace the disk"}
-	case isPower(w.in.Kind):
-		pc.work = nil
-		s.restarts(pc)
-		return
 	case w.in.Kind == CreateImage:
 		s.captures(pc, w, &r)
 	default:
@@ -202,10 +213,19 @@ func (s *storm) writes(pc *simPC, w *simWork, r *protocol.Report) {
 	case w.step == 1:
 		r.Stage = protocol.StagePreflight
 	case w.step < 4:
-		r.Stage, w.dirty = protocol.StageWriting, true
-		pc.wrote[w.in.ID] = true
+		r.Stage, w.dirty = protocol.StageWriting, w.in.Writes()
+		pc.wrote[w.in.ID] = w.dirty
 	case w.step < 6:
 		r.Stage = protocol.StageVerifying
+	case w.in.Kind == UpdateCache:
+		r.State, r.Verified = protocol.Done, w.in.FileBytes()
+		s.withCache(pc.id, 60*gb, protocol.CachedImage{Name: "windows11", Digest: "0102", Bytes: 18 * gb})
+		s.carriedOut(pc, w.in)
+	case w.in.Kind != RestoreImage:
+		if r.State = protocol.Done; w.in.Kind == ConfigureOS && s.chance(30) {
+			r.Warnings = []protocol.Failure{{Code: protocol.ErrGeneric, Problem: "a script failed", Advice: "mend it"}}
+		}
+		s.carriedOut(pc, w.in)
 	case s.chance(10): // a broken agent that ends without having verified all
 		r.State, r.Verified = protocol.Done, w.in.UsedBytes()-int64(s.random.IntN(2)+1)
 	case len(w.in.Parts) > 1 && s.chance(20): // one that forgets a part
@@ -213,7 +233,14 @@ func (s *storm) writes(pc *simPC, w *simWork, r *protocol.Report) {
 	default:
 		r.State, r.Verified = protocol.Done, w.in.UsedBytes()
 		pc.whole[w.in.ID] = true
+		s.carriedOut(pc, w.in)
 	}
+}
+
+// carriedOut notes that a PC has done a statement.
+func (s *storm) carriedOut(pc *simPC, in protocol.Instruct) {
+	pc.did[in.ID] = s.kills
+	s.say("%s: has carried out %s, a %s", pc.id, in.ID, in.Kind)
 }
 
 func (s *storm) captures(pc *simPC, w *simWork, r *protocol.Report) {
@@ -250,6 +277,7 @@ func (s *storm) captures(pc *simPC, w *simWork, r *protocol.Report) {
 			s.m.Report(pc.id, protocol.Report{ID: w.in.ID, Seq: pc.seq, State: protocol.Done})
 		}
 		r.State = protocol.Done
+		s.carriedOut(pc, w.in)
 	default:
 		r.State, r.Failure = protocol.Failed, &protocol.Failure{Code: protocol.ErrRepository, Problem: "the server restarted", Advice: "again"}
 	}
@@ -288,6 +316,9 @@ func (s *storm) disconnects(pc *simPC) {
 
 // connects begins a session, also where the server believes that there is one.
 func (s *storm) connects(pc *simPC) {
+	if pc.leaving != "" && pc.work == nil { // it has restarted meanwhile
+		pc.leaving = ""
+	}
 	pc.online = true
 	var running *protocol.Report
 	if pc.work != nil {
@@ -308,10 +339,13 @@ func (s *storm) connects(pc *simPC) {
 // restarts is a power cut: what the agent held is gone, what was written is not.
 func (s *storm) restarts(pc *simPC) {
 	s.say("%s: restarts", pc.id)
-	if w := pc.work; w != nil && (s.m.seats[w.in.ID] == nil || !s.m.seats[w.in.ID].memory.Taken) {
-		delete(pc.wrote, w.in.ID) // nobody heard that it had begun: the record counts from the next time that it is sent
+	if w := pc.work; w != nil && !isPower(w.in.Kind) {
+		if seat := s.m.seats[firstID(w.in.ID)]; seat == nil || seat.Instruct.ID == w.in.ID && !seat.memory.Unprepared && !seat.memory.Taken {
+			delete(pc.wrote, w.in.ID) // nobody heard that it had begun: the record counts from the next time that it is sent
+			delete(pc.did, w.in.ID)
+		}
 	}
-	pc.work, pc.seq = nil, 0
+	pc.work, pc.seq, pc.leaving = nil, 0, ""
 	if s.chance(50) {
 		s.disconnects(pc)
 	} else {
@@ -338,7 +372,7 @@ func (s *storm) operator() {
 	ctx := s.t.Context()
 	var err error
 	var op Operation
-	switch s.random.IntN(6) {
+	switch s.random.IntN(11) {
 	case 0:
 		op, err = s.m.Restore(ctx, "marta", RestoreRequest{ComputerIDs: ids, Disk: 1, Partition: 1, Image: "windows11"})
 	case 1:
@@ -354,11 +388,48 @@ func (s *storm) operator() {
 			s.say("operator: cancels %s", op.ID)
 			err = s.m.Cancel(ctx, op.ID)
 		}
+	case 6, 7, 8:
+		op, err = s.m.Begin(ctx, "marta", s.program(ids))
+		s.say("operator: %q", op.Text)
+	default:
+		if all := s.m.Operations(3); len(all) > 0 {
+			op = all[s.random.IntN(len(all))]
+			if s.chance(50) {
+				err = s.m.StartNow(ctx, op.ID)
+			} else {
+				op, err = s.m.Retry(ctx, "marta", op.ID)
+			}
+		}
 	}
 	s.say("operator: %s %s %v: %v", op.Kind, op.ID, ids, err)
 	if err != nil && !errors.Is(err, ErrRefused) && !errors.Is(err, errFull) {
 		s.failf("the operator got %v", err)
 	}
+}
+
+// program is a random one.
+func (s *storm) program(ids []string) Request {
+	texts := []string{
+		"wakeUp 60\nrestoreImage REPO windows11 1 1",
+		"wakeUp 120\nreboot\nrestoreImage REPO windows11 1 1",
+		"restoreImage REPO windows11 1 1\nreboot\nconfigureOs 1 1",
+		"reboot\ndeployImage REPO windows11 1 1 MULTICAST\nbootOs 1 1",
+		"updateCache REPO windows11 UNICAST\nrestoreImage CACHE windows11 1 1\nreboot",
+		"partitionDisk 1 MSDOS NTFS:70G EXT4:*:EXT4\nrestoreImage REPO windows11 1 1\nrestoreImage REPO windows11 1 1",
+		"createImage 1 1 REPO ubuntu\nreboot\ndeleteCachedImage windows11",
+	}
+	r := s.request(texts[s.random.IntN(len(texts))], ids...)
+	r.Late = []time.Duration{-1, 2 * time.Minute, 10 * time.Minute}[s.random.IntN(3)]
+	return r
+}
+
+// wakes is a magic packet to a PC.
+func (s *storm) wakes(macs []string) error {
+	if pc := s.pc(macs[0]); !pc.online && s.chance(50) {
+		s.say("%s: wakes up", pc.id)
+		s.connects(pc)
+	}
+	return nil
 }
 
 func (s *storm) passesSome() {
@@ -380,6 +451,7 @@ func (s *storm) crash() {
 		pc.online = false
 	}
 	clear(s.last)
+	s.kills++
 	s.restart()
 }
 
@@ -394,19 +466,64 @@ func (s *storm) Instruct(id string, in protocol.Instruct) error {
 		s.failf("the instruction is wrong: %v", err)
 	}
 	op, _, _ := strings.Cut(in.ID, ".")
-	if s.store.records[op] == nil || !strings.Contains(string(s.store.records[in.ID]), `"send":"s`) {
-		s.failf("instruction %s is sent before the record says so: %s", in.ID, s.store.records[in.ID])
+	first := firstID(in.ID)
+	record := string(s.store.records[first])
+	if s.store.records[op] == nil || !strings.Contains(record, `"send":"s`) || in.ID != first && !strings.Contains(record, `"id":"`+in.ID+`"`) {
+		s.failf("instruction %s is sent before the record says so: %s", in.ID, record)
 	}
 	switch {
 	case !pc.online:
 		return errors.New("not connected")
 	case s.chance(5): // the connection breaks at this instant and nobody knows yet
+		pc.lost[in.ID] = isPower(in.Kind)
 		return nil
 	case pc.work != nil && pc.work.in.ID == in.ID:
 		return nil // held already
 	}
+	s.checkOrder(pc, in)
 	pc.work = &simWork{in: in}
+	if pc.leaving = ""; isPower(in.Kind) { // an agent is done with it at once
+		pc.leaving = firstID(in.ID)
+		pc.seq++
+		pc.work.report = protocol.Report{ID: in.ID, Seq: pc.seq, State: protocol.Done, Stage: protocol.StageFinishing}
+		s.carriedOut(pc, in)
+	}
 	return nil
+}
+
+// checkOrder looks whether it is the turn of an instruction that a PC is sent.
+func (s *storm) checkOrder(pc *simPC, in protocol.Instruct) {
+	seat := s.m.seats[firstID(in.ID)]
+	if seat == nil {
+		s.failf("instruction %s is of no operation", in.ID)
+	}
+	if pc.leaving == seat.record {
+		s.failf("instruction %s is sent to a PC that is about to restart", in.ID)
+	}
+	if kills, did := pc.did[in.ID]; did && s.failures == 0 && !(isPower(in.Kind) && kills < s.kills) {
+		s.failf("instruction %s was carried out and is sent again", in.ID)
+	}
+	s.checkBefore(pc, seat, seat.Step)
+	if seat.Instruct.ID != in.ID || in.ID != nextID(seat.record, seat.Step) {
+		s.failf("instruction %s is sent and the PC is at %d", in.ID, seat.Step)
+	}
+}
+
+// checkBefore looks whether a PC has carried out the statements before one.
+func (s *storm) checkBefore(pc *simPC, seat *seat, before int) {
+	i := slices.IndexFunc(seat.job.op.Targets, func(t Target) bool { return t.ComputerID == pc.id })
+	for step := seat.job.op.Targets[i].Step; step < before; step++ {
+		id, kind := nextID(seat.record, step), seat.job.op.Steps[step].Kind
+		_, did := pc.did[id]
+		switch {
+		case kind == RestoreImage && !pc.whole[id]:
+			s.failf("%s goes on after statement %d and its disk does not hold the image", id, step)
+		case kind == CreateImage && !s.published[id]:
+			s.failf("%s goes on after statement %d and there is no image", id, step)
+		case kind != WakeUp && !did && !pc.lost[id]:
+			s.failf("%s: statement %d, a %s, was left out", id, step, kind)
+		}
+	}
 }
 
 func (s *storm) Cancel(id, instructionID string) error {
@@ -426,9 +543,9 @@ func (s *storm) Cancel(id, instructionID string) error {
 
 func (s *storm) Settle(id, instructionID string) error {
 	s.say("server: settles %s", instructionID)
-	if seat, ok := s.m.seats[instructionID]; ok {
-		stored, err := decodeStanding(seat.Target, s.store.records[instructionID])
-		if err != nil || !ended(stored.State) {
+	if seat, ok := s.m.seats[firstID(instructionID)]; ok {
+		stored, err := decodeStanding(seat.Target, s.store.records[seat.record])
+		if err != nil || !ended(stored.State) && nextID(seat.record, stored.Step) == instructionID {
 			s.failf("%s is settled and its record says %s (%v)", instructionID, stored.State, err)
 		}
 	}
@@ -437,7 +554,9 @@ func (s *storm) Settle(id, instructionID string) error {
 		return errors.New("not connected")
 	}
 	if pc.work != nil && pc.work.in.ID == instructionID && pc.work.report.Final() {
-		pc.work = nil
+		if pc.work = nil; pc.leaving != "" && s.chance(50) { // else it is on its way down
+			s.restarts(pc)
+		}
 	}
 	return nil
 }
@@ -462,8 +581,10 @@ func (s *storm) check() {
 		if want := overall(states); op.State != want {
 			s.failf("operation %s is %s, its PCs are %v", op.ID, op.State, states)
 		}
-		if op.Kind == RestoreImage && op.State == Running {
-			holders += len(op.Steps[0].Parts)
+		for _, step := range op.Steps {
+			if op.State == Running {
+				holders += len(step.Parts)
+			}
 		}
 	}
 	if got := len(s.images.holders()); got != holders {
@@ -472,41 +593,42 @@ func (s *storm) check() {
 }
 
 func (s *storm) checkTarget(op Operation, target Target) {
-	id := target.Instruct.ID
+	seat := s.m.seats[instructionID(op.ID, target.ComputerID)]
+	id, record := target.Instruct.ID, seat.record
 	if err := checkState(target); err != nil {
 		s.failf("%v", err)
 	}
 	pc := s.pc(target.ComputerID)
 	if target.State == Done {
-		switch {
-		case op.Kind == RestoreImage && !pc.whole[id]:
-			s.failf("%s is Done and its disk does not hold the image", id)
-		case op.Kind == CreateImage && !s.published[id]:
-			s.failf("%s is Done and there is no image", id)
-		}
+		s.checkBefore(pc, seat, len(op.Steps))
 	}
 	if target.State == Failed || target.State == Incomplete {
 		if target.Failure == nil || target.Failure.Problem == "" || target.Failure.Advice == "" || target.Failure.Code == 0 {
 			s.failf("%s is %s without a reason: %+v", id, target.State, target.Failure)
 		}
 	}
-	if ended(target.State) && target.State != Done && pc.saidDirty[id] && !target.Dirty && s.failures == 0 {
+	_, did := pc.did[id]
+	atWork := !seat.memory.Unprepared && !did // else the statement is Done, and its disk whole
+	if atWork && ended(target.State) && target.State != Done && pc.saidDirty[id] && !target.Dirty && s.failures == 0 {
 		s.failf("%s ended %s and does not say that the disk was written to", id, target.State)
 	}
-	if denied := target.State == Cancelled || target.Failure != nil && strings.Contains(target.Failure.Problem, "nothing was written"); denied &&
-		pc.wrote[id] && !target.Dirty && s.m.seats[id].memory.Taken && s.failures == 0 {
+	if denied := target.State == Cancelled || target.Failure != nil && strings.Contains(target.Failure.Problem, "nothing was written"); denied && atWork &&
+		pc.wrote[id] && !target.Dirty && seat.memory.Taken && s.failures == 0 {
 		s.failf("%s ended %s (%v) although its PC has written", id, target.State, target.Failure)
 	}
-	before, seen := s.last[id]
-	if seen && before.Stage == target.Stage && before.State == target.State && target.Bytes < before.Bytes {
+	before, seen := s.last[record]
+	if seen && before.Step == target.Step && before.Stage == target.Stage && before.State == target.State && target.Bytes < before.Bytes {
 		s.failf("%s went back from %d to %d in stage %s", id, before.Bytes, target.Bytes, target.Stage)
 	}
-	s.last[id] = target
-	if was, ok := s.settled[id]; ok && (was.State != target.State || !was.Ended.Equal(target.Ended)) {
+	if seen && target.Step < before.Step || target.Step > len(op.Steps) {
+		s.failf("%s went from statement %d to %d", record, before.Step, target.Step)
+	}
+	s.last[record] = target
+	if was, ok := s.settled[record]; ok && (was.State != target.State || !was.Ended.Equal(target.Ended)) {
 		s.failf("%s had ended %s and is %s now", id, was.State, target.State)
 	}
-	if ended(target.State) && !s.m.seats[id].urgent {
-		s.settled[id] = target
+	if ended(target.State) && !seat.urgent {
+		s.settled[record] = target
 	}
 }
 
@@ -521,7 +643,7 @@ func (s *storm) calm() {
 		}
 	}
 	interval := tickInterval
-	for i := range 100 {
+	for i := range 200 {
 		for _, pc := range s.pcs {
 			s.works(pc)
 			if !silent && !pc.online {

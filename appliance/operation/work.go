@@ -45,6 +45,9 @@ func (m *Manager) refuseUnknown(computerID string, r *protocol.Report) {
 	if _, known := m.seatOf(computerID, r.ID); known {
 		return
 	}
+	if s, ok := m.seats[firstID(r.ID)]; ok && s.ComputerID == computerID && s.urgent {
+		return // of a statement that it is done with, as soon as the record can say so
+	}
 	e := cancel
 	if r.Final() {
 		e = settle
