@@ -76,7 +76,6 @@ func access() map[string]permission {
 		"POST /capture":                                 operate,
 		"GET /restore":                                  operate,
 		"GET /restore/check":                            operate,
-		"POST /restore":                                 operate,
 		"GET /deploy":                                   operate,
 		"GET /deploy/generate":                          operate,
 		"GET /partition":                                operate,

@@ -26,6 +26,7 @@ import (
 	"aula/clientos/protocol"
 	"aula/imagestore"
 	"aula/imagestore/format/formattest"
+	"aula/imagestore/multicast"
 )
 
 // TestMain fixes the time zone, in which pages write times.
@@ -49,10 +50,39 @@ type bed struct {
 	upkeep *upkeep.Service
 	pcs    *fakePCs
 	swarms *fakeSwarms
+	rooms  *fakeSessions
 	server *Server
 	log    *bytes.Buffer
 	socket string   // of the last local()
 	names  []string // pairs of random ids and what they are called in golden files
+}
+
+// fakeSessions is a multicast session for whoever asks, as far as a test says.
+type fakeSessions struct {
+	mu     sync.Mutex
+	status *multicast.SenderStatus
+	starts int
+}
+
+func (f *fakeSessions) say(status *multicast.SenderStatus) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status = status
+}
+
+func (f *fakeSessions) Status(string) (multicast.SenderStatus, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.status == nil {
+		return multicast.SenderStatus{}, false
+	}
+	return *f.status, true
+}
+
+func (f *fakeSessions) Start(string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.starts++
 }
 
 // A clock stands still until a test moves it.
@@ -129,8 +159,8 @@ func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{
 		t: t, clock: &clock{now: time.Date(2031, 3, 4, 9, 30, 0, 0, time.UTC)}, log: &bytes.Buffer{},
-		swarms: &fakeSwarms{},
-		pcs:    &fakePCs{sessions: map[string]roster.Session{}, instructs: map[string]protocol.Instruct{}, refreshed: map[string]int{}},
+		swarms: &fakeSwarms{}, rooms: &fakeSessions{},
+		pcs: &fakePCs{sessions: map[string]roster.Session{}, instructs: map[string]protocol.Instruct{}, refreshed: map[string]int{}},
 	}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{w: b.log}, nil))
 	var err error
@@ -167,7 +197,7 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	b.server, err = New(Config{
-		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: library, Upkeep: b.upkeep, Uploads: uploads, Torrents: b.swarms,
+		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: library, Upkeep: b.upkeep, Uploads: uploads, Torrents: b.swarms, Sessions: b.rooms,
 		Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
 		RepositoryDefaults: catalog.Repository{Keep: 2, TrashDays: 30, ReserveMiB: 1024},
 	})
@@ -279,6 +309,20 @@ func (b *bed) enrol(room catalog.Classroom, n int) catalog.Computer {
 		b.t.Fatal(err)
 	}
 	return pc
+}
+
+// someone is any PC that is accepted.
+func (b *bed) someone() string {
+	b.t.Helper()
+	all, err := b.cat.Computers()
+	b.check(err)
+	for _, pc := range all {
+		if pc.State == catalog.Accepted {
+			return pc.ID
+		}
+	}
+	b.t.Fatal("no PC is accepted")
+	return ""
 }
 
 // leave takes a PC away.

@@ -20,7 +20,7 @@ func TestEveryPageOfABusyApplianceIsShown(t *testing.T) {
 	for _, path := range []string{
 		"/", "/classrooms/" + room.ID, "/rooms", "/pending", "/computers/" + first.ID, "/computers/" + second.ID, "/computers/" + waiting.ID,
 		"/images", "/images/win11", "/capture", "/capture?pc=" + first.ID, "/restore", "/restore?pc=" + first.ID,
-		"/restore/check?image=win11&pc=" + first.ID, "/power?kind=reboot&pc=" + first.ID, "/power?kind=poweroff",
+		"/restore/check?method=UNICAST-DIRECT&image=win11&pc=" + first.ID, "/power?kind=reboot&pc=" + first.ID, "/power?kind=poweroff",
 		"/operations", started.Header.Get("Location"), "/settings",
 	} {
 		t.Run(path, func(t *testing.T) { br.get(path).want(http.StatusOK).has("</html>") })

@@ -107,8 +107,9 @@ func TestGoldenPages(t *testing.T) {
 		"overview": "/", "room": "/classrooms/" + room.ID, "rooms": "/rooms", "pending": "/pending", "computer": "/computers/" + second.ID,
 		"images": "/images", "image": "/images/win11", "capture": "/capture?pc=" + third.ID, "capture-pick": "/capture",
 		"restore": "/restore?image=win11&pc=" + second.ID + "&pc=" + third.ID, "restore-pick": "/restore",
-		"check": "/restore/check?image=win11&pc=" + second.ID + "&pc=" + third.ID, "check-layout": "/restore/check?image=win11&layout=1&pc=" + second.ID,
-		"power": "/power?kind=poweroff&pc=" + second.ID, "operations": "/operations", "operation-running": capture, "operation-failed": restore,
+		"restore-check":        "/restore/check?method=UNICAST-DIRECT&image=win11&pc=" + second.ID + "&pc=" + third.ID,
+		"restore-check-layout": "/restore/check?method=UNICAST-DIRECT&image=win11&layout=1&pc=" + second.ID,
+		"power":                "/power?kind=poweroff&pc=" + second.ID, "operations": "/operations", "operation-running": capture, "operation-failed": restore,
 		"settings": "/settings",
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, mainOf(t, b.calm(br.get(path).want(http.StatusOK).body))) })

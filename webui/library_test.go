@@ -212,8 +212,9 @@ func libraryPages(pc catalog.Computer) map[string]string {
 		"register": "/register?image=win+11&partition=2&type=NTFS", "import": "/import", "trash": "/trash", "repositories": "/repositories",
 		"tasks": "/operations", "task-running": "/tasks/T4", "task-done": "/tasks/T2", "task-failed": "/tasks/T1",
 		"restore-revision": "/restore?image=main/win11-office&revision=1&pc=" + pc.ID, "restore-set": "/restore?image=main/lab-win10/disk&pc=" + pc.ID,
-		"check-revision": "/restore/check?image=main/win11-office&revision=1&pc=" + pc.ID, "check-set": "/restore/check?image=main/lab-win10/disk&pc=" + pc.ID,
-		"capture-more": "/capture?pc=" + pc.ID,
+		"restore-check-revision": "/restore/check?method=UNICAST-DIRECT&image=main/win11-office&revision=1&pc=" + pc.ID,
+		"restore-check-set":      "/restore/check?method=UNICAST-DIRECT&image=main/lab-win10/disk&pc=" + pc.ID,
+		"capture-more":           "/capture?pc=" + pc.ID,
 	}
 }
 

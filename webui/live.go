@@ -37,7 +37,8 @@ type live struct {
 // dirt is what changed since the last batch.
 type dirt struct {
 	computers, operations, tasks map[string]bool
-	catalog, images, torrents    bool
+	catalog, images              bool
+	torrents, sessions           bool // it is time to look at them: their rooms tell nothing
 }
 
 // An observation is what the dirt looks like to pages.

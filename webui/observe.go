@@ -67,6 +67,9 @@ func (s *Server) observe(d dirt) observation {
 			d.computers[t.ComputerID] = true
 		}
 	}
+	if d.sessions {
+		s.observeSessions(&o)
+	}
 	if d.torrents {
 		s.observeTorrents(&o, d.computers)
 	}
@@ -156,12 +159,16 @@ func (s *Server) observePending(o *observation) {
 func (s *Server) observeOperation(o *observation, op operation.Operation) {
 	topic := operationTopic(op.ID)
 	head := operationHead(op, s.now())
-	head.Session = s.sessionOf(op)
-	if s.shapes.changed(head.Key, head.shape()) {
+	s.noteSession(op)
+	moved := s.shapes.changed(head.Key, head.shape())
+	if moved {
 		o.changed = append(o.changed, "operations")
 		if op.Kind == operation.CreateImage && op.State == operation.Done {
 			o.changed = append(o.changed, "images")
 		}
+	}
+	head.Session = s.sessionOf(op)
+	if s.shapes.changed(head.Key+" session", head.Session) || moved {
 		o.add(s.html(head.Key, "operation-head", head), topic)
 	} else {
 		o.add(patch{Key: head.Key, Percent: &head.Percent, Fields: head.fields()}, topic, allRooms)

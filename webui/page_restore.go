@@ -150,6 +150,19 @@ func (f restoreForm) by(method string) deployForm {
 	return d
 }
 
+// checkRestore shows the form as an instruction with its pre-flight.
+func (s *Server) checkRestore(c echo.Context) error {
+	f, method := readRestoreForm(c.QueryParams()), c.QueryParam("method")
+	text, err := s.composeRestore(f, method)
+	switch {
+	case err == nil:
+		return s.showProgram(c, programForm{PCs: f.PCs, Text: text, From: "/restore?" + string(f.Query()) + "&method=" + url.QueryEscape(method)})
+	case statusOf(err) == http.StatusInternalServerError:
+		return err
+	}
+	return s.restorePage(c, statusOf(err), f, textOf(err))
+}
+
 // composeRestore writes the form as an instruction. Parameters are those of the PCs' classroom.
 func (s *Server) composeRestore(f restoreForm, method string) (string, error) {
 	if len(f.PCs) == 0 {

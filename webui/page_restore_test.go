@@ -57,15 +57,16 @@ func TestASetIsRestoredWhole(t *testing.T) {
 	b.set("lab-win10")
 	br := b.login(b.serve())
 	br.get("/restore?image=main/lab-win10/disk&pc="+pc.ID).want(http.StatusOK).has("whole disk: all 2 partitions", "All that is on the PC's disk is erased.")
-	check := "/restore/check?image=main/lab-win10/disk&pc=" + pc.ID
-	br.get(check).want(http.StatusOK).has("lab-win10, 2 partitions to the whole of disk 1 of 1 PC", "partition 1: FAT32", "partition 4: EXT4")
+	check := "/restore/check?method=UNICAST-DIRECT&pc=" + pc.ID + "&image="
+	br.get(check+"main/lab-win10/disk").want(http.StatusOK).has("restoreDiskImage REPO lab-win10 1 UNICAST-DIRECT", "partition 1: FAT32", "partition 4: EXT4")
 	b.start("restore", url.Values{"pc": {pc.ID}, "image": {"main/lab-win10/disk"}})
 	in := b.instruction(pc)
 	if len(in.Parts) != 2 || in.Parts[0].Partition != 1 || in.Parts[1].Partition != 2 || in.Parts[1].Image.Name != "lab-win10-p2" || len(in.Layout) == 0 {
 		t.Errorf("the PC was told %+v with a layout of %d bytes, want both partitions and the layout", in.Parts, len(in.Layout))
 	}
-	br.get("/restore/check?image=main/nothing/disk&pc=" + pc.ID).want(http.StatusNotFound)
-	br.get("/restore/check?image=main/lab-win10/disk7&pc=" + pc.ID).want(http.StatusUnprocessableEntity).has("no images of disk 7")
+	br.get(check + "main/nothing/disk").want(http.StatusNotFound)
+	br.get("/restore/check?image=main/lab-win10/disk&pc=" + pc.ID).want(http.StatusUnprocessableEntity).has("Choose by what the image comes")
+	br.get(check + "main/lab-win10/disk7").want(http.StatusUnprocessableEntity).has("no images of disk 7")
 }
 
 func TestWhatTheRestoreFormNames(t *testing.T) {

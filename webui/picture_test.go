@@ -141,7 +141,7 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 		"overview": "/", "room": "/classrooms/" + s.room.ID, "rooms": "/rooms", "pending": "/pending", "computer": "/computers/" + s.pcs[15].ID,
 		"computer-busy": "/computers/" + s.pcs[3].ID, "computer-pending": "/computers/" + s.waiting.ID, "images": "/images", "image": "/images/win11-office",
 		"capture": "/capture?" + pc, "capture-pick": "/capture", "restore": "/restore?" + pc + "&pc=" + s.pcs[0].ID, "restore-pick": "/restore?image=win11-office",
-		"check": "/restore/check?image=win11-office&" + pc + "&pc=" + s.pcs[16].ID, "power": "/power?kind=reboot&" + pc,
+		"check": "/restore/check?method=UNICAST-DIRECT&image=win11-office&" + pc + "&pc=" + s.pcs[16].ID, "power": "/power?kind=reboot&" + pc,
 		"operations": "/operations", "operation": s.restore, "operation-capture": s.capturing, "settings": "/settings",
 	} {
 		visit(name, path)

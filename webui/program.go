@@ -180,6 +180,34 @@ func (s *Server) programPage(c echo.Context, f programForm) (programPage, error)
 	return v, err
 }
 
+// roomOf is the name of the classroom that all the PCs are in, or "".
+func (s *Server) roomOf(pcs []string) (string, error) {
+	in := ""
+	for i, id := range pcs {
+		pc, err := s.cfg.Catalog.Computer(id)
+		if err != nil {
+			return "", err
+		}
+		if i > 0 && pc.ClassroomID != in {
+			return "", nil
+		}
+		in = pc.ClassroomID
+	}
+	room, err := s.cfg.Catalog.Classroom(in)
+	if err != nil {
+		return "", nil // pending PCs are in no room; the check above says so
+	}
+	return room.Name, nil
+}
+
+// askedOf is what to type to confirm something on so many PCs, of the room if all are of one.
+func askedOf(pcs int, room string) string {
+	if room == "" {
+		return fmt.Sprintf("%d (the number of PCs)", pcs)
+	}
+	return fmt.Sprintf("%d (the number of PCs) or %s", pcs, room)
+}
+
 // computersOf are the PCs of these ids.
 func (s *Server) computersOf(ids []string) ([]catalog.Computer, error) {
 	var all []catalog.Computer

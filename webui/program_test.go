@@ -239,3 +239,66 @@ func TestDeploymentInTheBrowser(t *testing.T) {
 	c.sees("#preflight", "Line 1, column 1")
 	c.clean()
 }
+
+// TestAProgramRunsOnlyAsItWasSeen: what is confirmed is what would be lost, on which disk, by whom.
+func TestAProgramRunsOnlyAsItWasSeen(t *testing.T) {
+	b := newBed(t)
+	d := b.deployRoom()
+	br := b.login(b.serve())
+	form := url.Values{"pc": {d.pcs[0].ID, d.pcs[1].ID}, "text": {"restoreImage REPO win11 1 2"}, "confirm": {"room-1"}}
+	see := func() {
+		_, seen, _ := strings.Cut(br.post("/instructions/check", form).want(http.StatusOK).body, `name="seen" value="`)
+		seen, _, _ = strings.Cut(seen, `"`)
+		form.Set("seen", seen)
+	}
+	see()
+	run := func(says string) { br.post("/instructions/run", form).want(http.StatusUnprocessableEntity).has(says) }
+
+	form.Set("seen", "0")
+	run("changed since you looked")
+	see()
+	form["pc"] = form["pc"][:1]
+	run("changed since you looked") // one PC less
+	see()
+	other := inventory(1)
+	other.Disks[0].Serial = "another disk"
+	_, err := b.cat.Observe(other.NICs[0].MAC, "10.77.0.101", other, b.clock.Now())
+	b.check(err)
+	run("changed since you looked")
+	see()
+	b.leave(d.pcs[0]) // that it is off now changes nothing of what is lost
+	form.Set("confirm", "Room-2")
+	run("To confirm, type 1")
+	form.Set("confirm", "room-1") // as it is written does not matter
+	br.post("/instructions/run", form).want(http.StatusSeeOther)
+	if n := len(b.ops.Operations(0)); n != 1 {
+		t.Errorf("%d operations were begun, want the one that was confirmed", n)
+	}
+}
+
+// TestASessionIsWatched: how many PCs have joined is told while it waits, though nobody reports anything.
+func TestASessionIsWatched(t *testing.T) {
+	b := newBed(t)
+	d := b.deployRoom()
+	program, err := instruction.Parse("restoreImage REPO win11 1 2 MULTICAST-DIRECT 9002:full-duplex:239.194.77.0:90M:3:60")
+	b.check(err)
+	op, err := b.ops.Begin(t.Context(), "admin", operation.Request{ComputerIDs: []string{d.pcs[0].ID, d.pcs[1].ID, d.pcs[2].ID}, Program: program})
+	b.check(err)
+	for _, pc := range d.pcs {
+		b.instruction(pc)
+	}
+	br := b.login(b.serve())
+	page := br.listen("topic="+operationTopic(op.ID), b.server.live.last())
+	joined := func(n int) {
+		status := multicast.SenderStatus{Phase: multicast.Waiting, Receivers: make([]multicast.ReceiverStatus, n)}
+		b.rooms.say(&status)
+		words := sessionWords(status, 3)
+		page.until(words, func(p patch) bool { return p.Key == "op-"+op.ID && strings.Contains(p.HTML, words) })
+	}
+	joined(1)
+	joined(2)
+	br.post("/operations/"+op.ID+"/start", nil).want(http.StatusSeeOther)
+	if b.rooms.starts != 1 {
+		t.Errorf("the session was started %d times, want once", b.rooms.starts)
+	}
+}

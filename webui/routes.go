@@ -58,7 +58,6 @@ func (s *Server) routePages(e *echo.Echo) {
 	e.POST("/capture", s.startCapture)
 	e.GET("/restore", s.showRestore)
 	e.GET("/restore/check", s.checkRestore)
-	e.POST("/restore", s.startRestore)
 	e.GET("/deploy", s.showDeploy)
 	e.GET("/deploy/generate", s.generateDeploy)
 	e.GET("/partition", s.showPartition)

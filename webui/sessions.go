@@ -75,3 +75,37 @@ func sessionWords(status multicast.SenderStatus, expected int) string {
 	}
 	return ""
 }
+
+// noteSession remembers an operation for as long as its PCs are in a session, about which the sender tells nothing by itself.
+func (s *Server) noteSession(op operation.Operation) {
+	switch {
+	case s.attended == nil: // the next look finds it
+	case op.Ended.IsZero() && len(sessionsOf(op)) > 0:
+		s.attended[op.ID] = true
+	default:
+		delete(s.attended, op.ID)
+	}
+}
+
+// observeSessions tells the pages of operations how their sessions stand now.
+func (s *Server) observeSessions(o *observation) {
+	if s.attended == nil {
+		s.attended = map[string]bool{}
+		for _, op := range s.cfg.Operations.Operations(0) {
+			s.noteSession(op)
+		}
+	}
+	for id := range s.attended {
+		op, err := s.cfg.Operations.Operation(id)
+		if err != nil {
+			delete(s.attended, id)
+			continue
+		}
+		head := operationHead(op, s.now())
+		if head.Session = s.sessionOf(op); s.shapes.changed(head.Key+" session", head.Session) {
+			o.add(s.html(head.Key, "operation-head", head), operationTopic(id))
+		} else {
+			o.add(patch{Key: head.Key, Percent: &head.Percent, Fields: head.fields()}, operationTopic(id))
+		}
+	}
+}

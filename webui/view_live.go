@@ -173,7 +173,7 @@ func operationHead(op operation.Operation, now time.Time) head {
 }
 
 func (h head) shape() string {
-	return fmt.Sprint(h.mark, h.What, h.Summary, h.Ended, h.Session, h.Awaited > 0)
+	return fmt.Sprint(h.mark, h.What, h.Summary, h.Ended, h.Awaited > 0)
 }
 
 // PercentText is "42 %".

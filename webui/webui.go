@@ -103,6 +103,7 @@ type Server struct {
 	shapes   shapes                 // of live.run's goroutine
 	work     *standings             // of live.run's goroutine; nil to begin anew
 	parts    map[string]torrentPart // of live.run's goroutine
+	attended map[string]bool        // operations with a multicast session, of live.run's goroutine; nil to look for them
 	leavers  leavers
 	moving   atomic.Bool // images are arriving or being processed
 	removing sync.Mutex  // of removeFile
@@ -175,7 +176,8 @@ func (s *Server) TaskChanged(id string) { s.live.note(func(d *dirt) { d.tasks[id
 
 const (
 	expireEvery = 10 * time.Minute // how often logins that are over are forgotten
-	lookEvery   = time.Second      // how often it is looked how far arriving images and torrents have got: their rooms tell changes of state only, or none
+	// How often it is looked how far arriving images, torrents and multicast sessions have got: their rooms tell changes of state only, or none.
+	lookEvery = time.Second
 )
 
 // Run feeds the live stream and forgets expired logins until ctx ends; then open streams end too.
@@ -205,8 +207,8 @@ func (s *Server) Run(ctx context.Context) error {
 				if s.moving.Load() {
 					s.ImagesChanged()
 				}
-				if s.cfg.Torrents != nil {
-					s.live.note(func(d *dirt) { d.torrents = true })
+				if s.cfg.Torrents != nil || s.cfg.Sessions != nil {
+					s.live.note(func(d *dirt) { d.torrents, d.sessions = s.cfg.Torrents != nil, s.cfg.Sessions != nil })
 				}
 			}
 		}
