@@ -57,22 +57,27 @@ func newTransfer(server string, id identity) *transfer {
 
 // OpenImage implements clone.Server.
 func (t *transfer) OpenImage(ctx context.Context, image protocol.Image, offset int64) (io.ReadCloser, error) {
-	return t.get(ctx, image, protocol.ImagePart, offset)
+	return t.get(ctx, image, protocol.ImagePart, offset, 0)
+}
+
+// OpenRange implements clone.RangeServer.
+func (t *transfer) OpenRange(ctx context.Context, image protocol.Image, low, high int64) (io.ReadCloser, error) {
+	return t.get(ctx, image, protocol.ImagePart, low, high)
 }
 
 // OpenChunks implements clone.Server.
 func (t *transfer) OpenChunks(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
-	return t.get(ctx, image, protocol.ChunksPart, 0)
+	return t.get(ctx, image, protocol.ChunksPart, 0, 0)
 }
 
 // OpenMap implements clone.MapServer.
 func (t *transfer) OpenMap(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
-	return t.get(ctx, image, protocol.MapPart, 0)
+	return t.get(ctx, image, protocol.MapPart, 0, 0)
 }
 
 // OpenTorrent implements fetch.Server.
 func (t *transfer) OpenTorrent(ctx context.Context, image protocol.Image) (io.ReadCloser, error) {
-	return t.get(ctx, image, protocol.TorrentPart, 0)
+	return t.get(ctx, image, protocol.TorrentPart, 0, 0)
 }
 
 // maxSession bounds what is read of a session, in bytes.
@@ -117,7 +122,8 @@ func (t *transfer) at(image protocol.Image, part string) *url.URL {
 	return address
 }
 
-func (t *transfer) get(ctx context.Context, image protocol.Image, part string, offset int64) (io.ReadCloser, error) {
+// get opens the bytes of a part from low to high-1, or to its end when high is 0.
+func (t *transfer) get(ctx context.Context, image protocol.Image, part string, low, high int64) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	guard := newGuard(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.at(image, part).String(), nil)
@@ -126,9 +132,13 @@ func (t *transfer) get(ctx context.Context, image protocol.Image, part string, o
 		return nil, err
 	}
 	want := http.StatusOK
-	if offset > 0 {
+	switch {
+	case high > 0:
 		want = http.StatusPartialContent
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", low, high-1))
+	case low > 0:
+		want = http.StatusPartialContent
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", low))
 	}
 	release := guard.watch(answerLimit)
 	resp, err := t.client.Do(req)

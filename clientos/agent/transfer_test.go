@@ -1,17 +1,21 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"testing"
+	"time"
 
+	"aula/clientos/clone"
 	"aula/clientos/protocol"
 )
 
@@ -113,6 +117,50 @@ func TestJoin(t *testing.T) {
 	if _, err := transfer.Join(ctx, "i-1"); !errors.Is(err, cause) {
 		t.Errorf("cancelled: %v, want %v", err, cause)
 	}
+}
+
+// TestBytesOfAnImage reads pieces of a file as clone does: no more of it is sent, and one connection serves all.
+func TestBytesOfAnImage(t *testing.T) {
+	t.Parallel()
+	file := make([]byte, 4<<20)
+	for i := range file {
+		file[i] = byte(i / 1000)
+	}
+	from, sent := map[string]bool{}, int64(0)
+	transfer, _ := served(t, func(w http.ResponseWriter, r *http.Request) {
+		from[r.RemoteAddr] = true
+		count := &counting{ResponseWriter: w}
+		http.ServeContent(count, r, "", time.Time{}, bytes.NewReader(file))
+		sent += count.bytes
+	})
+	image := protocol.Image{Name: "win", Revision: 3, FileBytes: int64(len(file))}
+	var wanted int64
+	for _, piece := range [][2]int64{{0, 1}, {0, 5000}, {1 << 20, 1<<20 + 300_000}, {4<<20 - 9, 4 << 20}} {
+		r := clone.OpenFile(t.Context(), slog.New(slog.DiscardHandler), transfer, image, piece[0], piece[1])
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, file[piece[0]:piece[1]]) {
+			t.Errorf("bytes %d to %d: got %d bytes, %v", piece[0], piece[1]-1, len(got), err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		wanted += piece[1] - piece[0]
+	}
+	if sent != wanted || len(from) != 1 {
+		t.Errorf("%d bytes were sent over %d connections, want %d over one", sent, len(from), wanted)
+	}
+}
+
+// counting counts the bytes of an answer.
+type counting struct {
+	http.ResponseWriter
+	bytes int64
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.bytes += int64(n)
+	return n, err
 }
 
 func TestPartsOfAnImage(t *testing.T) {

@@ -43,6 +43,13 @@ type Server interface {
 	PutImage(ctx context.Context, instruction string, partition int, write func(w io.Writer) error) error
 }
 
+// A RangeServer is a Server that can be asked for a part of an image's file. Who looks at a few bytes of it then has no more sent than those, and the
+// connection serves the next request.
+type RangeServer interface {
+	// OpenRange opens the bytes from low to high-1 of the image file of a revision, as OpenImage does.
+	OpenRange(ctx context.Context, image protocol.Image, low, high int64) (io.ReadCloser, error)
+}
+
 // An Env is what Run works with.
 type Env struct {
 	Server Server

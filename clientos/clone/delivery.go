@@ -164,7 +164,7 @@ func (r *restore) takeDelivery(ctx context.Context) error {
 	return nil
 }
 
-// A remoteFile reads a few bytes of an image's file from the server, with a connection for each read.
+// A remoteFile reads a few bytes of an image's file from the server, with a request for each read.
 type remoteFile struct {
 	ctx     context.Context // of every read, because ReadAt has none
 	restore *restore
@@ -173,12 +173,8 @@ type remoteFile struct {
 
 // ReadAt implements io.ReaderAt.
 func (f *remoteFile) ReadAt(b []byte, offset int64) (int, error) {
-	stream := newResumer(f.ctx, f.restore.log, f.image.FileBytes, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
-		return f.restore.server.OpenImage(ctx, f.image, offset)
-	})
-	stream.offset = offset
-	defer stream.hangUp()
-	defer stream.stop()
+	stream := OpenFile(f.ctx, f.restore.log, f.restore.server, f.image, offset, min(offset+int64(len(b)), f.image.FileBytes))
+	defer stream.Close()
 	n, err := io.ReadFull(stream, b)
 	if err == io.ErrUnexpectedEOF {
 		err = io.EOF

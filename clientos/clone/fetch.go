@@ -67,6 +67,9 @@ func Retry(ctx context.Context, log *slog.Logger, what string, f func() error) e
 // on at the byte that it has reached, for as long as one comes every 15 minutes. ctx ends a Read that waits. Explain tells people of its errors.
 func OpenFile(ctx context.Context, log *slog.Logger, server Server, image protocol.Image, low, high int64) io.ReadCloser {
 	r := newResumer(ctx, log, high, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		if s, ok := server.(RangeServer); ok {
+			return s.OpenRange(ctx, image, offset, high)
+		}
 		return server.OpenImage(ctx, image, offset)
 	})
 	r.offset = low
