@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -80,13 +78,13 @@ func remarksOf(t api.Target) string {
 func targetTable(targets []api.Target, remarks bool) string {
 	var b strings.Builder
 	w := table{tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)}
-	head := []any{"COMPUTER", "STATE", "INSTRUCTION", "PROGRESS", "RATE", "LEFT"}
+	head := []any{"COMPUTER", "STATE", "PROGRESS", "RATE", "LEFT", "INSTRUCTION"}
 	if remarks {
 		head = append(head, "REMARKS")
 	}
 	w.row(head...)
 	for _, t := range targets {
-		cells := []any{t.Name, stateOf(t), stepOf(t), percentText(t), speedOf(t), strings.TrimSuffix(leftOf(t), " left")}
+		cells := []any{t.Name, stateOf(t), percentText(t), speedOf(t), strings.TrimSuffix(leftOf(t), " left"), stepOf(t)}
 		if remarks {
 			cells = append(cells, remarksOf(t))
 		}
@@ -135,7 +133,7 @@ func remarks(op api.Operation) []string {
 			failed.add(t.Name, reason(t.Failure.Code, t.Failure.Stage, t.Failure.Error()))
 		}
 		if t.Dirty && op.Over() && t.State != "done" {
-			half.add(t.Name, "the disk was written to and holds no whole system")
+			half.add(t.Name, "the disk was written to, and what is on it is not whole")
 		}
 		for _, f := range t.Warnings {
 			warned.add(t.Name, reason(f.Code, f.Stage, f.Error()))
@@ -171,24 +169,20 @@ func printOperation(op api.Operation) error {
 	if op.Over() {
 		fmt.Printf(" to %s", op.Ended.Local().Format(time.DateTime))
 	}
-	fmt.Println(cmp.Or(prefixed(", ", op.Note), ""))
+	if op.Note != "" {
+		fmt.Print(", ", op.Note)
+	}
+	fmt.Println()
 	if op.Text != "" {
 		fmt.Println(indent(strings.TrimRight(op.Text, "\n")))
 	}
 	return printTargets(op)
 }
 
-func prefixed(before, text string) string {
-	if text == "" {
-		return ""
-	}
-	return before + text
-}
-
 // listOperations prints a line for each.
 func listOperations(all []api.Operation) error {
 	if len(all) == 0 {
-		fmt.Fprintln(os.Stdout, "nothing was asked of any computer yet: 'aula run --help' and 'aula deploy --help' tell how")
+		fmt.Println("nothing was asked of any computer yet: 'aula run --help' and 'aula deploy --help' tell how")
 		return nil
 	}
 	w := newTable("ID", "STATE", "WHAT", "ON", "BY", "CREATED", "HOW")

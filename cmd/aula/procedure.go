@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"aula/clientos/instruction"
 	"aula/webui/api"
 	"aula/webui/client"
 )
@@ -86,9 +87,18 @@ func (c *procedureListCommand) Run(ctx context.Context) error {
 	}
 	w := newTable("NAME", "CHANGED", "INSTRUCTIONS", "COMMENT")
 	for _, p := range all {
-		w.row(p.Name, p.Changed.Local().Format(time.DateTime), excerpt(p.Text), excerpt(p.Comment))
+		w.row(p.Name, p.Changed.Local().Format(time.DateTime), instructionsOf(p.Text), excerpt(p.Comment))
 	}
 	return w.Flush()
+}
+
+// instructionsOf is the beginning of the program: the text without comments.
+func instructionsOf(text string) string {
+	program, err := instruction.Parse(text)
+	if err != nil {
+		return excerpt(text)
+	}
+	return excerpt(program.String())
 }
 
 // maxExcerpt is how many characters of a text a table shows.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"aula/clientos/instruction"
+	"aula/clientos/protocol"
 	"aula/webui/api"
 	"aula/webui/client"
 )
@@ -298,7 +299,11 @@ func (g *grouped) lines(what string) []string {
 
 // reason is a failure in a line: OpenGnsys' number, the stage, what happened and what to do.
 func reason(code int, stage, text string) string {
-	if stage != "" {
+	switch stage {
+	case "":
+	case protocol.StagePreflight:
+		stage = " before it began"
+	default:
 		stage = " while " + stage
 	}
 	return fmt.Sprintf("error %d%s: %s", code, stage, strings.ReplaceAll(text, "\n", "; "))

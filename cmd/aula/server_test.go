@@ -19,6 +19,7 @@ import (
 	"aula/appliance/operation"
 	"aula/appliance/roster"
 	"aula/appliance/upkeep"
+	"aula/clientos/protocol"
 	"aula/imagestore"
 	"aula/webui"
 )
@@ -27,7 +28,21 @@ import (
 // image, called lab.
 func serveAPI(t *testing.T) (data string) {
 	t.Helper()
-	data = t.TempDir()
+	return newBed(t).data
+}
+
+// A bed is an appliance with PCs that do what a test says.
+type bed struct {
+	t       *testing.T
+	data    string
+	cat     *catalog.Catalog
+	pcs     *testPCs
+	console *webui.Server
+}
+
+func newBed(t *testing.T) *bed {
+	t.Helper()
+	data := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
 	ok := func(err error) {
 		t.Helper()
@@ -52,11 +67,14 @@ func serveAPI(t *testing.T) (data string) {
 	runUntilTheEnd(t, work.Run)
 	runUntilTheEnd(t, images.Run)
 
-	var pcs struct{ *roster.Roster }
-	operations, err := operation.New(operation.Config{Agents: &pcs, Store: cat, Computers: cat, Images: images, Log: log})
+	pcs := &testPCs{obey: map[string]func(protocol.Instruct) []protocol.Report{}}
+	operations, err := operation.New(operation.Config{Agents: pcs, Store: cat, Computers: cat, Images: images, Log: log})
 	ok(err)
 	identity, err := roster.LoadIdentity(data)
 	ok(err)
+	pcs.report = operations.Report
+	t.Cleanup(pcs.working.Wait)
+	runUntilTheEnd(t, operations.Run)
 	pcs.Roster, err = roster.New(roster.Config{Catalog: cat, Images: images, Identity: identity, Work: operations, Log: log})
 	ok(err)
 	console, err := webui.New(webui.Config{
@@ -73,7 +91,7 @@ func serveAPI(t *testing.T) (data string) {
 		server.Close()
 		<-ended
 	})
-	return data
+	return &bed{t: t, data: data, cat: cat, pcs: pcs, console: console}
 }
 
 // runUntilTheEnd runs a service until the test has ended.
