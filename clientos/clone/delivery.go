@@ -58,7 +58,7 @@ func ScatterNeeds(m *format.FileMap, size int64) (usual, most int64) {
 	return usual + ends*edgeSize/2, most + ends*edgeSize
 }
 
-// mapFile makes the map of a part's file and returns its first used bytes. It refuses an image that cannot be taken in any order.
+// mapFile makes the map of a part's file and returns its first used bytes, unless the sector size is known. It refuses an image that cannot be taken in any order.
 func (r *restore) mapFile(ctx context.Context, p *part) (off int64, first []byte, err error) {
 	file := &remoteFile{ctx: ctx, restore: r, image: p.image}
 	p.parts, err = r.findParts(ctx, p, file)
@@ -71,7 +71,7 @@ func (r *restore) mapFile(ctx context.Context, p *part) (off int64, first []byte
 	if err := r.remember(ctx, p); err != nil {
 		return 0, nil, err
 	}
-	if len(p.index.Chunks) == 0 {
+	if len(p.index.Chunks) == 0 || p.image.SectorSize != 0 { // nobody asks: a room need not fetch it
 		return 0, nil, nil
 	}
 	first, err = p.parts.First(file)
