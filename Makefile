@@ -79,7 +79,7 @@ demo: all
 	bin/aula lab demo $(DEMO_FLAGS)
 
 bench: all
-	$(call need,$(filesystems) $(disk_tools) $(compressors) $(multicast) $(net_clients))
+	$(call need,$(filesystems) $(disk_tools) $(compressors) $(multicast) $(net_clients) udhcpc)
 	go test -tags anacrolix,nosqlite,noboltdb -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 lint:
