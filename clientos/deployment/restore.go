@@ -43,7 +43,15 @@ func (w *work) restore(ctx context.Context) error {
 		return err
 	}
 	w.configure(ctx)
-	return w.share(ctx, sharing)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	err = w.share(ctx, sharing)
+	if err != nil && ctx.Err() == nil { // the disk is proved to hold the image all the same
+		w.result.Warnings = append(w.result.Warnings, *w.explain(err))
+		return nil
+	}
+	return err
 }
 
 // fallBack restores straight to the disk, because of what the cache says.
@@ -66,8 +74,9 @@ func (w *work) restoreDirectly(ctx context.Context) error {
 	}
 	result, err := clone.Run(ctx, w.clone(w.Server, delivery), w.in, w.cloning)
 	if inOrderOnly(err) && w.in.Delivery.Fallback != protocol.None {
-		by := w.in.Delivery.Protocol
-		w.in.Delivery.Protocol = protocol.Unicast
+		by, d := w.in.Delivery.Protocol, *w.in.Delivery
+		d.Protocol = protocol.Unicast
+		w.in.Delivery = &d
 		w.note(fmt.Sprintf("restored by UNICAST instead of %s: %v", by, err))
 		result, err = clone.Run(ctx, w.clone(w.Server, nil), w.in, w.cloning)
 	}
@@ -80,7 +89,9 @@ func (w *work) restoreDirectly(ctx context.Context) error {
 }
 
 // inOrderOnly tells whether an image cannot be written as its blocks come, but from its beginning to its end.
-func inOrderOnly(err error) bool { return errors.Is(err, clone.ErrScattered) || errors.Is(err, format.ErrOrdered) }
+func inOrderOnly(err error) bool {
+	return errors.Is(err, clone.ErrScattered) || errors.Is(err, format.ErrOrdered)
+}
 
 // restoreFromCache restores from the files in the cache. A file that has rotted there is fetched anew, once.
 func (w *work) restoreFromCache(ctx context.Context) error {
@@ -135,19 +146,42 @@ func (c cached) OpenImage(ctx context.Context, image protocol.Image, offset int6
 		return nil, errors.Join(c.work.failed(protocol.ErrUpdate, fmt.Sprintf("image %s is not in the cache any more", image.Name), "start the operation again"), open.Close())
 	}
 	f, err := os.Open(path)
-	if err == nil {
-		_, err = f.Seek(offset, io.SeekStart)
-	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("image %s in the cache: %w", image.Name, err), open.Close())
+		return nil, errors.Join(c.damaged(image, err), open.Close())
 	}
-	return cachedFile{f, open}, nil
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return nil, errors.Join(c.damaged(image, err), f.Close(), open.Close())
+	}
+	return &cachedFile{server: c, image: image, file: f, at: offset, cache: open}, nil
+}
+
+// damaged is the failure of a file that the cache has and that cannot be read. It is final: waiting does not mend a disk.
+func (c cached) damaged(image protocol.Image, err error) error {
+	return c.work.failed(protocol.ErrImageFile, fmt.Sprintf("image %s cannot be read from the cache: %v", image.Name, err),
+		"bring it there again with updateCache; if that happens again, replace the disk")
 }
 
 // A cachedFile is a file of the cache, which is open as long as it is.
 type cachedFile struct {
-	*os.File
-	cache io.Closer
+	server cached
+	image  protocol.Image
+	file   *os.File
+	at     int64
+	cache  io.Closer
 }
 
-func (f cachedFile) Close() error { return errors.Join(f.File.Close(), f.cache.Close()) }
+// Read implements io.Reader.
+func (f *cachedFile) Read(b []byte) (int, error) {
+	n, err := f.file.Read(b)
+	f.at += int64(n)
+	switch {
+	case n > 0 || err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF) && f.at >= f.image.FileBytes:
+		return 0, err
+	}
+	return 0, f.server.damaged(f.image, err)
+}
+
+// Close implements io.Closer.
+func (f *cachedFile) Close() error { return errors.Join(f.file.Close(), f.cache.Close()) }
