@@ -78,7 +78,7 @@ func BenchmarkRoom(b *testing.B) {
 	t := rig.Table{
 		Title: fmt.Sprintf("%d Mbit/s, an image of %d MiB; until the last PC is done, aula's read back and compared; x: times one PC in the same way",
 			benchRate/1_000_000, benchFiles/mib),
-		Head:  []string{"way", "PCs", "written", "done", "x", "times aula", "processors busy"},
+		Head: []string{"way", "PCs", "written", "done", "x", "times aula", "processors busy"},
 	}
 	var r *benchRoom
 	aula := make(map[int]time.Duration)
