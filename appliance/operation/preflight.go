@@ -31,7 +31,7 @@ func (p restorePlan) check(pc catalog.Computer, online bool) (Preflight, protoco
 		var partition disk.Partition
 		if partition, result.Failure = findPartition(pc, d, p.request.Partition); result.Failure == nil {
 			lost = []disk.Partition{partition}
-			result.Failure = checkPartition(d, partition, p.parts[0])
+			result.Failure = checkPartition(pc, d, partition, p.parts[0])
 			result.Notes = otherType(partition, p.parts[0].Image)
 		}
 	}
@@ -88,16 +88,25 @@ func (p restorePlan) checkDisk(pc catalog.Computer, d disk.Disk) ([]disk.Partiti
 				disk.FormatBytes(d.Bytes), img.Name, disk.FormatBytes(need), disk.FormatBytes(need-d.Bytes)),
 			"use a disk at least as large as the one that the image was made of")
 	}
-	if cache := pc.Inventory.Cache; cache != nil && cache.Disk == d.Number && p.delivery != nil && !p.delivery.Direct {
-		return nil, refusal(protocol.ErrCacheSize,
-			fmt.Sprintf("image %s overwrites all of disk %d, and the cache of %s, through which it would come, is on it", img.Name, d.Number, pc.Name),
-			"restore it with -DIRECT")
-	}
-	return d.Partitions, nil
+	return d.Partitions, p.checkCacheStays(pc, d)
 }
 
-func checkPartition(d disk.Disk, partition disk.Partition, p protocol.Part) *protocol.Failure {
-	if partition.Cache() {
+// checkCacheStays refuses to have an image come through a cache that it overwrites, or that its layout does away with.
+func (p restorePlan) checkCacheStays(pc catalog.Computer, d disk.Disk) *protocol.Failure {
+	if p.delivery == nil || p.delivery.Direct || p.layout != nil && p.request.Whole {
+		return nil
+	}
+	if on, _, found := disk.FindCache(pc.Inventory.Disks); !found || on.Number != d.Number {
+		return nil
+	}
+	return refusal(protocol.ErrCacheSize,
+		fmt.Sprintf("image %s would do away with the cache of %s, through which it is to come: all of disk %d is made anew", p.parts[0].Image.Name, pc.Name, d.Number),
+		"restore it with -DIRECT, or make the partitions first with partitionDisk, which leaves the cache in its place")
+}
+
+func checkPartition(pc catalog.Computer, d disk.Disk, partition disk.Partition, p protocol.Part) *protocol.Failure {
+	on, cache, found := disk.FindCache(pc.Inventory.Disks)
+	if partition.Cache() || found && on.Number == d.Number && cache.Number == partition.Number {
 		return refusal(protocol.ErrPartition, fmt.Sprintf("disk %d partition %d is the cache of the PC", d.Number, partition.Number),
 			"choose another partition, or remove the cache first with initCache")
 	}
@@ -129,7 +138,7 @@ func (p restorePlan) checkLayout(pc catalog.Computer, d disk.Disk) ([]disk.Parti
 			return nil, f
 		}
 	}
-	return lost, nil
+	return lost, p.checkCacheStays(pc, d)
 }
 
 // arrange puts the layout onto a disk: what is lost by it, and the partitions that there are then.

@@ -391,3 +391,47 @@ func TestProgramsThatAreRefused(t *testing.T) {
 		t.Error("a program without instructions was begun")
 	}
 }
+
+// TestLayoutThatDoesAwayWithTheCache has the image come through a cache that would be gone before it is read.
+func TestLayoutThatDoesAwayWithTheCache(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.withCache("pc1", 50*gb)
+	pc := b.computers.all["pc1"]
+	pc.Inventory.Disks[0].Partitions = append(pc.Inventory.Disks[0].Partitions,
+		disk.Partition{Number: 4, Start: 400 * gb, Bytes: 100 * gb, Filesystem: "EXT4", Label: "CACHE", Used: 5 * gb})
+	b.computers.all["pc1"] = pc
+	for text, code := range map[string]int{
+		"deployImage REPO windows11 1 1 UNICAST layout":         protocol.ErrCacheSize,
+		"restoreImage REPO windows11 1 1 UNICAST-CACHE layout":  protocol.ErrCacheSize,
+		"restoreImage REPO windows11 1 1 UNICAST-DIRECT layout": 0,
+		"restoreImage REPO windows11 1 4 UNICAST-DIRECT":        protocol.ErrPartition, // by its label it is the cache
+	} {
+		got, err := b.m.Check(t.Context(), b.request(text, "pc1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := got[0].Failure; f == nil && code != 0 || f != nil && f.Code != code {
+			t.Errorf("%s: %v, want code %d", text, f, code)
+		}
+	}
+}
+
+// TestRetryOverwritesNothingNewer repeats an operation whose PC was done by another one since.
+func TestRetryOverwritesNothingNewer(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	op := b.begin("deployImage REPO windows11 1 1 UNICAST", "pc1")
+	b.m.Report("pc1", protocol.Report{ID: b.agents.sent["pc1"].ID, Seq: 5, State: protocol.Failed, Failure: &protocol.Failure{Code: 5, Problem: "no"}})
+	b.work()
+	again, err := b.m.Retry(t.Context(), "marta", op.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	b.does("pc1", protocol.Report{})
+	b.wantState(again, Done)
+	if _, err := b.m.Retry(t.Context(), "marta", op.ID); err == nil || !strings.Contains(err.Error(), "was done by operation "+again.ID) {
+		t.Errorf("the first operation was repeated over the second: %v", err)
+	}
+}

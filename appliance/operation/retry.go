@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,12 @@ func (m *Manager) Retry(ctx context.Context, actor, id string) (Operation, error
 	}
 	from := make(map[string]int)
 	var ids, warned []string
+	var since error
 	for _, t := range before.Targets {
+		if later, ok := m.doneSince(before, t.ComputerID); ok {
+			since = fmt.Errorf("%s was done by operation %s since then: what it holds now is not overwritten by a retry (start a new operation)", t.Name, later)
+			continue
+		}
 		switch {
 		case t.State != Done:
 			ids, from[t.ComputerID] = append(ids, t.ComputerID), t.Step
@@ -40,7 +46,33 @@ func (m *Manager) Retry(ctx context.Context, actor, id string) (Operation, error
 	case len(warned) > 0:
 		return m.configureAgain(ctx, actor, before, warned)
 	}
+	if since != nil {
+		return Operation{}, refused(since)
+	}
 	return Operation{}, refused(errors.New("every computer is done: there is nothing to repeat"))
+}
+
+// doneSince tells which later operation has changed the PC's disk and ended well on it.
+func (m *Manager) doneSince(before Operation, computerID string) (id string, ok bool) {
+	for _, op := range m.Operations(0) { // the newest first
+		if op.ID == before.ID {
+			break
+		}
+		for _, t := range op.Targets {
+			if t.ComputerID == computerID && t.State == Done && op.writes() {
+				return op.ID, true
+			}
+		}
+	}
+	return "", false
+}
+
+// writes tells whether a statement of the operation changes disks, apart from the cache.
+func (op Operation) writes() bool {
+	if len(op.Steps) == 0 {
+		return protocol.Instruct{Kind: op.Kind}.Writes()
+	}
+	return slices.ContainsFunc(op.Steps, func(s Step) bool { return protocol.Instruct{Kind: s.Kind}.Writes() })
 }
 
 // repeat has PCs go on at the steps at which they ended.

@@ -85,6 +85,10 @@ func (r *restore) check(ctx context.Context, p *part, d, planned disk.Disk) (dis
 		return place, err
 	}
 	if r.layout == nil {
+		if _, cache, found := disk.FindCache([]disk.Disk{d}); found && cache.Number == p.number {
+			return place, failure(protocol.ErrPartition, fmt.Sprintf("partition %d of disk %d is the cache of this PC", p.number, d.Number),
+				"choose another partition, or remove the cache first with initCache; nothing was written")
+		}
 		f, err := d.Open(ctx, p.number, true)
 		if err != nil {
 			return place, err

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"aula/clientos/clone"
+	"aula/clientos/disk"
 	"aula/clientos/fetch"
 	"aula/clientos/protocol"
 	"aula/imagestore/format"
@@ -24,6 +26,9 @@ func (w *work) restore(ctx context.Context) error {
 	}
 	// An image that does not fit must not first come over the network.
 	if err := clone.Check(ctx, w.clone(w.Server, nil), w.in); err != nil {
+		return err
+	}
+	if err := w.checkCacheStays(ctx); err != nil {
 		return err
 	}
 	sharing, err := w.bring(ctx)
@@ -52,6 +57,24 @@ func (w *work) restore(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// checkCacheStays refuses to have an image come through a cache that it overwrites, or that its layout does away with. A layout that fits itself to the
+// disk leaves the cache in its place.
+func (w *work) checkCacheStays(ctx context.Context) error {
+	whole := slices.ContainsFunc(w.in.Parts, func(p protocol.Part) bool { return p.Partition == 0 })
+	if !whole && (len(w.in.Layout) == 0 || w.in.Fit) {
+		return nil
+	}
+	disks, err := w.Disks.Disks(ctx)
+	if err != nil {
+		return err
+	}
+	if on, _, found := disk.FindCache(disks); !found || on.Number != w.in.Disk.Number {
+		return nil
+	}
+	return w.failed(protocol.ErrCacheSize, fmt.Sprintf("the restore would do away with the cache, through which the image is to come: all of disk %d is made anew",
+		w.in.Disk.Number), "restore with -DIRECT, or make the partitions first with partitionDisk, which leaves the cache in its place; nothing was written")
 }
 
 // fallBack restores straight to the disk, because of what the cache says.
