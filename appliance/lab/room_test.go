@@ -73,8 +73,9 @@ func startMixedRoom(t *testing.T) *mixedRoom {
 // deploy deploys the image to the room while things happen, and then once more to those that were not done.
 func (r *mixedRoom) deploy(by, text string) {
 	t := r.t
-	r.pcs[late].PowerOff()
+	r.carried("poweroff", r.computers[late])
 	r.awaitConnection(r.pcs[late], false)
+	<-r.pcs[late].Off()
 	for i, pc := range r.pcs {
 		if i != narrow {
 			wipe(t, pc, extStart, extSize)
