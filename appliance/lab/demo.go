@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"aula/appliance/lab/modeldisk"
-	"aula/clientos/protocol"
 	"aula/webui/api"
 )
 
@@ -19,20 +18,23 @@ type DemoConfig struct {
 	Lab Config
 	// Cache is the folder that has the model disk (see ModelDisk).
 	Cache string
-	// Targets are the firmwares of the PCs that get the model's images; one with BIOS when empty.
-	Targets []Firmware
+	// Targets are the PCs that get the model's system; one with BIOS when empty. Their disks are blank, and as large as the model's where
+	// nothing is said of their size.
+	Targets []QEMUSpec
 	// Keep leaves the classroom up after the demonstration has passed, until ctx ends.
 	Keep bool
+
+	started func([]*QEMUPC) error // when not nil, called when the PCs have started from their own disks; for tests
 }
 
-// Demo shows the appliance's main job in a virtual classroom: a model PC boots from the network, its disk's layout and partitions are
-// imaged, PCs with blank disks get them, every byte verified, and boot from their own disks to their own login prompt.
+// Demo shows the appliance's main job in a virtual classroom: a model PC boots from the network, its whole disk is imaged, PCs with blank
+// disks get it in one multicast session, every byte verified, and boot from their own disks to a login prompt with their own names.
 //
 // It tells out what happens and how long each part took. The last words are "demo: passed" with the console's address, or else
 // the error, which begins with "demo: failed". It must be called on the inside of Isolate.
 func Demo(ctx context.Context, cfg DemoConfig, out io.Writer) error {
 	if len(cfg.Targets) == 0 {
-		cfg.Targets = []Firmware{BIOS}
+		cfg.Targets = []QEMUSpec{{Firmware: BIOS}}
 	}
 	d := &demo{cfg: cfg, journal: newJournal(out)}
 	err := d.play(ctx)
@@ -67,31 +69,36 @@ type demo struct {
 	targets  []api.Computer // the same, as the appliance knows them
 }
 
-// Images of the demonstration.
-const (
-	rootImage = "demo-root"
-	espImage  = "demo-esp"
-)
+// demoSet is the name of the images of the model's disk.
+const demoSet = "demo"
 
 func (d *demo) play(ctx context.Context) error {
 	blank := d.blank()
+	capture := fmt.Sprintf("createDiskImage 1 REPO %s\npoweroff", demoSet) // the PCs that follow are enough for a small machine
+	// All are waited for: who comes late would need a session of its own.
+	deploy := fmt.Sprintf("deployDiskImage REPO %s 1 MULTICAST-DIRECT 9000:full-duplex:239.194.17.36:90M:%d:300\nbootOs", demoSet, len(d.cfg.Targets))
 	return d.journal.all(ctx,
 		step{"the appliance: start, and a classroom in its catalog", d.start},
 		step{"model PC (BIOS): network boot and acceptance", d.bootModel},
-		step{"model PC (BIOS): image of its root partition, with the layout of its disk", d.capture(modeldisk.Root, rootImage)},
-		step{"model PC (BIOS): image of its EFI system partition", d.capture(modeldisk.ESP, espImage)},
+		step{"model PC (BIOS): " + inOneLine(capture), func(ctx context.Context, say func(string)) error {
+			return d.lab.RunProgram(ctx, []api.Computer{d.model}, capture, sayProgress(say))
+		}},
 		step{blank + ": network boot and acceptance", d.bootTargets},
-		step{blank + ": layout and root partition restored and verified", d.restoreRoot},
-		step{blank + ": EFI system partition restored and verified", d.restoreESP},
-		step{blank + ": boot from the own disk to the own login prompt", d.bootOwnDisks},
+		step{blank + ": " + inOneLine(deploy), func(ctx context.Context, say func(string)) error {
+			return d.lab.RunProgram(ctx, d.targets, deploy, sayProgress(say))
+		}},
+		step{blank + ": boot from the own disk to the login prompt with the own name", d.awaitLogins},
 	)
 }
+
+// inOneLine is a program as people may write it as well.
+func inOneLine(program string) string { return strings.ReplaceAll(program, "\n", "; ") }
 
 // blank names the PCs with blank disks.
 func (d *demo) blank() string {
 	var kinds []string
-	for _, f := range d.cfg.Targets {
-		kinds = append(kinds, strings.ToUpper(string(f)))
+	for _, spec := range d.cfg.Targets {
+		kinds = append(kinds, strings.ToUpper(string(spec.Firmware)))
 	}
 	if len(kinds) == 1 {
 		return fmt.Sprintf("blank PC (%s)", kinds[0])
@@ -133,20 +140,12 @@ func (d *demo) bootModel(ctx context.Context, say func(string)) error {
 	return err
 }
 
-func (d *demo) capture(partition int, image string) func(context.Context, func(string)) error {
-	return func(ctx context.Context, say func(string)) error {
-		_, err := d.lab.CaptureImage(ctx, d.model, partition, image, sayProgress(say))
-		return err
-	}
-}
-
-// bootTargets switches the model off first: two PCs at once are enough for a small machine.
 func (d *demo) bootTargets(ctx context.Context, say func(string)) error {
-	if _, err := d.lab.API().Power(ctx, protocol.PowerOff, d.model.ID); err != nil {
-		return err
-	}
-	for _, firmware := range d.cfg.Targets {
-		pc, err := d.lab.AddQEMU(QEMUSpec{Firmware: firmware, Disk: DiskSpec{Bytes: modeldisk.Bytes}})
+	for _, spec := range d.cfg.Targets {
+		if spec.Disk.Bytes == 0 {
+			spec.Disk.Bytes = modeldisk.Bytes
+		}
+		pc, err := d.lab.AddQEMU(spec)
 		if err != nil {
 			return err
 		}
@@ -167,26 +166,14 @@ func (d *demo) bootTargets(ctx context.Context, say func(string)) error {
 	return nil
 }
 
-func (d *demo) restoreRoot(ctx context.Context, say func(string)) error {
-	return d.lab.RestoreImage(ctx, d.targets, modeldisk.Root, rootImage, true, sayProgress(say))
-}
-
-func (d *demo) restoreESP(ctx context.Context, say func(string)) error {
-	// The partition that the layout has made must be known before it can be written to.
-	for _, pc := range d.pcs {
-		_, err := d.lab.AwaitComputer(ctx, pc, "waiting for the new partitions in its inventory", hasPartition(modeldisk.ESP))
-		if err != nil {
-			return err
-		}
-	}
-	return d.lab.RestoreImage(ctx, d.targets, modeldisk.ESP, espImage, false, sayProgress(say))
-}
-
-func (d *demo) bootOwnDisks(ctx context.Context, say func(string)) error {
+func (d *demo) awaitLogins(ctx context.Context, say func(string)) error {
 	for _, pc := range d.pcs {
 		defer follow(ctx, pc, say)()
 	}
-	return d.lab.BootOwnDisk(ctx, d.pcs, d.targets)
+	if err := AwaitLogins(ctx, d.pcs); err != nil || d.cfg.started == nil {
+		return err
+	}
+	return d.cfg.started(d.pcs)
 }
 
 // linger leaves the classroom up for people to look at.

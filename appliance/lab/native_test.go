@@ -5,10 +5,12 @@ import (
 	"context"
 	"os"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
 	"aula/appliance/operation"
+	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/webui/api"
 )
@@ -140,6 +142,14 @@ func (c *classroom) awaitPartition(pc PC, number int) {
 	_, err := c.AwaitComputer(c.t.Context(), pc, "waiting for the new partition in its inventory", hasPartition(number))
 	if err != nil {
 		c.t.Fatal(err)
+	}
+}
+
+// hasPartition is the condition that disk 1 has the partition.
+func hasPartition(number int) func(api.Computer) bool {
+	return func(c api.Computer) bool {
+		disks := c.Inventory.Disks
+		return len(disks) > 0 && slices.ContainsFunc(disks[0].Partitions, func(p disk.Partition) bool { return p.Number == number })
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"aula/appliance/lab/modeldisk"
 	"aula/appliance/operation"
-	"aula/clientos/disk"
 	"aula/clientos/protocol"
 	"aula/webui/api"
 )
@@ -37,14 +36,6 @@ func (l *Lab) AwaitComputer(ctx context.Context, pc PC, what string, holds func(
 		case <-ctx.Done():
 			return api.Computer{}, fmt.Errorf("%s: %s: %w", pc.Name(), what, context.Cause(ctx))
 		}
-	}
-}
-
-// hasPartition is the condition that disk 1 has the partition.
-func hasPartition(number int) func(api.Computer) bool {
-	return func(c api.Computer) bool {
-		disks := c.Inventory.Disks
-		return len(disks) > 0 && slices.ContainsFunc(disks[0].Partitions, func(p disk.Partition) bool { return p.Number == number })
 	}
 }
 
@@ -136,19 +127,34 @@ func (l *Lab) RestoreImage(ctx context.Context, cs []api.Computer, partition int
 	return nil
 }
 
-// BootOwnDisk tells the PCs to boot their own disks and waits for the model's login prompt on each one's serial console.
-func (l *Lab) BootOwnDisk(ctx context.Context, pcs []*QEMUPC, cs []api.Computer) error {
-	ctx, cancel := limit(ctx, bootLimit)
-	defer cancel()
-	var ids []string
+// RunProgram has PCs carry out a program, waits for it, and wants it done without a warning.
+func (l *Lab) RunProgram(ctx context.Context, cs []api.Computer, text string, progress func(api.Operation)) error {
+	p := api.Program{Text: text}
 	for _, c := range cs {
-		ids = append(ids, c.ID)
+		p.ComputerIDs = append(p.ComputerIDs, c.ID)
 	}
-	if _, err := l.api.Power(ctx, protocol.BootDisk, ids...); err != nil {
+	o, err := l.api.Run(ctx, p)
+	if err != nil {
 		return err
 	}
-	prompt := regexp.MustCompile(regexp.QuoteMeta(modeldisk.LoginPrompt))
+	if o, err = l.Finish(ctx, o, progress); err != nil {
+		return err
+	}
+	for _, t := range o.Targets {
+		for _, w := range t.Warnings {
+			return fmt.Errorf("%s is done with a warning: %w%s", t.Name, &w, detail(&w))
+		}
+	}
+	return nil
+}
+
+// AwaitLogins waits until each PC has started the model's system from its own disk: for the login prompt, with the PC's name, on its
+// serial console.
+func AwaitLogins(ctx context.Context, pcs []*QEMUPC) error {
+	ctx, cancel := limit(ctx, bootLimit)
+	defer cancel()
 	for _, pc := range pcs {
+		prompt := regexp.MustCompile(regexp.QuoteMeta(modeldisk.LoginPrompt(pc.Name())))
 		if _, err := pc.Serial().WaitFor(ctx, prompt); err != nil {
 			return fmt.Errorf("%s boots from its own disk: %w", pc.Name(), err)
 		}

@@ -49,8 +49,8 @@ nvme
 sd_mod
 ext4
 `},
-	{path: "etc/hostname", content: "aula-model\n"},
-	{path: "etc/hosts", content: "127.0.0.1 localhost aula-model\n"},
+	{path: "etc/hostname", content: Hostname + "\n"},
+	{path: "etc/hosts", content: "127.0.0.1 localhost " + Hostname + "\n"},
 	{path: "etc/fstab", content: "UUID=" + rootUUID + " / ext4 errors=remount-ro 0 1\n"},
 	{path: "etc/inittab", content: `id:2:initdefault:
 si::sysinit:/etc/rc.model

@@ -34,8 +34,11 @@ const (
 	Root = 2
 )
 
-// LoginPrompt is what the installation says on its serial console, first port, 115200 bit/s, when it is up.
-const LoginPrompt = "aula-model login:"
+// Hostname is the name that the installation has.
+const Hostname = "aula-model"
+
+// LoginPrompt is what the installation, or a copy of it with another hostname, says on its serial console, first port, 115200 bit/s, when it is up.
+func LoginPrompt(hostname string) string { return hostname + " login:" }
 
 // A Config says where the model disk comes from and where it is kept.
 type Config struct {
