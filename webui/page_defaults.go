@@ -45,6 +45,7 @@ func (s *Server) roomComputers(id string) ([]catalog.Computer, error) {
 }
 
 func (s *Server) defaultsPage(c echo.Context, status int, room catalog.Classroom, f deployForm, script, problem string) error {
+	f.Open = true
 	v := defaultsPage{page: s.page(c, "rooms", "Defaults of "+room.Name), Room: room, Form: f, Script: script, Problem: problem}
 	return s.render(c, status, "defaults", v)
 }

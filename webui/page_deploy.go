@@ -41,6 +41,8 @@ type deployForm struct {
 	Wake  bool
 	After string // word of the last statement, or empty
 	Late  string
+
+	Open bool // its parameters are shown, not only their values
 }
 
 func readDeployForm(v url.Values) deployForm {
@@ -225,7 +227,9 @@ func (s *Server) composeImage(f deployForm) (instruction.Statement, error) {
 	if !r.Whole {
 		return st, nil
 	}
-	st.Word = map[string]string{instruction.RestoreImage: instruction.RestoreDiskImage, instruction.DeployImage: instruction.DeployDiskImage}[st.Word]
+	st.Word = map[string]string{
+		instruction.RestoreImage: instruction.RestoreDiskImage, instruction.DeployImage: instruction.DeployDiskImage,
+	}[st.Word]
 	st.Partition, st.SetDisk = 0, r.SetDisk
 	if r.Revision > 0 {
 		return st, invalid("images of whole disks are deployed in their current revision; restore revision %d instead", r.Revision)
@@ -243,8 +247,7 @@ type deployPage struct {
 	Form     deployForm
 	Defaults catalog.Defaults
 	Lates    []choice
-	Hints    []string // what the choice of PCs, image and place means
-	NoCache  int      // chosen PCs without a cache
+	NoCache  int // chosen PCs without a cache
 }
 
 func (s *Server) showDeploy(c echo.Context) error {
@@ -268,6 +271,7 @@ func (s *Server) deployPage(c echo.Context, status int, f deployForm, problem st
 	if f.Mode == "" {
 		f.prefill(v.Defaults, v.Chosen)
 	}
+	f.Open = problem != ""
 	v.Form, v.Lates = f, programForm{Late: f.Late}.Lates()
 	v.Hints = s.hints(f, v.Chosen)
 	for _, pc := range v.Chosen {
@@ -317,12 +321,18 @@ func clonable(groups []targetGroup, pcs []catalog.Computer) []targetGroup {
 // manyPCs is from how many PCs on one stream for each is a poor way.
 const manyPCs = 4
 
-// hints are what the choices mean, for people.
-func (s *Server) hints(f deployForm, pcs []catalog.Computer) []string {
-	var hints []string
+// A hint is what a choice means, for people.
+type hint struct {
+	Text   string
+	Format bool // partitioning or formatting first is the way out
+}
+
+// hints are what the choices mean.
+func (s *Server) hints(f deployForm, pcs []catalog.Computer) []hint {
+	var hints []hint
 	if f.Protocol == protocol.Unicast && f.From != protocol.Cache && len(pcs) >= manyPCs {
-		hints = append(hints, fmt.Sprintf("%s sends the image once for each of the %d PCs, which share the network. %s sends it once for all.",
-			protocol.Unicast, len(pcs), protocol.Multicast))
+		hints = append(hints, hint{Text: fmt.Sprintf("%s sends the image once for each of the %d PCs, which share the network. %s sends it once for all.",
+			protocol.Unicast, len(pcs), protocol.Multicast)})
 	}
 	source := f.source()
 	if source.Name == "" || source.Set || f.Mode == instruction.UpdateCache {
@@ -345,11 +355,11 @@ func (s *Server) hints(f deployForm, pcs []catalog.Computer) []string {
 		}
 	}
 	if other > 0 {
-		hints = append(hints, fmt.Sprintf("On %s, partition %d of disk %d is of another type than %s, which the image holds. Give it the right type first: partition and format.",
-			count(other, "PC", "PCs"), part, number, img.Info.Filesystem))
+		hints = append(hints, hint{Format: true, Text: fmt.Sprintf("On %s, partition %d of disk %d is of another type than %s, which the image holds. Give it the right type first.",
+			count(other, "PC", "PCs"), part, number, img.Info.Filesystem)})
 	}
 	if efi > 0 {
-		hints = append(hints, "This is the EFI system partition, from which the PC starts: an image of another system there makes the PC's own systems unreachable.")
+		hints = append(hints, hint{Text: "This is the EFI system partition, from which the PC starts: an image of another system there makes the PC's own systems unreachable."})
 	}
 	return hints
 }

@@ -31,7 +31,11 @@ func (s *Server) showInstructions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v.SaveAs = name
+	if v.SaveAs = name; v.Text != "" && len(v.Chosen) > 0 {
+		if _, err := s.check(c.Request().Context(), &v); err != nil {
+			return err
+		}
+	}
 	return s.render(c, http.StatusOK, "program", v)
 }
 

@@ -1,13 +1,14 @@
 package webui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,7 +30,6 @@ type operationPage struct {
 	Again   template.URL // query of a restore on the PCs that failed, of operations that cannot be retried
 	Text    string       // of the program
 	Note    string
-	Counts  []string // how many PCs ended how, in words
 	Problem string
 }
 
@@ -64,11 +64,11 @@ func (s *Server) operationPage(c echo.Context, status int, problem string) error
 	v.head = operationHead(op, s.now())
 	v.Title, v.Topics, v.Path = v.What, []string{operationTopic(op.ID)}, "/operations/"+op.ID
 	v.Text, v.Note, v.Session = op.Text, op.Note, s.sessionOf(op)
+	if v.Ended { // a report begins with what somebody must look at
+		slices.SortStableFunc(op.Targets, func(a, b operation.Target) int { return cmp.Compare(urgency(b), urgency(a)) })
+	}
 	for _, t := range op.Targets {
 		v.Rows = append(v.Rows, targetRow(op, t))
-	}
-	if v.Ended {
-		v.Counts = countsOf(op)
 	}
 	if len(v.FailedPCs) > 0 && !v.Retry {
 		again := s.again(op)
@@ -76,6 +76,17 @@ func (s *Server) operationPage(c echo.Context, status int, problem string) error
 		v.Again = again.Query()
 	}
 	return s.render(c, status, "operation", v)
+}
+
+// urgency is how much a PC's result must be looked at.
+func urgency(t operation.Target) int {
+	switch {
+	case t.State == operation.Failed, t.State == operation.Incomplete:
+		return 3
+	case t.State != operation.Done:
+		return 2
+	}
+	return boolInt(len(t.Warnings) > 0)
 }
 
 // again is the form that asks for the same restore once more.
@@ -134,23 +145,6 @@ func (s *Server) cancelOperation(c echo.Context) error {
 	return s.goTo(c, "/operations/"+url.PathEscape(id))
 }
 
-// countsOf are how many PCs ended how.
-func countsOf(op operation.Operation) []string {
-	by := map[string]int{}
-	for _, t := range op.Targets {
-		by[markOfTarget(op.Kind, t).Word]++
-	}
-	var counts []string
-	for _, t := range op.Targets {
-		word := markOfTarget(op.Kind, t).Word
-		if n := by[word]; n > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", n, strings.ToLower(word)))
-			delete(by, word)
-		}
-	}
-	return counts
-}
-
 // retryOperation starts it once more on the PCs that did not end as they should.
 func (s *Server) retryOperation(c echo.Context) error {
 	ctx, id := c.Request().Context(), c.Param("id")
@@ -197,6 +191,7 @@ type powerPage struct {
 	Verb    string
 	Effect  string
 	PCs     []catalog.Computer
+	Home    string // where Back leads
 	Problem string
 }
 
@@ -205,7 +200,7 @@ var powerEffects = map[string]string{
 	operation.Reboot:   "Each PC restarts at once and boots from the network again. What somebody has open on it is lost.",
 	operation.BootDisk: "Each PC restarts at once and boots the system on its own disk. The start after that is from the network again.",
 	operation.PowerOff: "Each PC switches off at once. It can be woken up again if its network card is set to wake on LAN; else somebody must press its button.",
-	operation.WakeUp:   "Each PC that is switched off is sent the magic packet of wake on LAN and starts from the network. Those that do not come are named.",
+	operation.WakeUp:   "Each PC that is switched off is woken by wake on LAN and starts from the network. Those that do not come are named.",
 }
 
 func (s *Server) showPower(c echo.Context) error {
@@ -224,6 +219,7 @@ func (s *Server) powerPage(c echo.Context, status int, kind string, ids []string
 		}
 		v.PCs = append(v.PCs, pc)
 	}
+	v.Home = homeOf(v.PCs)
 	return s.render(c, status, "power", v)
 }
 

@@ -2,7 +2,6 @@ package webui
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -73,7 +72,9 @@ func readSchemeForm(v url.Values) schemeForm {
 
 // Query writes the form as the query of a link; its values are escaped.
 func (f schemeForm) Query() template.URL {
-	v := url.Values{"pc": f.PCs, "what": {f.What}, "disk": {f.Disk}, "table": {f.Table}, "boot": {f.Boot}, "cache": {f.Cache}, "cachesize": {f.Size}, "late": {f.Late}}
+	v := url.Values{
+		"pc": f.PCs, "what": {f.What}, "disk": {f.Disk}, "table": {f.Table}, "boot": {f.Boot}, "cache": {f.Cache}, "cachesize": {f.Size}, "late": {f.Late},
+	}
 	for _, r := range f.Rows {
 		if r.empty() {
 			continue
@@ -225,18 +226,8 @@ type partitionPage struct {
 	Previews    []schemePreview
 	Wrong       string // what is wrong with the rows
 	Lates       []choice
+	Home        string // where Back leads
 	Problem     string
-	SaveAs      string
-}
-
-// A schemePreview is what a PC's disk would look like.
-type schemePreview struct {
-	ID, Name string
-	Disk     string
-	Drawing  *drawnDisk
-	Loses    []string
-	Refusal  string
-	Advice   string
 }
 
 func (s *Server) showPartition(c echo.Context) error {
@@ -250,13 +241,15 @@ func (s *Server) showPartition(c echo.Context) error {
 }
 
 func (s *Server) partitionPage(c echo.Context, status int, f schemeForm, problem string) error {
-	v := partitionPage{page: s.page(c, "rooms", "Partition and format"), Problem: problem, Filesystems: disk.Filesystems(), Lates: programForm{Late: f.Late}.Lates()}
+	v := partitionPage{
+		page: s.page(c, "rooms", "Partition and format"), Problem: problem, Filesystems: disk.Filesystems(), Lates: programForm{Late: f.Late}.Lates(),
+	}
 	v.Path = "/partition"
 	var err error
 	if v.Chosen, err = s.computersOf(f.PCs); err != nil {
 		return err
 	}
-	if len(v.Chosen) == 0 {
+	if v.Home = homeOf(v.Chosen); len(v.Chosen) == 0 {
 		if v.Rooms, err = s.pickRooms(); err != nil {
 			return err
 		}
@@ -370,61 +363,6 @@ func tableOf(pcs []catalog.Computer) string {
 	return "GPT"
 }
 
-// preview lays the scheme on each PC's disk.
-func (v *partitionPage) preview() {
-	if v.What == wholeTable && !slices.ContainsFunc(v.Rows, func(r schemeRow) bool { return !r.empty() }) {
-		return
-	}
-	scheme, err := v.scheme()
-	if err != nil {
-		v.Wrong = sentence(err.Error())
-		return
-	}
-	for _, pc := range v.Chosen {
-		p := schemePreview{ID: pc.ID, Name: pc.Name, Refusal: fmt.Sprintf("%s has no disk %.20s", pc.Name, v.Disk)}
-		for _, d := range pc.Inventory.Disks {
-			if strconv.Itoa(d.Number) == v.Disk {
-				p.lay(scheme, d)
-			}
-		}
-		v.Previews = append(v.Previews, p)
-	}
-}
-
-// lay draws the table that a disk would get.
-func (p *schemePreview) lay(s disk.Scheme, d disk.Disk) {
-	p.Disk, p.Refusal = diskTitle(d), ""
-	layout, err := s.Plan(d)
-	if err == nil {
-		var parts []disk.Partition
-		if parts, err = layout.Partitions(); err == nil {
-			p.draw(s, d, layout, parts)
-			return
-		}
-	}
-	p.Refusal, p.Advice = refusalOf(err)
-}
-
-func (p *schemePreview) draw(s disk.Scheme, d disk.Disk, layout disk.Layout, parts []disk.Partition) {
-	for i := range parts {
-		for _, planned := range s.Partitions {
-			if planned.Number == parts[i].Number {
-				parts[i].Filesystem, parts[i].Label = planned.Filesystem, planned.Label
-			}
-		}
-		if kind, ok := parts[i].Kind(); ok && parts[i].Filesystem == "" {
-			parts[i].Filesystem = kind.Name
-		}
-	}
-	drawn := drawDisk(disk.Disk{Number: d.Number, Bytes: d.Bytes, SectorSize: d.SectorSize, Table: layout.Table, Partitions: parts})
-	p.Drawing = &drawn
-	for _, lost := range s.Loses(d) {
-		if !lost.Extended() {
-			p.Loses = append(p.Loses, fmt.Sprintf("partition %d: %s, %s", lost.Number, partitionTitle(lost), size(lost.Bytes)))
-		}
-	}
-}
-
 // generatePartition shows the instruction of the form with the pre-flight, or the form again with what was wrong.
 func (s *Server) generatePartition(c echo.Context) error {
 	query := c.QueryParams()
@@ -475,13 +413,4 @@ func (s *Server) removeTemplate(c echo.Context) error {
 		return err
 	}
 	return s.goTo(c, "/partition?did=removed")
-}
-
-// refusalOf is why a disk cannot be partitioned so, and what to do about it.
-func refusalOf(err error) (problem, advice string) {
-	var e *disk.Error
-	if errors.As(err, &e) {
-		advice = e.Advice
-	}
-	return err.Error(), advice
 }

@@ -29,8 +29,10 @@ type restorePage struct {
 	Whole     bool             // what is chosen is a whole disk
 	Targets   []targetGroup
 	Methods   []choice
-	Method    string   // one of them
-	Hints     []string // what the choice of PCs, image and place means
+	Method    string // one of them
+	Hints     []hint // what the choice of PCs, image and place means
+	Place     string // where the image comes from
+	Home      string // where Back leads
 	Problem   string
 }
 
@@ -193,7 +195,7 @@ func (s *Server) fillRestore(v *restorePage) error {
 	if v.Chosen, err = s.computersOf(v.PCs); err != nil {
 		return err
 	}
-	if len(v.Chosen) == 0 {
+	if v.Home = homeOf(v.Chosen); len(v.Chosen) == 0 {
 		if v.Rooms, err = s.pickRooms(); err != nil {
 			return err
 		}
@@ -274,7 +276,11 @@ func (s *Server) fillChosen(v *restorePage) error {
 	if err != nil {
 		return err
 	}
-	v.Revisions, v.Image, v.Whole = revisions, revisions[0].Repository+"/"+source.Name, isDiskImage(revisions[0].Image)
+	img := revisions[0].Image
+	v.Revisions, v.Image, v.Whole = revisions, revisions[0].Repository+"/"+source.Name, isDiskImage(img)
+	if described, err := s.image(source.Repository, source.Name); err == nil && !v.Whole && img.Source.Disk > 0 && described.Installed() > 0 {
+		v.Place = fmt.Sprintf("Disk %d, partition %d", img.Source.Disk, described.Installed())
+	}
 	return nil
 }
 

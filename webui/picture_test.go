@@ -152,7 +152,11 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 // visit looks at a page wide and narrow and, when pictures are wanted, in both colour schemes.
 func (c *chrome) visit(name, path string) {
 	c.t.Helper()
-	for _, width := range []int64{1440, 320} {
+	widths := []int64{1440, 320}
+	if *pictures != "" {
+		widths = []int64{1280, 360, 320}
+	}
+	for _, width := range widths {
 		for _, dark := range []bool{false, true} {
 			if dark && *pictures == "" {
 				continue

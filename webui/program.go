@@ -147,6 +147,7 @@ type programPage struct {
 	Pass, Fail int
 	Away       int    // of Pass: not connected
 	Room       string // name of the classroom, when all PCs are of one
+	Ways       bool   // there is something to say of how images come
 	Destroys   bool   // data is lost: the number of PCs must be typed
 	Seen       string // digest of what is shown
 	Confirm    string
@@ -164,6 +165,9 @@ func (v programPage) confirmed() bool {
 // programPage begins a page with the text, without its pre-flight.
 func (s *Server) programPage(c echo.Context, f programForm) (programPage, error) {
 	v := programPage{page: s.page(c, "instructions", "Instructions"), programForm: f, Words: instruction.Words()}
+	if f.From != "" {
+		v.Active = "rooms"
+	}
 	var err error
 	if v.Chosen, err = s.computersOf(f.PCs); err != nil {
 		return v, err
@@ -198,6 +202,19 @@ func (s *Server) roomOf(pcs []string) (string, error) {
 		return "", nil // pending PCs are in no room; the check above says so
 	}
 	return room.Name, nil
+}
+
+// homeOf is the page of the classroom that all the PCs are in, or that of all classrooms.
+func homeOf(pcs []catalog.Computer) string {
+	for _, pc := range pcs {
+		if pc.State != catalog.Accepted || pc.ClassroomID != pcs[0].ClassroomID {
+			return "/"
+		}
+	}
+	if len(pcs) == 0 {
+		return "/"
+	}
+	return "/classrooms/" + pcs[0].ClassroomID
 }
 
 // askedOf is what to type to confirm something on so many PCs, of the room if all are of one.
@@ -273,6 +290,7 @@ func (s *Server) check(ctx context.Context, v *programPage) (operation.Request, 
 	}
 	v.Checked = true
 	for _, p := range v.Checks {
+		v.Ways = v.Ways || p.Failure == nil && (p.Way != "" || len(p.Notes) > 0)
 		switch {
 		case p.Failure != nil:
 			v.Fail++

@@ -302,3 +302,22 @@ func TestASessionIsWatched(t *testing.T) {
 		t.Errorf("the session was started %d times, want once", b.rooms.starts)
 	}
 }
+
+func TestEqualDisksArePreviewedOnce(t *testing.T) {
+	b := newBed(t)
+	room := b.hall("Faculty", "Room-1")
+	v := url.Values{"what": {onlyCache}, "cache": {cacheSize}, "cachesize": {"20G"}}
+	for n := 1; n <= 7; n++ {
+		inv := inventory(n)
+		if n == 4 {
+			inv.Disks[0].Model = "Kingston A400"
+		}
+		pc, err := b.cat.AcceptComputer(b.arriveWith(n, inv).ID, room.ID, "")
+		b.check(err)
+		v.Add("pc", pc.ID)
+	}
+	page := b.login(b.serve()).get("/partition?"+v.Encode()).want(http.StatusOK).has("6 computers: pc-01 … pc-03, pc-05 … pc-07", "Kingston A400", "Nothing is erased.")
+	if n := strings.Count(page.body, `class="disk-bar"`); n != 2 {
+		t.Errorf("%d disks are drawn, want one of six and one of its own", n)
+	}
+}

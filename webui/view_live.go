@@ -86,7 +86,14 @@ func targetRow(op operation.Operation, t operation.Target) row {
 	switch {
 	case t.State == operation.LostContact && t.Stage != "":
 		r.Note = "It was " + strings.ToLower(stageWords[t.Stage]) + " when it fell silent, and goes on if it comes back."
-	case t.State == operation.Waiting && t.Started.IsZero() && !op.Ended.IsZero():
+	case t.State == operation.Waiting && (t.Step > 0 || !op.Ended.IsZero()):
+	case t.State == operation.Waiting:
+		r.Note = "It begins when it is connected."
+		if op.Late > 0 {
+			r.Note = "It begins when it is connected, until " + op.Created.Add(op.Late).Local().Format("15:04") + "."
+		}
+	case t.State == operation.Running && t.Stage == protocol.StageWaiting:
+		r.Note = "The session begins when all have joined, or its wait is over."
 	case t.State == operation.NeverCame:
 		r.Note = "It was not connected for as long as it was waited for."
 	case t.State == operation.LostContact:
@@ -97,9 +104,9 @@ func targetRow(op operation.Operation, t operation.Target) row {
 	return r
 }
 
-// stepOf says at which statement of several a PC is.
+// stepOf says at which statement of several a PC is, once the first is behind it.
 func stepOf(op operation.Operation, t operation.Target) string {
-	if len(op.Steps) < 2 || t.State == operation.Done || t.Step < 0 || t.Step >= len(op.Steps) {
+	if t.Step < 1 || t.Step >= len(op.Steps) || t.State == operation.Done {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d: %s", t.Step+1, len(op.Steps), op.Steps[t.Step].Statement.Word)

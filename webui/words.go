@@ -2,6 +2,7 @@ package webui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -131,6 +132,9 @@ func titleOf(op operation.Operation) string {
 	case operation.CreateImage:
 		return word + " " + op.Image
 	case operation.RestoreImage:
+		if slices.ContainsFunc(op.Steps, func(s operation.Step) bool { return strings.HasPrefix(s.Statement.Word, "deploy") }) {
+			return "Deploy " + op.Image
+		}
 		return "Restore " + op.Image
 	case "":
 		return "Operation"
@@ -183,11 +187,11 @@ func summaryOf(op operation.Operation) string {
 	}
 	if n := by[operation.Failed]; n > 0 {
 		failed := fmt.Sprintf("%d failed", n)
-		if len(why) > 0 {
+		switch {
+		case len(why) == 1:
 			failed += ": " + why[0]
-		}
-		if len(why) > 1 {
-			failed += ", and " + count(len(why)-1, "other reason", "other reasons")
+		case len(why) > 1:
+			failed += fmt.Sprintf(" for %d reasons", len(why))
 		}
 		parts = append(parts, failed)
 	}

@@ -63,7 +63,7 @@ func TestAnOperationInOneSentence(t *testing.T) {
 		{op(operation.RestoreImage, operation.Done, operation.Done, operation.Failed), "2 of 3 verified; 1 failed: partition too small"},
 		{op(operation.RestoreImage, operation.Running, operation.Waiting, operation.LostContact), "0 of 3 verified; 1 running; 1 waiting; 1 lost contact"},
 		{op(operation.RestoreImage, operation.Cancelled, operation.Incomplete), "0 of 2 verified; 1 cancelled; 1 incomplete"},
-		{two, "0 of 2 verified; 2 failed: partition too small, and 1 other reason"},
+		{two, "0 of 2 verified; 2 failed for 2 reasons"},
 		{op(operation.CreateImage, operation.Running), "0 of 1 captured; 1 running"},
 		{made, "win11 revision 3 made"},
 		{op(operation.PowerOff, operation.Done), "1 of 1 done"},
