@@ -64,6 +64,8 @@ type Config struct {
 	Network netip.Prefix
 	// Wake sends a magic packet to a PC, by its addresses; nil: PCs cannot be woken.
 	Wake func(macs []string) error
+	// Parameters are those that PCs' classroom has for Multicast or Torrent, when a program does not tell them; empty, or nil, for the usual ones.
+	Parameters func(protocol string, pcs []catalog.Computer) string
 	// Scripts are those to run on a PC after the restore of the named images; nil for none.
 	Scripts func(pc catalog.Computer, images []string) []protocol.Script
 	// Classroom is the name of a classroom, for scripts; nil: none is told.

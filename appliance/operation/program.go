@@ -157,8 +157,8 @@ func afterwards(pc catalog.Computer, p stepPlan, in protocol.Instruct) catalog.C
 	return pc
 }
 
-// Begin starts an operation. PCs that fail the pre-flight are in it as Failed and are not touched; those that are not connected are Waiting, for as long
-// as the request says.
+// Begin starts an operation. PCs that fail the pre-flight or are busy, are in it as Failed and are not touched; those that are not connected are
+// Waiting, for as long as the request says. It is refused, with ErrLocked in the failure, when only busy ones could begin.
 func (m *Manager) Begin(ctx context.Context, actor string, r Request) (Operation, error) {
 	steps, err := m.steps(r.Program)
 	if err != nil {
@@ -169,7 +169,7 @@ func (m *Manager) Begin(ctx context.Context, actor string, r Request) (Operation
 		return Operation{}, err
 	}
 	op.Text, op.Note = r.Program.String(), r.Note
-	return m.start(op)
+	return m.start(op, passBusy)
 }
 
 // plan puts the first of the steps to the PCs.

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -434,4 +435,30 @@ func TestRetryOverwritesNothingNewer(t *testing.T) {
 	if _, err := b.m.Retry(t.Context(), "marta", op.ID); err == nil || !strings.Contains(err.Error(), "was done by operation "+again.ID) {
 		t.Errorf("the first operation was repeated over the second: %v", err)
 	}
+}
+
+// TestBusyPCsHoldNobodyUp begins a program on a room of which one PC restores and another is waited for.
+func TestBusyPCsHoldNobodyUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.restore("pc1")
+	b.agents.offline["pc2"] = true
+	b.begin("deployImage REPO windows11 1 1 UNICAST", "pc2")
+	b.agents.heard()
+
+	_, err := b.m.Begin(t.Context(), "schedule", b.request("deployImage REPO windows11 1 1 UNICAST", "pc1", "pc2"))
+	if f, ok := errors.AsType[*protocol.Failure](err); !errors.Is(err, ErrRefused) || !ok || f.Code != protocol.ErrLocked {
+		t.Errorf("all are busy: %v, want a refusal with code %d", err, protocol.ErrLocked)
+	}
+	op := b.begin("deployImage REPO windows11 1 1 UNICAST", "pc1", "pc2", "pc3")
+	b.wantHeard("instruct pc3")
+	for id, want := range map[string]string{"pc1": "is busy: restoring windows11", "pc2": "is waited for"} {
+		if f := b.wantTarget(op, id, Failed).Failure; f == nil || f.Code != protocol.ErrLocked || !strings.Contains(f.Problem, want) {
+			t.Errorf("%s: %v, want code %d and %q", id, f, protocol.ErrLocked, want)
+		}
+	}
+	b.does("pc3", protocol.Report{})
+	b.wantState(op, Failed)
+	b.restart()
+	b.wantState(op, Failed)
 }

@@ -92,7 +92,7 @@ func (m *Manager) repeat(ctx context.Context, actor string, before Operation, id
 			*t = Target{ComputerID: t.ComputerID, Name: t.Name, State: Waiting, Step: step}
 		}
 	}
-	return m.start(op)
+	return m.start(op, passBusy)
 }
 
 // anew are the steps of an operation, with the parameters of their sessions to be found again: they are for fewer PCs now.
@@ -123,7 +123,7 @@ func (m *Manager) configureAgain(ctx context.Context, actor string, before Opera
 			return Operation{}, err
 		}
 		op.Text, op.Note = instruction.Program{Statements: []instruction.Statement{s}}.String(), "retry of "+before.ID
-		return m.start(op)
+		return m.start(op, passBusy)
 	}
 	return Operation{}, refused(errors.New("the operation has configured nothing that could be repeated"))
 }

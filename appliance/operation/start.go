@@ -63,7 +63,7 @@ func (m *Manager) Capture(ctx context.Context, actor string, r CaptureRequest) (
 	if f := op.Targets[0].Failure; f != nil {
 		return Operation{}, refused(f)
 	}
-	return m.start(op)
+	return m.start(op, refuseBusy)
 }
 
 // Restore starts a RestoreImage operation; PCs that fail the pre-flight are in it as Failed and are not touched. A PC
@@ -77,7 +77,7 @@ func (m *Manager) Restore(ctx context.Context, actor string, r RestoreRequest) (
 	if err != nil {
 		return Operation{}, err
 	}
-	return m.start(op)
+	return m.start(op, refuseBusy)
 }
 
 // statementOf says a request in the language of instructions: straight to the disk, which is left as it is in the image.
@@ -101,7 +101,7 @@ func (m *Manager) Power(ctx context.Context, actor, kind string, computerIDs []s
 	if err != nil {
 		return Operation{}, err
 	}
-	return m.start(op)
+	return m.start(op, refuseBusy)
 }
 
 // Cancel asks every PC of an operation that has not ended to stop. Those that have the instruction already end when they
@@ -158,10 +158,16 @@ func (m *Manager) busy(computerID, name, kind string) *protocol.Failure {
 	return nil
 }
 
+// What becomes of an operation of which some PCs are busy.
+const (
+	refuseBusy = false // none begins
+	passBusy   = true  // those are Failed, and the others begin
+)
+
 // start stores the plan and sends the instructions, or refuses and does neither.
-func (m *Manager) start(op Operation) (Operation, error) {
+func (m *Manager) start(op Operation, pass bool) (Operation, error) {
 	m.mu.Lock()
-	j, err := m.begin(op)
+	j, err := m.begin(op, pass)
 	m.mu.Unlock()
 	if err != nil {
 		return Operation{}, err
@@ -170,11 +176,34 @@ func (m *Manager) start(op Operation) (Operation, error) {
 	return j, nil
 }
 
-func (m *Manager) begin(op Operation) (Operation, error) {
-	for _, t := range op.Targets {
-		if f := m.busy(t.ComputerID, t.Name, op.Kind); f != nil && !ended(t.State) {
-			return Operation{}, refused(f)
+// passOver ends the targets whose PCs are busy. It refuses when no other is left, or when none may be passed over.
+func (m *Manager) passOver(op *Operation, pass bool) error {
+	var first *protocol.Failure
+	able := 0
+	for i := range op.Targets {
+		t := &op.Targets[i]
+		if ended(t.State) {
+			continue
 		}
+		f := m.busy(t.ComputerID, t.Name, op.kindOf(t.Step))
+		if f == nil {
+			able++
+			continue
+		}
+		if first == nil {
+			first = f
+		}
+		t.State, t.Failure = Failed, f
+	}
+	if first != nil && (able == 0 || !pass) {
+		return refused(first)
+	}
+	return nil
+}
+
+func (m *Manager) begin(op Operation, pass bool) (Operation, error) {
+	if err := m.passOver(&op, pass); err != nil {
+		return Operation{}, err
 	}
 	if err := m.capturedElsewhere(op); err != nil {
 		return Operation{}, refused(err)
