@@ -52,7 +52,11 @@ func (p part) prepared(ev prepared, now time.Time) (part, []effect) {
 	case p.Instruct.Kind == WakeUp && ev.online:
 		return p.done(now)
 	case p.Instruct.Kind == WakeUp:
-		p.memory.Deadline = now.Add(cmp.Or(ev.within, p.patience()))
+		p.memory.WakeUntil = now.Add(cmp.Or(ev.within, p.patience()))
+		last := p.Step+1 >= len(p.kinds)
+		if last || p.late == 0 || p.memory.Deadline.Before(p.memory.WakeUntil) { // else it may come late to what follows, on its own
+			p.memory.Deadline = p.memory.WakeUntil
+		}
 		return p.wake(now)
 	case ev.free:
 		return p.send()
@@ -69,6 +73,12 @@ func (p part) wake(now time.Time) (part, []effect) {
 // awaited tells whether it is the PC itself that is waited for, because it is not there.
 func (p part) awaited() bool {
 	return p.State == Waiting && p.memory.Send == unsent
+}
+
+// begun tells whether the PC has done a statement in this operation, so that it is between two of them and about to be back.
+func (p part) begun() bool {
+	waking := p.Instruct.Kind == WakeUp && !p.memory.Unprepared
+	return p.Step > 0 && p.Instruct.Kind != "" && !waking
 }
 
 // waitedFor tells whether the operation cannot go on before the PC is there.

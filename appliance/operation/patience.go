@@ -21,11 +21,16 @@ const (
 	excuseLimit = 8 * time.Second
 	// wakeAgain is how often a magic packet is sent to a PC that is waited for: some cards miss the first.
 	wakeAgain = 20 * time.Second
+	// returnLimit is how long PCs have to connect again after the server was away: agents try every few seconds.
+	returnLimit = 2 * time.Minute
 )
 
 // restarted settles what the server's own end has changed.
 func (p part) restarted(now time.Time) (part, []effect) {
 	p.memory.Heard = now
+	if soonest := now.Add(returnLimit); !p.memory.Deadline.IsZero() && p.memory.Deadline.Before(soonest) {
+		p.memory.Deadline = soonest
+	}
 	switch {
 	case p.memory.AgentDone:
 		return p.end(Failed, p.serverRestarted(), now) // the staging is gone with the server that filled it
@@ -79,7 +84,7 @@ func (p part) await(ready bool, now time.Time) (part, []effect) {
 		return p.done(now) // a PC that was to wake up
 	case !p.memory.Deadline.IsZero() && now.After(p.memory.Deadline):
 		return p.end(NeverCame, p.neverCame("it was not there in time"), now)
-	case p.Instruct.Kind == WakeUp && !p.memory.Unprepared && now.Sub(p.memory.Woken) >= wakeAgain:
+	case p.Instruct.Kind == WakeUp && !p.memory.Unprepared && now.Sub(p.memory.Woken) >= wakeAgain && !now.After(p.memory.WakeUntil):
 		return p.wake(now)
 	}
 	return p, nil

@@ -208,8 +208,29 @@ func TestWakeUp(t *testing.T) {
 	if n := len(woken); n != 3 {
 		t.Errorf("%d packets in all, want another one for pc3: %q", n, woken)
 	}
-	b.passes(5 * time.Minute)
+	b.passes(4*time.Minute + 20*time.Second)
+	b.passes(20 * time.Second)
+	b.wantTarget(op, "pc3", Waiting) // it has not woken up in 300 s, and may come late all the same
+	if n := len(woken); n != 4 {
+		t.Errorf("%d packets in all, want none for pc3 after its 300 s: %q", n, woken)
+	}
+	b.passes(26 * time.Minute)
 	b.wantTarget(op, "pc3", NeverCame)
+
+	r := b.request("wakeUp 300\ndeployImage REPO windows11 1 1 UNICAST", "pc3")
+	r.Late = -1
+	alone := b.request("wakeUp 300", "pc3")
+	for _, r := range []Request{r, alone} { // nobody may come late, and there is nothing to come late to
+		op, err := b.m.Begin(t.Context(), "marta", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.work()
+		b.passes(299 * time.Second)
+		b.wantTarget(op, "pc3", Waiting)
+		b.passes(2 * time.Second)
+		b.wantTarget(op, "pc3", NeverCame)
+	}
 }
 
 func TestWayOfTheImage(t *testing.T) {

@@ -37,6 +37,7 @@ type memory struct {
 	Away       bool      `json:"away,omitempty"`      // it restarts: the next session is what is waited for
 	Deadline   time.Time `json:"deadline,omitzero"`   // by which the PC must be there
 	Woken      time.Time `json:"-"`                   // when it was last sent a magic packet
+	WakeUntil  time.Time `json:"wakeUntil,omitzero"`  // when it is sent the last one
 	Parts      int       `json:"parts,omitempty"`     // images of a capture of several that were published
 	Made       int       `json:"made,omitempty"`      // the revision that an earlier statement published
 	Said       []string  `json:"said,omitempty"`      // notes of what came before this instruction
@@ -83,7 +84,7 @@ type (
 		failure  *protocol.Failure
 		online   bool
 		free     bool          // and holds no other instruction
-		within   time.Duration // for WakeUp: how long the PC is waited for; as long as for those that come late when 0
+		within   time.Duration // for WakeUp: how long it is tried; as long as those that come late are waited for when 0
 	}
 	// unawaited is the operator's wish to go on without those that are not there.
 	unawaited struct{ online bool }
@@ -148,7 +149,7 @@ func (r rules) step(p part, ev event, now time.Time) (part, []effect) {
 	case prepared:
 		return p.prepared(ev, now)
 	case unawaited:
-		if !ev.online && p.awaited() {
+		if !ev.online && p.awaited() && !(p.begun() && now.Sub(p.memory.Heard) < r.lostAfter) {
 			return p.end(NeverCame, p.neverCame("the others were started without it"), now)
 		}
 	}
