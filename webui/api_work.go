@@ -59,8 +59,9 @@ func (s *Server) routeOperations(a huma.API) {
 func (s *Server) apiOperation(op operation.Operation) api.Operation {
 	out := api.Operation{
 		ID: op.ID, Kind: op.Kind, Actor: op.Actor, Created: op.Created, Ended: op.Ended, State: op.State,
-		Repository: op.Repository, Image: op.Image, Revision: op.Revision, Layout: op.Layout, Whole: op.Whole, Summary: summaryOf(op), Targets: make([]api.Target, len(op.Targets)),
-		Text: op.Text, Note: op.Note, Session: s.sessionOf(op),
+		Repository: op.Repository, Image: op.Image, Revision: op.Revision, Layout: op.Layout, Whole: op.Whole, Summary: summaryOf(op),
+		Targets: make([]api.Target, len(op.Targets)),
+		Text:    op.Text, Note: op.Note, Session: s.sessionOf(op),
 	}
 	for i, t := range op.Targets {
 		out.Targets[i] = api.Target{

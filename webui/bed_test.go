@@ -269,10 +269,14 @@ func inventory(n int) protocol.Inventory {
 			Number: 1, Path: "/dev/nvme0n1", Model: "Samsung PM9A1", Serial: fmt.Sprintf("S6B%05d", n), Bytes: 512 * gigabyte, SectorSize: 512, Table: "gpt",
 			TableID: fmt.Sprintf("6A1B0C2D-0000-4000-8000-%012d", n),
 			Partitions: []disk.Partition{
-				{Number: 1, Path: "/dev/nvme0n1p1", UUID: fmt.Sprintf("6A1B0C2D-0001-4000-8000-%012d", n), Start: 1 << 20, Bytes: gigabyte / 2, Type: "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", Filesystem: "FAT32", Label: "ESP", Used: 60_000_000},
-				{Number: 2, Path: "/dev/nvme0n1p2", UUID: fmt.Sprintf("6A1B0C2D-0002-4000-8000-%012d", n), Start: gigabyte, Bytes: 250 * gigabyte, Type: "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", Filesystem: "NTFS", Label: "Windows", Used: 61 * gigabyte},
-				{Number: 3, Path: "/dev/nvme0n1p3", UUID: fmt.Sprintf("6A1B0C2D-0003-4000-8000-%012d", n), Start: 252 * gigabyte, Bytes: 16 * gigabyte, Type: "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", Filesystem: "LINUX-SWAP", Used: -1},
-				{Number: 4, Path: "/dev/nvme0n1p4", UUID: fmt.Sprintf("6A1B0C2D-0004-4000-8000-%012d", n), Start: 269 * gigabyte, Bytes: 120 * gigabyte, Type: "0FC63DAF-8483-4772-8E79-3D69D8477DE4", Filesystem: "EXT4", Label: "linux", Used: 24 * gigabyte},
+				{Number: 1, Path: "/dev/nvme0n1p1", UUID: fmt.Sprintf("6A1B0C2D-0001-4000-8000-%012d", n), Start: 1 << 20, Bytes: gigabyte / 2,
+					Type: "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", Filesystem: "FAT32", Label: "ESP", Used: 60_000_000},
+				{Number: 2, Path: "/dev/nvme0n1p2", UUID: fmt.Sprintf("6A1B0C2D-0002-4000-8000-%012d", n), Start: gigabyte, Bytes: 250 * gigabyte,
+					Type: "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", Filesystem: "NTFS", Label: "Windows", Used: 61 * gigabyte},
+				{Number: 3, Path: "/dev/nvme0n1p3", UUID: fmt.Sprintf("6A1B0C2D-0003-4000-8000-%012d", n), Start: 252 * gigabyte, Bytes: 16 * gigabyte,
+					Type: "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", Filesystem: "LINUX-SWAP", Used: -1},
+				{Number: 4, Path: "/dev/nvme0n1p4", UUID: fmt.Sprintf("6A1B0C2D-0004-4000-8000-%012d", n), Start: 269 * gigabyte, Bytes: 120 * gigabyte,
+					Type: "0FC63DAF-8483-4772-8E79-3D69D8477DE4", Filesystem: "EXT4", Label: "linux", Used: 24 * gigabyte},
 			},
 		}},
 	}

@@ -24,7 +24,7 @@ type capturePage struct {
 	PC      *catalog.Computer // nil until one is chosen
 	Rooms   []pickRoom        // to choose from
 	Disks   []captureDisk
-	Request operation.CaptureRequest
+	Request captureForm
 	Says    nameSays
 	Problem string
 
@@ -47,6 +47,7 @@ func (p capturePage) Capturable() bool {
 type captureDisk struct {
 	drawnDisk
 	Partitions []capturePart
+	Whole      *captureWhole // nil when no partition has data
 }
 
 type capturePart struct {
@@ -104,12 +105,12 @@ func (s *Server) pickRooms() ([]pickRoom, error) {
 func (s *Server) showCapture(c echo.Context) error {
 	pcs := c.QueryParams()["pc"]
 	if len(pcs) > 1 {
-		return s.capturePage(c, http.StatusOK, operation.CaptureRequest{}, "An image is made of one PC. Choose which.")
+		return s.capturePage(c, http.StatusOK, captureForm{}, "An image is made of one PC. Choose which.")
 	}
-	return s.capturePage(c, http.StatusOK, operation.CaptureRequest{ComputerID: c.QueryParam("pc"), Image: c.QueryParam("image")}, "")
+	return s.capturePage(c, http.StatusOK, readCaptureForm(c.QueryParams()), "")
 }
 
-func (s *Server) capturePage(c echo.Context, status int, r operation.CaptureRequest, problem string) error {
+func (s *Server) capturePage(c echo.Context, status int, r captureForm, problem string) error {
 	v := capturePage{page: s.page(c, "rooms", "Create image"), Request: r, Problem: problem, Compressors: compressors()[:3]}
 	var err error
 	if v.Repositories, err = s.usable(); err != nil {
@@ -127,10 +128,12 @@ func (s *Server) capturePage(c echo.Context, status int, r operation.CaptureRequ
 	}
 	v.PC = &found
 	for _, d := range found.Inventory.Disks {
-		v.Disks = append(v.Disks, captureChoices(d, fmt.Sprintf("%d/%d", r.Disk, r.Partition)))
+		v.Disks = append(v.Disks, captureChoices(d, r.part()))
 	}
 	if r.Image != "" {
-		v.Says = s.sayName(r.Repository, r.Image)
+		if v.Says, err = s.sayCapture(r); err != nil {
+			return err
+		}
 	}
 	return s.render(c, status, "capture", v)
 }
@@ -157,12 +160,17 @@ func captureChoices(d disk.Disk, chosen string) captureDisk {
 		part.Checked = part.WhyNot == "" && part.Value == chosen
 		out.Partitions = append(out.Partitions, part)
 	}
+	out.Whole = wholeOf(d, chosen)
 	return out
 }
 
 // checkImageName answers, while somebody types, whether a name will do and what it will mean.
 func (s *Server) checkImageName(c echo.Context) error {
-	text, err := s.pages.fragment("name-says", s.sayName(c.QueryParam("repository"), c.QueryParam("image")))
+	says, err := s.sayCapture(readCaptureForm(c.QueryParams()))
+	if err != nil {
+		return err
+	}
+	text, err := s.pages.fragment("name-says", says)
 	if err != nil {
 		return err
 	}
@@ -209,15 +217,19 @@ func (s *Server) startCapture(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	request := captureOf(form)
+	request := readCaptureForm(form)
 	err = imagestore.CheckName(request.Image)
-	if request.Disk < 1 || request.Partition < 1 {
-		err = invalid("choose the partition to capture")
+	if request.Disk < 1 || request.Partition < 1 && !request.Whole {
+		err = invalid("choose the partition or the disk to capture")
 	}
 	var op operation.Operation
 	if err == nil {
 		ctx := c.Request().Context()
-		op, err = s.cfg.Operations.Capture(ctx, callerOf(ctx).name(), request)
+		if request.Whole {
+			op, err = s.captureDisk(ctx, request.CaptureRequest)
+		} else {
+			op, err = s.cfg.Operations.Capture(ctx, callerOf(ctx).name(), request.CaptureRequest)
+		}
 	}
 	if err == nil {
 		return s.goTo(c, "/operations/"+op.ID)

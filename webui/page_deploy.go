@@ -355,11 +355,13 @@ func (s *Server) hints(f deployForm, pcs []catalog.Computer) []hint {
 		}
 	}
 	if other > 0 {
-		hints = append(hints, hint{Format: true, Text: fmt.Sprintf("On %s, partition %d of disk %d is of another type than %s, which the image holds. Give it the right type first.",
+		hints = append(hints, hint{Format: true, Text: fmt.Sprintf(
+			"On %s, partition %d of disk %d is of another type than %s, which the image holds. Give it the right type first.",
 			count(other, "PC", "PCs"), part, number, img.Info.Filesystem)})
 	}
 	if efi > 0 {
-		hints = append(hints, hint{Text: "This is the EFI system partition, from which the PC starts: an image of another system there makes the PC's own systems unreachable."})
+		hints = append(hints, hint{Text: "This is the EFI system partition, from which the PC starts: " +
+			"an image of another system there makes the PC's own systems unreachable."})
 	}
 	return hints
 }

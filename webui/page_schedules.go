@@ -78,12 +78,16 @@ const (
 )
 
 func missedChoices() []choice {
-	return []choice{{"0", "is skipped"}, {"60", "is made up within an hour"}, {"240", "is made up within 4 hours"}, {"720", "is made up within 12 hours"}, {"2880", "is made up within 2 days"}}
+	return []choice{
+		{"0", "is skipped"}, {"60", "is made up within an hour"}, {"240", "is made up within 4 hours"}, {"720", "is made up within 12 hours"},
+		{"2880", "is made up within 2 days"},
+	}
 }
 
 func readScheduleForm(v url.Values) scheduleForm {
 	return scheduleForm{ID: v.Get("id"), Name: v.Get("name"), Procedure: v.Get("procedure"), Rooms: v["classroom"], PCs: v["pc"], How: v.Get("how"),
-		Date: v.Get("date"), At: v.Get("at"), Zone: strings.TrimSpace(v.Get("zone")), Days: v["day"], Free: v.Get("free") != "", Off: v.Get("off") != "", Missed: v.Get("missed")}
+		Date: v.Get("date"), At: v.Get("at"), Zone: strings.TrimSpace(v.Get("zone")), Days: v["day"], Free: v.Get("free") != "",
+		Off: v.Get("off") != "", Missed: v.Get("missed")}
 }
 
 // scheduleFormOf is the opposite of schedule.
@@ -110,7 +114,9 @@ func zoneOf(name string) *time.Location {
 
 // schedule makes of the form what the catalog keeps.
 func (f scheduleForm) schedule(actor string) (catalog.Schedule, error) {
-	s := catalog.Schedule{ID: f.ID, Name: f.Name, ProcedureID: f.Procedure, ClassroomIDs: f.Rooms, ComputerIDs: f.PCs, Zone: f.Zone, Free: f.Free, Off: f.Off, Actor: actor}
+	s := catalog.Schedule{
+		ID: f.ID, Name: f.Name, ProcedureID: f.Procedure, ClassroomIDs: f.Rooms, ComputerIDs: f.PCs, Zone: f.Zone, Free: f.Free, Off: f.Off, Actor: actor,
+	}
 	if f.Missed != "" {
 		minutes, err := strconv.Atoi(f.Missed)
 		if err != nil || minutes < 0 || minutes > 7*24*60 {

@@ -83,16 +83,18 @@ func (b *bed) deploy(l lab) operation.Operation {
 	b.clock.move(7*time.Minute + 12*time.Second)
 	const used = 61 * gigabyte
 	for n, r := range map[int]protocol.Report{
-		1: {State: protocol.Done, Stage: protocol.StageConfiguring, Verified: l.image.Info.UsedBytes, Scripts: []protocol.ScriptResult{{Name: "classroom Lab 2.01", Output: "licence: ok\n"}}},
+		1: {State: protocol.Done, Stage: protocol.StageConfiguring, Verified: l.image.Info.UsedBytes,
+			Scripts: []protocol.ScriptResult{{Name: "classroom Lab 2.01", Output: "licence: ok\n"}}},
 		2: {State: protocol.Done, Stage: protocol.StageConfiguring, Verified: l.image.Info.UsedBytes, Warnings: []protocol.Failure{{
 			Code: 1, Stage: protocol.StageConfiguring, Problem: "the name pc-02 was not set: the registry cannot be written",
 			Advice: "start Windows once, shut it down fully, and capture the image again", Detail: "hivex: failed to commit: Read-only file system"}},
 			Scripts: []protocol.ScriptResult{{Name: "image windows11", Exit: 3, Output: "slmgr: no licence server\n"}, {Name: "classroom Lab 2.01"}}},
-		3:  {Stage: protocol.StageWriting, Bytes: 25 * gigabyte, Total: used, Rate: 98_000_000, Slow: protocol.SlowDisk, Dirty: true},
-		4:  {Stage: protocol.StageVerifying, Bytes: 44 * gigabyte, Total: used, Rate: 510_000_000, Dirty: true},
-		5:  {Stage: protocol.StageWriting, Bytes: 55 * gigabyte, Total: used, Rate: 310_000_000, Dirty: true, Slow: protocol.SlowDecoding},
-		6:  {Stage: protocol.StageWaiting},
-		8:  {Stage: protocol.StageWriting, Bytes: 3 * gigabyte, Total: used, Rate: 11_000_000, Dirty: true, Slow: protocol.SlowNetwork, Notes: []string{"no cache: the image comes straight to the disk by UNICAST"}},
+		3: {Stage: protocol.StageWriting, Bytes: 25 * gigabyte, Total: used, Rate: 98_000_000, Slow: protocol.SlowDisk, Dirty: true},
+		4: {Stage: protocol.StageVerifying, Bytes: 44 * gigabyte, Total: used, Rate: 510_000_000, Dirty: true},
+		5: {Stage: protocol.StageWriting, Bytes: 55 * gigabyte, Total: used, Rate: 310_000_000, Dirty: true, Slow: protocol.SlowDecoding},
+		6: {Stage: protocol.StageWaiting},
+		8: {Stage: protocol.StageWriting, Bytes: 3 * gigabyte, Total: used, Rate: 11_000_000, Dirty: true, Slow: protocol.SlowNetwork,
+			Notes: []string{"no cache: the image comes straight to the disk by UNICAST"}},
 		10: {Stage: protocol.StageCaching, Bytes: 9 * gigabyte, Total: 28 * gigabyte, Rate: 11_200_000, Slow: protocol.SlowNetwork},
 		11: {State: protocol.Failed, Stage: protocol.StageWriting, Dirty: true, Failure: &protocol.Failure{Code: protocol.ErrImage, Stage: protocol.StageWriting,
 			Problem: "disk 1 cannot be written at byte 41,203,794,432", Advice: "replace the disk", Detail: "write /dev/nvme0n1p2: input/output error"}},
@@ -130,7 +132,8 @@ func TestADeploymentInPictures(t *testing.T) {
 	c.logIn(b)
 	l := b.lab()
 	b.leave(l.pcs[8])
-	p, err := b.cat.PutProcedure(catalog.Procedure{Name: "Windows 11 at night", Text: "# before seven\nupdateCache REPO windows11 UNICAST\npoweroff\n", Comment: "Friday's image"}, b.clock.Now())
+	night := catalog.Procedure{Name: "Windows 11 at night", Text: "# before seven\nupdateCache REPO windows11 UNICAST\npoweroff\n", Comment: "Friday's image"}
+	p, err := b.cat.PutProcedure(night, b.clock.Now())
 	b.check(err)
 	for _, s := range []catalog.Schedule{
 		{Name: "Weekdays", ProcedureID: p.ID, ClassroomIDs: []string{l.room.ID}, Days: []time.Weekday{1, 2, 3, 4, 5}, At: "03:30", Zone: "Europe/Madrid", Actor: "admin"},
@@ -142,11 +145,14 @@ func TestADeploymentInPictures(t *testing.T) {
 	_, err = b.cat.AddHoliday(catalog.Holiday{Name: "Christmas", First: "2031-12-24", Last: "2032-01-06"})
 	b.check(err)
 	six := l.query(1, 7)
-	scheme := "table=GPT&number=1&type=EFI&filesystem=FAT32&label=ESP&size=512M&number=2&type=NTFS&filesystem=NTFS&label=Windows&size=250G&number=3&type=LINUX&filesystem=EXT4&label=&size="
+	scheme := "table=GPT&number=1&type=EFI&filesystem=FAT32&label=ESP&size=512M" +
+		"&number=2&type=NTFS&filesystem=NTFS&label=Windows&size=250G&number=3&type=LINUX&filesystem=EXT4&label=&size="
 	for _, page := range []struct{ name, path string }{
 		{"lab-room", "/classrooms/" + l.room.ID}, {"lab-pc", "/computers/" + l.pcs[0].ID}, {"lab-image", "/images/windows11"},
-		{"lab-restore", "/restore?image=main%2Fwindows11&" + six}, {"lab-deploy", "/deploy?image=main%2Fwindows11&classroom=" + l.room.ID}, {"lab-deploy-none", "/deploy"},
-		{"lab-program", "/deploy/generate?mode=deployImage&image=main%2Fwindows11&protocol=MULTICAST&port=9000&duplex=full-duplex&address=239.194.17.36&speed=90&computers=12&wait=60&adapt=1&source=REPO&after=bootOs&classroom=" + l.room.ID},
+		{"lab-restore", "/restore?image=main%2Fwindows11&" + six},
+		{"lab-deploy", "/deploy?image=main%2Fwindows11&classroom=" + l.room.ID}, {"lab-deploy-none", "/deploy"},
+		{"lab-program", "/deploy/generate?mode=deployImage&image=main%2Fwindows11&protocol=MULTICAST&port=9000&duplex=full-duplex" +
+			"&address=239.194.17.36&speed=90&computers=12&wait=60&adapt=1&source=REPO&after=bootOs&classroom=" + l.room.ID},
 		{"lab-partition", "/partition?" + scheme + "&" + six}, {"lab-partition-program", "/partition/generate?disk=1&" + scheme + "&" + six},
 		{"lab-format", "/partition?what=format&" + six}, {"lab-cache-make", "/partition?what=cache&cache=size&cachesize=40G&" + six},
 		{"lab-caches", "/cache?classroom=" + l.room.ID}, {"lab-instructions", "/instructions"}, {"lab-instructions-wrong", "/instructions?text=reboott&" + six},
