@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -114,7 +115,8 @@ func (s *Senders) enter(computerID string, o order) (*session, error) {
 	if s.life == nil {
 		return nil, later("the server is starting or stopping", "wait a while")
 	}
-	if b, ok := s.broken[o.session]; ok && time.Since(b.at) < brokenFor {
+	s.forgetBroken(time.Now())
+	if b, ok := s.broken[o.session]; ok {
 		return nil, b.why
 	}
 	n := s.sessions[o.session]
@@ -129,6 +131,11 @@ func (s *Senders) enter(computerID string, o order) (*session, error) {
 	}
 	n.enter(computerID)
 	return n, nil
+}
+
+// forgetBroken forgets the broken sessions that may be begun anew. The caller holds s.mu.
+func (s *Senders) forgetBroken(now time.Time) {
+	maps.DeleteFunc(s.broken, func(_ string, b broken) bool { return now.Sub(b.at) >= brokenFor })
 }
 
 // leave forgets a session that has ended: who asks from now on begins the next one.

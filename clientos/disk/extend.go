@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// resizeTime bounds how long a tool may take to let a filesystem grow. It is not stopped when the operation is cancelled, because a
-// filesystem that is half resized is lost.
+// resizeTime bounds how long a tool may take to check a filesystem, or to let it grow. It is not stopped when the operation is cancelled, because a
+// filesystem that is half mended or half resized is lost.
 const resizeTime = 30 * time.Minute
 
 // Extend lets the filesystem of a partition of d fill it, and tells whether it grew: EXT2 to EXT4, NTFS, BTRFS, XFS and F2FS. Others stay as they are,
@@ -71,8 +71,8 @@ func sizeNow(ctx context.Context, p Partition, f *os.File) (name string, size in
 	return now.Filesystem, max(filesystemBytes(now.Filesystem, f), 0), nil
 }
 
-// resize runs a tool that must not be stopped half-way.
-func resize(ctx context.Context, tool string, args ...string) error {
+// whole runs a tool that writes to a filesystem and must not be stopped half-way; once ctx has ended it is not begun.
+func whole(ctx context.Context, tool string, args ...string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -85,10 +85,10 @@ func resize(ctx context.Context, tool string, args ...string) error {
 // extendExt checks before it resizes, because resize2fs refuses a filesystem that was not checked since it was last mounted. e2fsck ends with 1 or 2 when it
 // corrected something (e2fsck(8); 2 asks for a restart, which is of no meaning to what is not mounted).
 func extendExt(ctx context.Context, node string) error {
-	if _, err := run(ctx, "", "e2fsck", "-f", "-p", node); err != nil && exitCode(err) != 1 && exitCode(err) != 2 {
+	if err := whole(ctx, "e2fsck", "-f", "-p", node); err != nil && exitCode(err) != 1 && exitCode(err) != 2 {
 		return err
 	}
-	return resize(ctx, "resize2fs", node)
+	return whole(ctx, "resize2fs", node)
 }
 
 // extendNTFS has ntfsresize try without writing first. --force twice: not to be stopped by the mark that Windows is to check the volume, and not to
@@ -97,25 +97,25 @@ func extendNTFS(ctx context.Context, node string) error {
 	if _, err := run(ctx, "", "ntfsresize", "--no-action", "--force", "--force", "--no-progress-bar", node); err != nil {
 		return err
 	}
-	return resize(ctx, "ntfsresize", "--force", "--force", "--no-progress-bar", node)
+	return whole(ctx, "ntfsresize", "--force", "--force", "--no-progress-bar", node)
 }
 
 // extendF2FS has fsck.f2fs correct what it can, which resize.f2fs wants; it ends with 1 when it did.
 func extendF2FS(ctx context.Context, node string) error {
-	if _, err := run(ctx, "", "fsck.f2fs", "-a", node); err != nil && exitCode(err) != 1 {
+	if err := whole(ctx, "fsck.f2fs", "-a", node); err != nil && exitCode(err) != 1 {
 		return err
 	}
-	return resize(ctx, "resize.f2fs", node)
+	return whole(ctx, "resize.f2fs", node)
 }
 
 func extendBtrfs(ctx context.Context, node string) error {
 	return mounted(node, "btrfs", func(folder string) error {
-		return resize(ctx, "btrfs", "filesystem", "resize", "max", folder)
+		return whole(ctx, "btrfs", "filesystem", "resize", "max", folder)
 	})
 }
 
 func extendXFS(ctx context.Context, node string) error {
-	return mounted(node, "xfs", func(folder string) error { return resize(ctx, "xfs_growfs", folder) })
+	return mounted(node, "xfs", func(folder string) error { return whole(ctx, "xfs_growfs", folder) })
 }
 
 // mounted calls do with the folder on which the filesystem is mounted meanwhile.

@@ -61,7 +61,7 @@ func (d *sessionBlocks) Deliver(ctx context.Context, images []clone.Placed) erro
 	if err != nil {
 		return err
 	}
-	return (&follower{cfg: d.cfg, instruction: d.in.ID, into: into, tell: tell}).follow(ctx)
+	return (&follower{cfg: d.cfg, instruction: d.in.ID, into: into, tell: tell, waits: waitOf(d.in)}).follow(ctx)
 }
 
 // content is what a session brings to the images, which are those of the instruction in their order.

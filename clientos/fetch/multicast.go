@@ -44,7 +44,7 @@ func (f *filesFetch) multicast(ctx context.Context) (err error) {
 	if complete {
 		return into.finish()
 	}
-	return (&follower{cfg: f.cfg, instruction: f.in.ID, into: into, tell: f.tell}).follow(ctx)
+	return (&follower{cfg: f.cfg, instruction: f.in.ID, into: into, tell: f.tell, waits: waitOf(f.in)}).follow(ctx)
 }
 
 // sizesOf are the sizes of the files of an instruction, in their order.

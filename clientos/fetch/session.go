@@ -21,6 +21,10 @@ const (
 	unheard = 15 * time.Second
 	// lasted is after what time a session is taken for a sign of life, whether it brought bytes or made the PC wait for its turn.
 	lasted = 20 * time.Second
+	// slack is how much longer than its parameters say a session may take to begin: the server asks who is there, and others come late.
+	slack = 5 * time.Minute
+	// longest is how long a session may wait whose parameters set no end to it (imagestore/multicast takes no more from those that do).
+	longest = 24 * time.Hour
 
 	firstPause = 250 * time.Millisecond
 	maxPause   = 5 * time.Second
@@ -33,12 +37,33 @@ type follower struct {
 	instruction string
 	into        *content
 	tell        *teller
-	alive       time.Time // last sign of life
+	waits       time.Duration // for how long the session may wait for PCs, from the first that came
+
+	// Of watch while a session is followed, and of follow between two.
+	alive   time.Time // last sign of life
+	ignored time.Time // since when a sender may have been heard that does not hear this PC: nothing came, and no session began
+	heard   bool      // the last sender was
+}
+
+// waitOf is for how long the multicast session of an instruction may wait for PCs.
+func waitOf(in protocol.Instruct) time.Duration {
+	if in.Delivery == nil || in.Delivery.Protocol != protocol.Multicast {
+		return 0 // it is what a PC falls back to: the server waits for seconds
+	}
+	s, err := multicast.ParseSession(in.Delivery.Parameters)
+	switch {
+	case err != nil:
+		return 0 // the server takes no such session
+	case s.Wait == 0 && s.Computers > 0:
+		return longest
+	}
+	return s.Wait
 }
 
 // follow returns when the content is complete. What came by then is in its destinations, also when it fails.
 func (f *follower) follow(ctx context.Context) error {
 	f.alive = time.Now()
+	f.ignored = f.alive
 	f.tell.wait(true)
 	defer f.tell.wait(false)
 	pause := time.Duration(0)
@@ -55,6 +80,10 @@ func (f *follower) follow(ctx context.Context) error {
 			return f.into.failed()
 		case errors.As(err, &final):
 			return err
+		case time.Since(f.alive) > patience && f.heard:
+			return failure(protocol.ErrMulticast, "the server's multicast is heard here, but the server does not hear this computer",
+				"let the UDP port one above that of the session (9001 usually) into the server through its firewall, or use UNICAST or TORRENT; "+
+					"what has come is kept", err)
 		case time.Since(f.alive) > patience:
 			return failure(protocol.ErrMulticast, fmt.Sprintf("multicast has brought nothing for %s", patience),
 				"check the switch (IGMP snooping needs a querier) and this computer's cable, or use UNICAST or TORRENT; what has come is kept", err)
@@ -152,11 +181,20 @@ func (f *follower) watch(ctx context.Context, r *multicast.Receiver, end context
 		}
 		status, now := r.Status(), time.Now()
 		heard := status.Sender.IsValid()
+		f.heard = heard
+		is := f.tell.bytes()
 		if status.Started {
 			f.tell.wait(false)
 		}
-		if is := f.tell.bytes(); is > bytes || heard && now.Sub(began) > lasted {
+		if status.Started || status.Alone || is > bytes { // alone: others are served first, which may take long
+			f.ignored = now
+		}
+		if is > bytes || heard && now.Sub(began) > lasted && now.Sub(f.ignored) <= f.waits+slack {
 			bytes, f.alive = is, now
+		}
+		if now.Sub(f.alive) > patience {
+			end(fmt.Errorf("a session brought nothing and did not begin for %s", patience))
+			return
 		}
 		if !heard && now.Sub(began) > unheard {
 			end(fmt.Errorf("%w was heard for %s", multicast.ErrNoSender, unheard))
