@@ -79,7 +79,7 @@ type Target struct {
 	Dirty      bool                    `json:"dirty,omitempty"` // the disk was written to and holds no whole restore
 	Verified   int64                   `json:"verified,omitempty"`
 	Failure    *protocol.Failure       `json:"failure,omitempty"`
-	Instruct   protocol.Instruct       `json:"instruct"`       // without the layout, which is added when it is sent
+	Instruct   protocol.Instruct       `json:"instruct"`       // without the layout and the scripts, which are added when it is sent
 	Step       int                     `json:"step,omitempty"` // number of the statement that it is at, from 0
 	Slow       string                  `json:"slow,omitempty"` // what it waits for most, see protocol.Report
 	Notes      []string                `json:"notes,omitempty"`

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"aula/appliance/catalog"
 	"aula/clientos/disk"
 	"aula/clientos/instruction"
 	"aula/clientos/protocol"
@@ -28,7 +27,7 @@ type restorePlan struct {
 
 	delivery  *protocol.Delivery // nil: a stream straight to the disk
 	grow      int                // partition that takes what a larger disk has more
-	configure func(pc catalog.Computer, images []string) *protocol.Configuration
+	configure bool               // the systems that were restored
 }
 
 // whole tells whether the one part is the image of a disk.
@@ -58,7 +57,7 @@ func (m *Manager) planAgain(step Step) (restorePlan, error) {
 		request: requestOf(s), repository: step.Repository, revision: step.Revision, parts: step.Parts, grow: s.Grow, delivery: &s.Delivery,
 	}
 	if !s.Plain {
-		p.configure = m.configuration
+		p.configure = true
 	}
 	if !step.Layout {
 		return p, nil

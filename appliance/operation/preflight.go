@@ -53,12 +53,8 @@ func (p restorePlan) instruct(pc catalog.Computer, d disk.Disk) protocol.Instruc
 	in := protocol.Instruct{
 		Kind: RestoreImage, Disk: d.Ref(), Parts: p.parts, Delivery: p.delivery, Grow: p.grow, Fit: p.request.Whole, Computer: pc.Name,
 	}
-	if p.configure != nil {
-		var images []string
-		for _, part := range p.parts {
-			images = append(images, part.Image.Name)
-		}
-		in.Configuration = p.configure(pc, images)
+	if p.configure {
+		in.Configuration = configuration(pc)
 	}
 	return in
 }

@@ -118,7 +118,7 @@ func (m *Manager) configureAgain(ctx context.Context, actor string, before Opera
 		for _, p := range step.Parts {
 			s.Images = append(s.Images, p.Image.Name)
 		}
-		op, err := m.plan(ctx, actor, ids, []Step{{Kind: ConfigureOS, Statement: s}}, DefaultLate)
+		op, err := m.plan(ctx, actor, ids, []Step{{Kind: ConfigureOS, Statement: s, Partitions: step.restored()}}, DefaultLate)
 		if err != nil {
 			return Operation{}, err
 		}

@@ -145,6 +145,7 @@ func (m *Manager) sendInstruction(s *seat) error {
 	in, withdrawn, step, computerID := s.Instruct, s.memory.CancelAsked || ended(s.State) || s.memory.Unprepared, s.Step, s.ComputerID
 	wantsLayout := s.wantsLayout()
 	layout := s.job.layouts[step]
+	images, configures := s.scripted()
 	m.mu.Unlock()
 	if withdrawn {
 		return errWithdrawn
@@ -161,6 +162,12 @@ func (m *Manager) sendInstruction(s *seat) error {
 	}
 	if wantsLayout {
 		in.Layout = layout
+	}
+	if configures {
+		var err error
+		if in.Configuration, err = m.withScripts(*in.Configuration, computerID, images); err != nil {
+			return err
+		}
 	}
 	if in.Kind == BootDisk {
 		if err := m.cfg.Computers.SetNextBoot(computerID, catalog.BootDisk); err != nil {

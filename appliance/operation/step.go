@@ -21,6 +21,8 @@ type Step struct {
 	Parts      []protocol.Part       `json:"parts,omitempty"`    // of RestoreImage and UpdateCache
 	Layout     bool                  `json:"layout,omitempty"`   // that beside the images is applied to the disk first
 	Whole      bool                  `json:"whole,omitempty"`
+	// Partitions, of ConfigureOS, are those that were restored, when that is told otherwise than by the statement.
+	Partitions []int `json:"partitions,omitempty"`
 }
 
 // A stepPlan is a step that is ready to be put to PCs.
@@ -115,7 +117,7 @@ func (m *Manager) planOf(step Step) (stepPlan, error) {
 	case PartitionDisk:
 		return schemePlan{disk: step.Statement.Disk, scheme: *step.Statement.Scheme}, nil
 	case ConfigureOS:
-		return configurePlan{statement: step.Statement, configure: m.configuration}, nil
+		return configurePlan{disk: step.Statement.Disk, partitions: step.configured()}, nil
 	case CreateImage:
 		free, err := m.cfg.Images.Free(step.Repository)
 		if err != nil {
@@ -159,40 +161,6 @@ func (p forgetPlan) check(pc catalog.Computer, online bool) (Preflight, protocol
 		}
 	}
 	return result, protocol.Instruct{Kind: DeleteCached, Cached: p.images}
-}
-
-// A configurePlan tells restored systems of their PCs once more.
-type configurePlan struct {
-	statement instruction.Statement
-	configure func(pc catalog.Computer, images []string) *protocol.Configuration
-}
-
-func (p configurePlan) check(pc catalog.Computer, online bool) (Preflight, protocol.Instruct) {
-	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online}
-	d, f := findDisk(pc, online, p.statement.Disk)
-	if f == nil && p.statement.Partition > 0 {
-		_, f = findPartition(pc, d, p.statement.Partition)
-	}
-	if result.Failure = f; f != nil {
-		return result, protocol.Instruct{}
-	}
-	result.Disk = describeDisk(d)
-	in := protocol.Instruct{Kind: ConfigureOS, Disk: d.Ref(), Configuration: p.configure(pc, p.statement.Images), Computer: pc.Name}
-	for _, partition := range d.Partitions {
-		if (p.statement.Partition == 0 || partition.Number == p.statement.Partition) && !imageless(partition) {
-			in.Parts = append(in.Parts, protocol.Part{Partition: partition.Number, Image: protocol.Image{Filesystem: partition.Filesystem}})
-		}
-	}
-	return result, in
-}
-
-// configuration is what a system is told of the PC that it was restored to: its name, with the scripts of the images and the classroom.
-func (m *Manager) configuration(pc catalog.Computer, images []string) *protocol.Configuration {
-	c := &protocol.Configuration{Extend: true, Boot: true, Hostname: pc.Name}
-	if m.cfg.Scripts != nil {
-		c.Scripts = m.cfg.Scripts(pc, images)
-	}
-	return c
 }
 
 // A capturePlan makes an image of a partition, or images of all partitions of a disk.

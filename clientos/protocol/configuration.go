@@ -27,6 +27,11 @@ type Script struct {
 // MaxScript bounds the text of a Script.
 const MaxScript = 64 << 10
 
+const (
+	maxHostname = 63                // bytes, of a label of DNS (RFC 1035, 2.3.4)
+	maxScripts  = maxPartitions + 1 // one of each image and that of the classroom
+)
+
 // A ScriptResult is how a Script ended.
 type ScriptResult struct {
 	Name   string `json:"name"`
@@ -36,8 +41,8 @@ type ScriptResult struct {
 
 // Check refuses a Configuration that is out of proportion.
 func (c Configuration) Check() error {
-	if len(c.Hostname) > 63 || len(c.Scripts) > 8 {
-		return fmt.Errorf("configuration: a name of %d bytes and %d scripts, more than 63 and 8", len(c.Hostname), len(c.Scripts))
+	if len(c.Hostname) > maxHostname || len(c.Scripts) > maxScripts {
+		return fmt.Errorf("configuration: a name of %d bytes and %d scripts, more than %d and %d", len(c.Hostname), len(c.Scripts), maxHostname, maxScripts)
 	}
 	for _, s := range c.Scripts {
 		if len(s.Text) > MaxScript || len(s.Name) > maxText || s.Seconds < 0 {
