@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/zeebo/blake3"
 	"golang.org/x/sys/unix"
@@ -93,6 +94,7 @@ func (s shelf) examine(ctx context.Context, image protocol.Image, path string, p
 	if r.Sum, err = tailSum(f, r.Size); err != nil {
 		return r, err
 	}
+	r.Proved = time.Now().UTC()
 	if !r.agrees(path) {
 		return r, fmt.Errorf("%s was written to while it was read", path)
 	}

@@ -52,7 +52,7 @@ const (
 
 // besides are the suffixes to NAME.img of what belongs to an image. What says that it is one comes first, so that it goes first.
 var besides = []string{
-	recordSuffix, fullSumSuffix, sumSuffix, ".torrent", bfSuffix, bfSuffix + ".new", ".partial", ".partial.blocks", ".partial.blocks.new", ".info", ".lock",
+	recordSuffix, recordSuffix + ".new", fullSumSuffix, sumSuffix, ".torrent", bfSuffix, bfSuffix + ".new", ".partial", ".partial.blocks", ".partial.blocks.new", ".info", ".lock",
 }
 
 var comingPattern = regexp.MustCompile(`^\.(.+)\.img\.([0-9a-f]{12})\.new(\.[a-z.]+)?$`)
@@ -65,8 +65,9 @@ type record struct {
 	Digest     string    `json:"digest"` // BLAKE3, hexadecimal
 	Size       int64     `json:"size"`
 	Modified   time.Time `json:"modified"`
-	Sum        string    `json:"sum"`     // MD5 of the last MiB, hexadecimal
-	FullSum    string    `json:"fullSum"` // MD5 of all
+	Sum        string    `json:"sum"`             // MD5 of the last MiB, hexadecimal
+	FullSum    string    `json:"fullSum"`         // MD5 of all
+	Proved     time.Time `json:"proved,omitzero"` // when the file was last read back
 }
 
 // checkName refuses what is no name of an image, or would leave the folder.

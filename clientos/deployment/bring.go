@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"aula/clientos/cache"
 	"aula/clientos/fetch"
@@ -13,6 +14,9 @@ import (
 
 // updateCache brings the images into the cache.
 func (w *work) updateCache(ctx context.Context) error {
+	if err := w.readBack(ctx); err != nil {
+		return err
+	}
 	sharing, err := w.bring(ctx)
 	if err != nil {
 		return err
@@ -20,6 +24,48 @@ func (w *work) updateCache(ctx context.Context) error {
 	defer sharing.Close()
 	w.result.Verified = w.in.FileBytes()
 	return w.share(ctx, sharing)
+}
+
+// proofLasts is for how long an image that was read back from the cache is taken to be there still. Disks rot slowly, and reading 20 GB takes minutes.
+const proofLasts = 7 * 24 * time.Hour
+
+// readBack reads the images that the cache has and that were not read lately, and removes those that are damaged: bring fetches them anew. A note says
+// when the others were read.
+func (w *work) readBack(ctx context.Context) (err error) {
+	open, err := w.Cache.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, open.Close()) }()
+	w.stage(protocol.StageVerifying, w.in.FileBytes())
+	_, err = w.rotten(ctx, open, func(image protocol.Image) bool {
+		at := open.Proved(image)
+		if age := time.Since(at); age < 0 || age > proofLasts { // a clock that was set says nothing
+			return true
+		}
+		w.note(fmt.Sprintf("image %s was last read back from the cache on %s", image.Name, at.UTC().Format("2006-01-02 15:04 UTC")))
+		return false
+	})
+	return err
+}
+
+// rotten reads those images that the cache has and that are due, and removes the damaged ones, whose names it returns.
+func (w *work) rotten(ctx context.Context, open *cache.Open, due func(protocol.Image) bool) (damaged []string, err error) {
+	var before int64
+	for _, p := range w.in.Parts {
+		if _, found := open.Find(p.Image); found && due(p.Image) {
+			sound, err := open.Prove(ctx, p.Image, func(done int64) { w.done(before + done) })
+			if err != nil {
+				return damaged, err
+			}
+			if !sound {
+				damaged = append(damaged, p.Image.Name)
+				w.note(fmt.Sprintf("image %s was damaged in the cache and is fetched anew", p.Image.Name))
+			}
+		}
+		before += p.Image.FileBytes
+	}
+	return damaged, nil
 }
 
 // bring sees that the cache has every image, and shares them as long as the protocol's parameters say.

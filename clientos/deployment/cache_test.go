@@ -1,7 +1,11 @@
 package deployment
 
 import (
+	"bytes"
+	"errors"
+	"os"
 	"testing"
+	"time"
 
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
@@ -69,4 +73,55 @@ func TestWhatIsNotForTheAgent(t *testing.T) {
 	}
 	_, err := p.run(t.Context(), protocol.Instruct{ID: "x", Kind: protocol.DeleteCached, Cached: []string{"model"}})
 	wantFailure(t, err, protocol.ErrNotCache, "no cache partition")
+}
+
+// TestUpdateReadsBackWhatWasNotReadLately has an image that rots after it came, and a record that tells no time of proof.
+func TestUpdateReadsBackWhatWasNotReadLately(t *testing.T) {
+	t.Parallel()
+	server := newRepository(t)
+	p := newPC(t, server, cacheTable)
+	update := protocol.Instruct{ID: "update", Kind: protocol.UpdateCache, Parts: []protocol.Part{{Image: server.image()}}, Delivery: &throughCache}
+	bring := func(note string, fetched bool) {
+		t.Helper()
+		server.sent()
+		result, err := p.run(t.Context(), update)
+		if err != nil || result.Verified != server.image().FileBytes {
+			t.Fatalf("verified %d bytes, error %v", result.Verified, err)
+		}
+		if note != "" {
+			p.wantNote(t, note)
+		}
+		if sent := server.sent(); (sent > 0) != fetched {
+			t.Errorf("%d bytes were fetched", sent)
+		}
+	}
+	// age makes the record tell no proof, and has the file rot besides when told to.
+	age := func(rot bool) {
+		t.Helper()
+		open, err := p.Cache.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer open.Close()
+		path, found := open.Find(server.image())
+		if at := open.Proved(server.image()); !found || time.Since(at) > time.Hour {
+			t.Fatalf("found %v, proved %v", found, at)
+		}
+		data, err := os.ReadFile(path + ".aula")
+		err = errors.Join(err, os.WriteFile(path+".aula", bytes.Replace(data, []byte("proved"), []byte("before"), 1), 0o644))
+		if err != nil || !open.Proved(server.image()).IsZero() {
+			t.Fatalf("the record is not aged: %v", err)
+		}
+		if rot {
+			flip(t, path, server.image().FileBytes/2)
+		}
+	}
+	bring("", true)
+	bring("was last read back", false)
+	age(false)
+	bring("had it already", false)
+	bring("was last read back", false)
+	age(true)
+	bring("was damaged", true)
+	p.wantCached(t, true)
 }

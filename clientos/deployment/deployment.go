@@ -2,7 +2,7 @@
 // and which way is taken when one is closed.
 //
 // It moves no bytes of its own, and guarantees what its parts do: nothing is written to a disk before every check has passed, a restore is proved
-// by reading the disk, an image in the cache by reading the cache. What was done otherwise than asked is in the notes of the result.
+// by reading the disk, an image in the cache by reading the cache, if not now then within the last week. What was done otherwise than asked is in the notes of the result.
 package deployment
 
 import (
@@ -46,7 +46,9 @@ type Progress struct {
 
 // A Result is what a finished instruction can show.
 type Result struct {
-	Verified int64 // bytes read back and found equal: of the disk, or, of UpdateCache, of the files in the cache
+	// Verified is how many bytes were read back and found equal: of the disk, or, of UpdateCache, of the files in the cache, now or at the time that a
+	// note tells.
+	Verified int64
 	Notes    []string
 	Warnings []protocol.Failure
 	Scripts  []protocol.ScriptResult

@@ -47,16 +47,26 @@ func (w *work) restore(ctx context.Context) error {
 	if err := w.restoreFromCache(ctx); err != nil {
 		return err
 	}
-	w.configure(ctx)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	err = w.share(ctx, sharing)
-	if err != nil && ctx.Err() == nil { // the disk is proved to hold the image all the same
+	// The disk is proved to hold the image: what ends from here on ends a restore that is done.
+	w.configureProved(ctx)
+	if err := w.share(ctx, sharing); err != nil && ctx.Err() == nil {
 		w.result.Warnings = append(w.result.Warnings, *w.explain(err))
-		return nil
 	}
-	return err
+	return nil
+}
+
+// configureProved configures a system whose restore is proved; when that is cut off, a warning says so.
+func (w *work) configureProved(ctx context.Context) {
+	if ctx.Err() == nil {
+		w.configure(ctx)
+	}
+	if ctx.Err() == nil || w.in.Configuration == nil || w.in.Configuration.Empty() {
+		return
+	}
+	w.result.Warnings = append(w.result.Warnings, protocol.Failure{
+		Code: protocol.ErrGeneric, Stage: protocol.StageConfiguring, Problem: "not configured: " + context.Cause(ctx).Error(),
+		Advice: "the image is restored and verified; retry the operation to have only the configuration done",
+	})
 }
 
 // checkCacheStays refuses to have an image come through a cache that it overwrites, or that its layout does away with. A layout that fits itself to the
@@ -107,8 +117,8 @@ func (w *work) restoreDirectly(ctx context.Context) error {
 		return err
 	}
 	w.result.Verified = result.Verified
-	w.configure(ctx)
-	return ctx.Err()
+	w.configureProved(ctx)
+	return nil
 }
 
 // inOrderOnly tells whether an image cannot be written as its blocks come, but from its beginning to its end.
@@ -132,14 +142,21 @@ func (w *work) restoreFromCache(ctx context.Context) error {
 	return err
 }
 
-// refetch brings the images anew.
+// refetch brings the images that are damaged anew: those whose files are not what they were, or all when none is found to be.
 func (w *work) refetch(ctx context.Context) error {
 	open, err := w.Cache.Open(ctx)
 	if err != nil {
 		return err
 	}
-	for _, p := range w.in.Parts {
-		err = errors.Join(err, open.Remove(p.Image.Name))
+	var damaged []string
+	if len(w.in.Parts) > 1 {
+		w.stage(protocol.StageCaching, w.in.FileBytes())
+		damaged, err = w.rotten(ctx, open, func(protocol.Image) bool { return true })
+	}
+	if len(damaged) == 0 && err == nil {
+		for _, p := range w.in.Parts {
+			err = errors.Join(err, open.Remove(p.Image.Name))
+		}
 	}
 	if err := errors.Join(err, open.Close()); err != nil {
 		return err

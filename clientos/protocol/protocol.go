@@ -380,7 +380,7 @@ type Report struct {
 	Dirty   bool     `json:"dirty"`             // something has been written to the disk by this instruction
 	Failure *Failure `json:"failure,omitempty"` // with State Failed
 	// Verified is, with State Done of a restore, the number of used bytes read back from the target disk
-	// and found equal to the image.
+	// and found equal to the image; of UpdateCache, the bytes of the files in the cache, read back now or at the time that a note tells.
 	Verified int64 `json:"verified,omitempty"`
 	// Slow says what the stage waits for most, SlowNetwork, SlowDisk or SlowDecoding; empty when it cannot be told.
 	Slow string `json:"slow,omitempty"`
