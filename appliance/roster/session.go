@@ -163,6 +163,7 @@ func (r *Roster) hear(conn *wire.Conn) (protocol.Hello, error) {
 	if err := h.Check(); err != nil {
 		return protocol.Hello{}, err
 	}
+	h.Bound()
 	h.MAC, err = protocol.NormalizeMAC(h.MAC)
 	return h, err
 }
@@ -323,6 +324,7 @@ func (r *Roster) take(s *session, m protocol.Message) error {
 		if err := m.Report.Check(); err != nil {
 			return err
 		}
+		m.Report.Bound()
 		s.calls.Lock()
 		defer s.calls.Unlock()
 		if s.announced {
@@ -332,6 +334,7 @@ func (r *Roster) take(s *session, m protocol.Message) error {
 		if err := m.Inventory.Check(); err != nil {
 			return err
 		}
+		m.Inventory.Bound()
 		own := func(c catalog.Computer) error {
 			if c.ID != s.computer {
 				return fmt.Errorf("it is the inventory of computer %s", c.ID)
