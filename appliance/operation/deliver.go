@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,23 +13,19 @@ import (
 
 // How images come to a PC: what its inventory tells of its cache before anything is sent. The agent looks again.
 
-// way tells how the images would come to the PC, for people, or why they would not.
+// held tells whether the PC's cache has all images, so that none comes over the network.
+func held(pc catalog.Computer, parts []protocol.Part) bool {
+	return !slices.ContainsFunc(parts, func(p protocol.Part) bool { return !pc.Inventory.Cache.Has(p.Image) })
+}
+
+// way tells how the images would come to the PC's disk, for people, or why they would not.
 func way(pc catalog.Computer, d *protocol.Delivery, parts []protocol.Part) (string, *protocol.Failure) {
 	if d == nil {
 		return "straight to the disk by UNICAST", nil
 	}
-	held := 0
-	for _, p := range parts {
-		if pc.Inventory.Cache.Has(p.Image) {
-			held++
-		}
-	}
-	by := d.Protocol
-	if by == "" {
-		by = protocol.Unicast
-	}
+	by := cmp.Or(d.Protocol, protocol.Unicast)
 	switch {
-	case held == len(parts) && !d.Direct:
+	case held(pc, parts) && !d.Direct:
 		return "from its cache, which has it already", nil
 	case d.From == protocol.Cache:
 		return "", notCached(pc, parts)
@@ -36,18 +33,28 @@ func way(pc catalog.Computer, d *protocol.Delivery, parts []protocol.Part) (stri
 		return "straight to the disk by " + by, nil
 	}
 	f := room(pc, parts)
-	if f == nil {
+	switch {
+	case f == nil:
 		return "through its cache by " + by, nil
-	}
-	switch d.Fallback {
-	case protocol.None:
+	case d.Fallback == protocol.None:
 		return "", f
-	case protocol.Multicast:
+	case d.Fallback == protocol.Multicast:
 		by = protocol.Multicast
 	default:
 		by = protocol.Unicast
 	}
 	return fmt.Sprintf("straight to the disk by %s: %s", by, f.Problem), nil
+}
+
+// wayToCache tells how the images would come into the PC's cache, for people, or why they would not.
+func wayToCache(pc catalog.Computer, d protocol.Delivery, parts []protocol.Part) (string, *protocol.Failure) {
+	switch f := room(pc, parts); {
+	case f != nil:
+		return "", f
+	case held(pc, parts):
+		return "nothing to do: its cache has it already", nil
+	}
+	return "into its cache by " + cmp.Or(d.Protocol, protocol.Unicast), nil
 }
 
 // notCached names the images that a PC should have in its cache and has not.
@@ -144,15 +151,10 @@ type cachePlan struct{ step Step }
 
 func (p cachePlan) check(pc catalog.Computer, online bool) (Preflight, protocol.Instruct) {
 	result := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online, Failure: reachable(pc, online)}
-	if result.Failure == nil {
-		result.Failure = room(pc, p.step.Parts)
-	}
-	if result.Failure == nil {
-		delivery := p.step.Statement.Delivery
-		result.Way, result.Failure = way(pc, &delivery, p.step.Parts)
-		result.Way = strings.Replace(result.Way, "from its cache, which has it already", "nothing to do: its cache has it already", 1)
-	}
 	delivery := p.step.Statement.Delivery
+	if result.Failure == nil {
+		result.Way, result.Failure = wayToCache(pc, delivery, p.step.Parts)
+	}
 	return result, protocol.Instruct{Kind: UpdateCache, Parts: p.step.Parts, Delivery: &delivery}
 }
 

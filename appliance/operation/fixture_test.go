@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -329,6 +330,7 @@ func newBench(t *testing.T, edit ...func(*Config)) *bench {
 		Agents: b.agents, Store: b.store, Computers: b.computers, Images: b.images,
 		Changed:   func(string) { b.changed++ },
 		LostAfter: lostAfter,
+		Network:   netip.MustParsePrefix("172.17.36.1/24"),
 		Log:       slog.New(slog.DiscardHandler),
 		Now:       func() time.Time { return b.clock },
 	}

@@ -130,6 +130,7 @@ type Preflight struct {
 	Loses      []string `json:"loses"` // partitions whose data will be overwritten, for people
 	Online     bool     `json:"online"`
 	// Way says how the image comes, for people: "from its cache, which has the image", "through the cache by MULTICAST", "straight to the disk by UNICAST: no cache".
+	// Of several instructions it says each in turn.
 	Way     string            `json:"way,omitempty"`
 	Notes   []string          `json:"notes,omitempty"` // what people should know before they begin
 	Failure *protocol.Failure `json:"failure,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"aula/appliance/catalog"
@@ -63,6 +64,9 @@ func (m *Manager) Check(ctx context.Context, r Request) ([]Preflight, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.parametrise(steps, len(computers)); err != nil {
+		return nil, refused(err)
+	}
 	plans, err := m.plans(steps)
 	if err != nil {
 		return nil, err
@@ -97,6 +101,7 @@ func (m *Manager) plans(steps []Step) ([]stepPlan, error) {
 func foresee(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Preflight {
 	all := Preflight{ComputerID: pc.ID, Name: pc.Name, Loses: []string{}, Online: online}
 	there := online || mayCome
+	var ways []string
 	for _, p := range plans {
 		one, in := p.check(pc, there)
 		there = there || in.Kind == WakeUp
@@ -106,8 +111,8 @@ func foresee(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Prefli
 		if all.Disk == "" {
 			all.Disk = one.Disk
 		}
-		if one.Way != "" {
-			all.Way = one.Way
+		if one.Way != "" && !slices.Contains(ways, one.Way) {
+			ways = append(ways, one.Way)
 		}
 		for _, lost := range one.Loses {
 			if !slices.Contains(all.Loses, lost) {
@@ -117,6 +122,7 @@ func foresee(pc catalog.Computer, plans []stepPlan, online, mayCome bool) Prefli
 		all.Notes = append(all.Notes, one.Notes...)
 		pc = afterwards(pc, p, in)
 	}
+	all.Way = strings.Join(ways, "; then ")
 	return all
 }
 
@@ -178,7 +184,9 @@ func (m *Manager) plan(ctx context.Context, actor string, computerIDs []string, 
 	if err != nil {
 		return Operation{}, err
 	}
-	m.parametrise(steps, len(computers))
+	if err := m.parametrise(steps, len(computers)); err != nil {
+		return Operation{}, refused(err)
+	}
 	plans, err := m.plans(steps)
 	if err != nil {
 		return Operation{}, err
@@ -274,13 +282,18 @@ const (
 )
 
 // parametrise completes deliveries by multicast: for so many computers, by the group of the appliance's network.
-func (m *Manager) parametrise(steps []Step, computers int) {
+func (m *Manager) parametrise(steps []Step, computers int) error {
 	for i := range steps {
-		d := &steps[i].Statement.Delivery
-		if d.Protocol == protocol.Multicast && d.Parameters == "" {
-			d.Parameters = m.usualParameters(computers)
+		s := &steps[i].Statement
+		if s.Delivery.Protocol != protocol.Multicast || s.Delivery.Parameters != "" {
+			continue
+		}
+		if s.Delivery.Parameters = m.usualParameters(computers); s.Delivery.Parameters == "" {
+			return fmt.Errorf("line %d: %s: the group address for multicast cannot be made, because the network of this machine is not known "+
+				"(write the parameters of the session, such as 9000:full-duplex:239.194.17.36:0M:%d:60)", s.Line, s.Word, computers)
 		}
 	}
+	return nil
 }
 
 // usualParameters are those of a session for so many computers; empty when the network is not known.
@@ -347,7 +360,8 @@ func (m *Manager) Awaited(session string) int {
 	}
 	awaited := 0
 	for _, s := range seats {
-		undecided := s.Step < step && !s.memory.Away || s.Step == step && (s.State == Waiting || s.Stage == protocol.StagePreflight)
+		before := s.Step < step && !s.memory.Away && s.Stage != protocol.StageSharing // which may last for an hour
+		undecided := before || s.Step == step && (s.State == Waiting || s.Stage == protocol.StagePreflight)
 		if undecided && online[s.ComputerID] {
 			awaited++
 		}

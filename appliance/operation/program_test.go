@@ -260,6 +260,10 @@ func TestWayOfTheImage(t *testing.T) {
 		{"restoreImage CACHE windows11 1 1", 50 * gb, nil, "", protocol.ErrNotFound},
 		{"restoreImage CACHE windows11 1 1", 0, []protocol.CachedImage{same}, "from its cache, which has it already", 0},
 		{"updateCache REPO windows11 TORRENT peer:60", 0, []protocol.CachedImage{same}, "nothing to do: its cache has it already", 0},
+		{"updateCache REPO windows11 TORRENT peer:60", 50 * gb, nil, "into its cache by TORRENT", 0},
+		{"updateCache REPO windows11 UNICAST\ndeployImage REPO windows11 1 1 UNICAST", 50 * gb, nil,
+			"into its cache by UNICAST; then from its cache, which has it already", 0},
+		{"updateCache REPO windows11 TORRENT peer:60", 1 * gb, nil, "", protocol.ErrCacheSize},
 		{"updateCache REPO windows11 TORRENT peer:60", -1, nil, "", protocol.ErrNotCache},
 		{"initCache 1 40G\ndeployImage REPO windows11 1 1 MULTICAST fallback=NONE", -1, nil, "through its cache by MULTICAST", 0},
 	} {
@@ -320,7 +324,7 @@ func TestWarningsAreRetriedAlone(t *testing.T) {
 
 func TestAwaited(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(c *Config) { c.Network = netip.MustParsePrefix("172.17.36.1/24") })
+	b := newBench(t)
 	b.agents.offline["pc3"] = true
 	op := b.begin("deployImage REPO windows11 1 1 MULTICAST-DIRECT", "pc1", "pc2", "pc3")
 	in := b.agents.sent["pc1"]
@@ -583,4 +587,31 @@ func TestWarningsOfADiskAreRetriedWhereItWasRestored(t *testing.T) {
 	if got := configured(); !slices.Equal(got, []int{1, 3, 5}) {
 		t.Errorf("partitions %v of the whole disk are configured, want all but cache and swap", got)
 	}
+}
+
+// TestSharingIsNotAwaited has PCs share what they have, while others wait for the session of the next statement.
+func TestSharingIsNotAwaited(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	op := b.begin("restoreImage REPO windows11 1 1 TORRENT-DIRECT peer:3600\nrestoreImage REPO lab-p1 1 1 MULTICAST-DIRECT", "pc1", "pc2")
+	b.reports(op, "pc1", protocol.Report{Seq: 1, Stage: protocol.StageWriting})
+	b.reports(op, "pc2", protocol.Report{Seq: 1, Stage: protocol.StageSharing})
+	if got := b.m.Awaited(sessionID(op.ID, 1)); got != 1 {
+		t.Errorf("%d are awaited, want only the one that is still writing", got)
+	}
+}
+
+func TestMulticastWithoutANetwork(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.Network = netip.Prefix{} })
+	r := b.request("deployImage REPO windows11 1 1 MULTICAST-DIRECT", "pc1")
+	_, err := b.m.Begin(t.Context(), "marta", r)
+	_, checked := b.m.Check(t.Context(), r)
+	for _, err := range []error{err, checked} {
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "write the parameters") {
+			t.Errorf("got %v, want a refusal that says what to do", err)
+		}
+	}
+	b.begin("deployImage REPO windows11 1 1 MULTICAST-DIRECT 9000:full-duplex:239.194.17.36:0M:1:60", "pc1")
+	b.wantHeard("instruct pc1")
 }
