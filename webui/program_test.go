@@ -55,7 +55,8 @@ func (d deployRoom) query() string {
 	return v.Encode()
 }
 
-const deployChoice = "&mode=deployImage&image=main%2Fwin11&protocol=MULTICAST&port=9002&duplex=full-duplex&address=239.194.77.0&speed=90&computers=3&wait=60&fallback=UNICAST&adapt=1&source=REPO"
+const deployChoice = "&mode=deployImage&image=main%2Fwin11&protocol=MULTICAST&port=9002&duplex=full-duplex" +
+	"&address=239.194.77.0&speed=90&computers=3&wait=60&fallback=UNICAST&adapt=1&source=REPO"
 
 func TestGoldenDeployment(t *testing.T) {
 	b := newBed(t)
@@ -63,7 +64,9 @@ func TestGoldenDeployment(t *testing.T) {
 	br := b.login(b.serve())
 	p, err := b.cat.PutProcedure(catalog.Procedure{Name: "Night", Text: "updateCache REPO win11 UNICAST\n", Comment: "before seven"}, b.clock.Now())
 	b.check(err)
-	sched, err := b.cat.PutSchedule(catalog.Schedule{Name: "Weekdays", ProcedureID: p.ID, ClassroomIDs: []string{d.room.ID}, Days: []time.Weekday{1, 3}, At: "03:30", Zone: "Europe/Madrid", Actor: "admin"}, b.clock.Now())
+	sched, err := b.cat.PutSchedule(catalog.Schedule{
+		Name: "Weekdays", ProcedureID: p.ID, ClassroomIDs: []string{d.room.ID}, Days: []time.Weekday{1, 3}, At: "03:30", Zone: "Europe/Madrid", Actor: "admin",
+	}, b.clock.Now())
 	b.check(err)
 	h, err := b.cat.AddHoliday(catalog.Holiday{Name: "Christmas", First: "2031-12-24", Last: "2031-12-26"})
 	b.check(err)
@@ -219,7 +222,9 @@ func TestDeploymentInTheBrowser(t *testing.T) {
 	d := b.deployRoom()
 	p, err := b.cat.PutProcedure(catalog.Procedure{Name: "Night", Text: "updateCache REPO win11 UNICAST\n"}, b.clock.Now())
 	b.check(err)
-	_, err = b.cat.PutSchedule(catalog.Schedule{Name: "Weekdays", ProcedureID: p.ID, ClassroomIDs: []string{d.room.ID}, Days: []time.Weekday{1, 3}, At: "03:30", Actor: "admin"}, b.clock.Now())
+	_, err = b.cat.PutSchedule(catalog.Schedule{
+		Name: "Weekdays", ProcedureID: p.ID, ClassroomIDs: []string{d.room.ID}, Days: []time.Weekday{1, 3}, At: "03:30", Actor: "admin",
+	}, b.clock.Now())
 	b.check(err)
 	pcs := d.query()
 	for name, path := range map[string]string{
@@ -316,7 +321,8 @@ func TestEqualDisksArePreviewedOnce(t *testing.T) {
 		b.check(err)
 		v.Add("pc", pc.ID)
 	}
-	page := b.login(b.serve()).get("/partition?"+v.Encode()).want(http.StatusOK).has("6 computers: pc-01 … pc-03, pc-05 … pc-07", "Kingston A400", "Nothing is erased.")
+	page := b.login(b.serve()).get("/partition?" + v.Encode()).want(http.StatusOK)
+	page.has("6 computers: pc-01 … pc-03, pc-05 … pc-07", "Kingston A400", "Nothing is erased.")
 	if n := strings.Count(page.body, `class="disk-bar"`); n != 2 {
 		t.Errorf("%d disks are drawn, want one of six and one of its own", n)
 	}
