@@ -292,3 +292,13 @@ func TestContentAcrossFiles(t *testing.T) {
 		t.Error("the files in another order are taken for the same")
 	}
 }
+
+func TestBrokenSessionsAreForgotten(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := &Senders{broken: map[string]broken{"old": {at: now.Add(-brokenFor)}, "new": {at: now.Add(-brokenFor / 2)}}}
+	s.forgetBroken(now)
+	if _, kept := s.broken["new"]; !kept || len(s.broken) != 1 {
+		t.Errorf("%v are left", s.broken)
+	}
+}

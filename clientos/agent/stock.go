@@ -14,6 +14,8 @@ const (
 	inventoryLimit = 2 * time.Minute
 	// stockPatience is how long a verdict, or the end of the agent, waits for a stocktaking. People are to see a failure within 10 s.
 	stockPatience = 5 * time.Second
+	// interruptPatience is how long work on the disks waits for a stocktaking that it has interrupted, which may have the cache mounted.
+	interruptPatience = 3 * time.Second
 )
 
 // A stocktaker takes stock when asked, in one goroutine of its own, so that nobody has to wait for a disk that does not answer.
@@ -25,6 +27,7 @@ type stocktaker struct {
 	mu     sync.Mutex
 	asked  chan struct{}      // closed when what is asked for is done; nil when nothing is
 	cancel context.CancelFunc // of the stocktaking in progress; nil without one
+	taking chan struct{}      // closed when the stocktaking in progress is over; nil without one
 }
 
 func newStocktaker(take func(ctx context.Context)) *stocktaker {
@@ -46,17 +49,21 @@ func (s *stocktaker) ask() <-chan struct{} {
 }
 
 // interrupt stops what is in progress and forgets what is asked for: work on the disks begins, after which stock is taken anyway,
-// and a partition that a tool has open cannot be replaced. It does not wait.
-func (s *stocktaker) interrupt() {
+// and a partition that a tool has open, or a cache that is mounted, cannot be replaced. The channel is closed when what was in progress is over.
+func (s *stocktaker) interrupt() (over <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.asked != nil {
 		close(s.asked)
 		s.asked = nil
 	}
-	if s.cancel != nil {
-		s.cancel()
+	if s.taking == nil {
+		ended := make(chan struct{})
+		close(ended)
+		return ended
 	}
+	s.cancel()
+	return s.taking
 }
 
 // run takes stock whenever asked, until ctx ends. A tool that waits for a broken disk inside the kernel cannot be ended, and keeps
@@ -79,7 +86,7 @@ func (s *stocktaker) once(ctx context.Context) {
 	done := s.asked
 	s.asked = nil
 	if done != nil {
-		s.cancel = cancel
+		s.cancel, s.taking = cancel, make(chan struct{})
 	}
 	s.mu.Unlock()
 	if done == nil {
@@ -87,20 +94,30 @@ func (s *stocktaker) once(ctx context.Context) {
 	}
 	s.take(ctx)
 	s.mu.Lock()
-	s.cancel = nil
+	close(s.taking)
+	s.cancel, s.taking = nil, nil
 	s.mu.Unlock()
 	close(done)
 }
 
-// awaitStock waits until the server has heard what the disks now hold, but not for a disk that does not answer.
-func (a *Agent) awaitStock(ctx context.Context, done <-chan struct{}) {
-	patience := time.NewTimer(stockPatience)
+// stockPatienceOf is how long the verdict on an instruction waits for the inventory. What comes after a change of a partition table is judged by
+// the new one, so the verdict that all went well waits for it as long as stock is taken.
+func stockPatienceOf(in protocol.Instruct, err error) time.Duration {
+	if err == nil && (in.Kind == protocol.PartitionDisk || in.Kind == protocol.RestoreImage && len(in.Layout) > 0) {
+		return inventoryLimit
+	}
+	return stockPatience
+}
+
+// awaitStock waits until the server has heard what the disks now hold, or until a stocktaking is over, but not for a disk that does not answer.
+func (a *Agent) awaitStock(ctx context.Context, done <-chan struct{}, limit time.Duration) {
+	patience := time.NewTimer(limit)
 	defer patience.Stop()
 	select {
 	case <-done:
 	case <-ctx.Done():
 	case <-patience.C:
-		a.cfg.Log.Warn("the inventory takes long: a disk answers slowly or not at all", "waited", stockPatience)
+		a.cfg.Log.Warn("the inventory takes long: a disk answers slowly or not at all", "waited", limit)
 	}
 }
 

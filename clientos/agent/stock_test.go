@@ -130,3 +130,58 @@ func TestNoStockIsTakenDuringWork(t *testing.T) {
 		}
 	})
 }
+
+// TestVerdictOnATableWaitsForTheInventory: what comes next is judged by the new table, however slowly the disk tells it.
+func TestVerdictOnATableWaitsForTheInventory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, quick)
+		defer r.stop()
+		l, _ := r.welcome()
+		r.stock = func(context.Context) (protocol.Inventory, error) {
+			time.Sleep(time.Minute)
+			return protocol.Inventory{Firmware: "bios", Cores: 7}, nil
+		}
+		in := restore("a")
+		in.Layout, in.Parts[0].Partition = []byte("{}"), 1
+		l.down <- protocol.Message{Instruct: &in}
+		time.Sleep(50 * time.Second)
+		if v := l.verdict(t); v.State != protocol.Running {
+			t.Errorf("before the inventory the last report is %+v", v)
+		}
+		time.Sleep(11 * time.Second)
+		if v := l.verdict(t); v.State != protocol.Done {
+			t.Errorf("after the inventory the last report is %+v, want the verdict", v)
+		}
+	})
+}
+
+// TestWorkWaitsForAnInterruptedStocktaking, which has the cache mounted for a while yet.
+func TestWorkWaitsForAnInterruptedStocktaking(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mounted, during atomic.Int32
+		r := newRoom(t, func(context.Context, func(deployment.Progress)) (deployment.Result, error) {
+			during.Add(mounted.Load())
+			return deployment.Result{}, nil
+		})
+		defer r.stop()
+		l, _ := r.welcome()
+		r.stock = func(ctx context.Context) (protocol.Inventory, error) {
+			mounted.Add(1)
+			defer mounted.Add(-1)
+			<-ctx.Done()
+			time.Sleep(time.Second) // unmounting
+			return protocol.Inventory{}, ctx.Err()
+		}
+		for _, id := range []string{"a", "b"} {
+			l.down <- protocol.Message{Instruct: ptr(restore(id))}
+			time.Sleep(verdictLimit)
+			l.down <- protocol.Message{Settled: &protocol.Settled{ID: id}}
+			synctest.Wait()
+		}
+		if n := during.Load(); n != 0 {
+			t.Errorf("the cache was mounted in %d works", n)
+		}
+	})
+}

@@ -16,9 +16,9 @@ func (a *Agent) begin(ctx context.Context, in protocol.Instruct) {
 	a.pace = pace{}
 	a.jobs.Go(func() error {
 		defer cancel(nil)
-		a.stock.interrupt()
+		a.awaitStock(work, a.stock.interrupt(), interruptPatience)
 		result, err := a.safely(work, in)
-		a.awaitStock(ctx, a.stock.ask())
+		a.awaitStock(ctx, a.stock.ask(), stockPatienceOf(in, err))
 		a.finish(in, result, err)
 		return nil
 	})
