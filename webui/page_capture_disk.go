@@ -47,7 +47,7 @@ func (f captureForm) part() string {
 type captureWhole struct {
 	Value    string // "1/disk"
 	Contains string // "partitions 1, 2 and 4"
-	Without  string // "swap", "swap and cache", or empty
+	Without  string // "swap", "swap nor the cache", or empty
 	Used     int64  // bytes, of the partitions of which it is known
 	WhyNot   string // it cannot be captured
 	Checked  bool
@@ -71,7 +71,7 @@ func wholeOf(d disk.Disk, chosen string) *captureWhole {
 	if len(numbers) == 0 {
 		return nil
 	}
-	w.Contains, w.Without = "partition "+numbers[0], listed(without)
+	w.Contains, w.Without = "partition "+numbers[0], strings.Join(without, " nor ")
 	if len(numbers) > 1 {
 		w.Contains = "partitions " + listed(numbers)
 	}
@@ -82,7 +82,7 @@ func wholeOf(d disk.Disk, chosen string) *captureWhole {
 // setImage is what a set has of a partition with data.
 const setImage = "image"
 
-// setPartOf is setImage, or what the partition is of which the set has no image ("swap", "cache"), or "" when it is a mere part of the layout. The
+// setPartOf is setImage, or what the partition is of which the set has no image ("swap", "the cache"), or "" when it is a mere part of the layout. The
 // server decides by the same rule.
 func setPartOf(d disk.Disk, p disk.Partition) string {
 	_, cache, has := disk.FindCache([]disk.Disk{d})
@@ -90,7 +90,7 @@ func setPartOf(d disk.Disk, p disk.Partition) string {
 	case p.Swap() || strings.Contains(p.Filesystem, "SWAP"):
 		return "swap"
 	case has && p.Number == cache.Number:
-		return "cache"
+		return "the cache"
 	case p.Reserved() || p.BIOSBoot() || p.Extended():
 		return ""
 	}
