@@ -41,6 +41,27 @@ func (c customs) scripts(pc catalog.Computer, images []string) []protocol.Script
 	return scripts
 }
 
+// parameters are those of a protocol in the classroom of the PCs; empty when they are in several, or theirs has none.
+func (c customs) parameters(by string, pcs []catalog.Computer) string {
+	for _, pc := range pcs {
+		if pc.ClassroomID != pcs[0].ClassroomID {
+			return ""
+		}
+	}
+	room, err := c.catalog.Classroom(pcs[0].ClassroomID)
+	if err != nil {
+		c.log.Error("parameters of a classroom", "classroom", pcs[0].ClassroomID, "error", err)
+		return ""
+	}
+	switch by {
+	case protocol.Multicast:
+		return room.Defaults.Multicast
+	case protocol.Torrent:
+		return room.Defaults.Torrent
+	}
+	return ""
+}
+
 // classroom is the name of one.
 func (c customs) classroom(id string) string {
 	room, err := c.catalog.Classroom(id)

@@ -90,7 +90,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	customs := customs{cat, opt.Log.With("room", "operation")}
 	operations, err := operation.New(operation.Config{
 		Agents: agents, Store: cat, Computers: cat, Images: images, Locate: locate(images), Network: address,
-		Wake: newWaker(nic, address).wake, Scripts: customs.scripts, Classroom: customs.classroom,
+		Wake: newWaker(nic, address).wake, Parameters: customs.parameters, Scripts: customs.scripts, Classroom: customs.classroom,
 		Changed: changes.operation, Log: opt.Log.With("room", "operation"),
 	})
 	if err != nil {

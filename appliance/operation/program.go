@@ -12,7 +12,6 @@ import (
 	"aula/clientos/disk"
 	"aula/clientos/instruction"
 	"aula/clientos/protocol"
-	"aula/imagestore/multicast"
 )
 
 // A Request asks that PCs carry out a program of instructions.
@@ -64,7 +63,7 @@ func (m *Manager) Check(ctx context.Context, r Request) ([]Preflight, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.parametrise(steps, len(computers)); err != nil {
+	if err := m.parametrise(steps, computers); err != nil {
 		return nil, refused(err)
 	}
 	plans, err := m.plans(steps)
@@ -184,7 +183,7 @@ func (m *Manager) plan(ctx context.Context, actor string, computerIDs []string, 
 	if err != nil {
 		return Operation{}, err
 	}
-	if err := m.parametrise(steps, len(computers)); err != nil {
+	if err := m.parametrise(steps, computers); err != nil {
 		return Operation{}, refused(err)
 	}
 	plans, err := m.plans(steps)
@@ -275,37 +274,6 @@ func (m *Manager) check(p stepPlan, pc catalog.Computer, online bool) (Preflight
 	return result, in
 }
 
-// usualSession is where a program sends by multicast that does not say it.
-const (
-	usualPort = 9000
-	usualWait = time.Minute
-)
-
-// parametrise completes deliveries by multicast: for so many computers, by the group of the appliance's network.
-func (m *Manager) parametrise(steps []Step, computers int) error {
-	for i := range steps {
-		s := &steps[i].Statement
-		if s.Delivery.Protocol != protocol.Multicast || s.Delivery.Parameters != "" {
-			continue
-		}
-		if s.Delivery.Parameters = m.usualParameters(computers); s.Delivery.Parameters == "" {
-			return fmt.Errorf("line %d: %s: the group address for multicast cannot be made, because the network of this machine is not known "+
-				"(write the parameters of the session, such as 9000:full-duplex:239.194.17.36:0M:%d:60)", s.Line, s.Word, computers)
-		}
-	}
-	return nil
-}
-
-// usualParameters are those of a session for so many computers; empty when the network is not known.
-func (m *Manager) usualParameters(computers int) string {
-	if !m.cfg.Network.IsValid() {
-		return ""
-	}
-	return multicast.Session{
-		Port: usualPort, Mode: multicast.FullDuplex, Group: multicast.GroupOf(m.cfg.Network), Computers: computers, Wait: usualWait,
-	}.String()
-}
-
 // planFor makes a step ready, once for all PCs.
 func (m *Manager) planFor(j *job, step int) (stepPlan, error) {
 	m.mu.Lock()
@@ -336,35 +304,4 @@ func (m *Manager) wake(computerID string) error {
 		return err
 	}
 	return m.cfg.Wake(pc.MACs)
-}
-
-// sessionID names the multicast session of a step.
-func sessionID(operationID string, step int) string { return fmt.Sprintf("%s.%d", operationID, step) }
-
-// Awaited tells how many connected PCs have yet to decide whether they join a session; negative when its operation is over.
-func (m *Manager) Awaited(session string) int {
-	id, step := splitSession(session)
-	choose := func() []*seat {
-		j, ok := m.jobs[id]
-		if !ok || j.op.State != Running {
-			return nil
-		}
-		return j.unended()
-	}
-	online := m.online(choose)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	seats := choose()
-	if len(seats) == 0 {
-		return -1
-	}
-	awaited := 0
-	for _, s := range seats {
-		before := s.Step < step && !s.memory.Away && s.Stage != protocol.StageSharing // which may last for an hour
-		undecided := before || s.Step == step && (s.State == Waiting || s.Stage == protocol.StagePreflight)
-		if undecided && online[s.ComputerID] {
-			awaited++
-		}
-	}
-	return awaited
 }

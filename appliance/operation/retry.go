@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"aula/clientos/instruction"
 	"aula/clientos/protocol"
@@ -99,9 +97,8 @@ func (m *Manager) repeat(ctx context.Context, actor string, before Operation, id
 func (m *Manager) anew(before Operation) []Step {
 	steps := slices.Clone(before.Steps)
 	for i := range steps {
-		d := &steps[i].Statement.Delivery
-		if d.Protocol == protocol.Multicast && d.Parameters == m.usualParameters(len(before.Targets)) {
-			d.Parameters = ""
+		if steps[i].Assumed {
+			steps[i].Statement.Delivery.Parameters = ""
 		}
 	}
 	return steps
@@ -148,14 +145,4 @@ func (m *Manager) StartNow(ctx context.Context, id string) error {
 	m.mu.Unlock()
 	m.tell(changed)
 	return nil
-}
-
-// splitSession takes the name of a session apart.
-func splitSession(session string) (operationID string, step int) {
-	operationID, number, _ := strings.Cut(session, ".")
-	step, err := strconv.Atoi(number)
-	if err != nil {
-		return "", 0
-	}
-	return operationID, step
 }

@@ -23,6 +23,7 @@ type Step struct {
 	Whole      bool                  `json:"whole,omitempty"`
 	// Partitions, of ConfigureOS, are those that were restored, when that is told otherwise than by the statement.
 	Partitions []int `json:"partitions,omitempty"`
+	Assumed    bool  `json:"assumed,omitempty"` // the parameters of the delivery, which the program did not tell
 }
 
 // A stepPlan is a step that is ready to be put to PCs.
