@@ -31,6 +31,7 @@ type operationPage struct {
 	Text    string       // of the program
 	Note    string
 	Problem string
+	Program template.URL // of a retry that is looked at first; empty for none
 }
 
 // Bounds of the lists.
@@ -70,12 +71,45 @@ func (s *Server) operationPage(c echo.Context, status int, problem string) error
 	for _, t := range op.Targets {
 		v.Rows = append(v.Rows, targetRow(op, t))
 	}
+	if v.Retry {
+		v.Program = retryProgram(op)
+	}
 	if len(v.FailedPCs) > 0 && !v.Retry {
 		again := s.again(op)
 		again.PCs = v.FailedPCs
 		v.Again = again.Query()
 	}
 	return s.render(c, status, "operation", v)
+}
+
+// retryProgram is the query of the page that shows what a retry would do to each PC, before it does: the statements from the one at which the PCs ended.
+// It is empty when they ended at different ones, or when only warnings are to be repeated: that is then for operation.Retry.
+func retryProgram(op operation.Operation) template.URL {
+	v := url.Values{"note": {"retry of " + op.ID}, "from": {"/operations/" + op.ID}}
+	from := -1
+	for _, t := range op.Targets {
+		switch {
+		case t.State == operation.Done:
+			continue
+		case from >= 0 && t.Step != from:
+			return ""
+		}
+		from = t.Step
+		v.Add("pc", t.ComputerID)
+	}
+	if from < 0 || from >= len(op.Steps) {
+		return ""
+	}
+	var program instruction.Program
+	for _, step := range op.Steps[from:] {
+		s := step.Statement
+		if !step.Whole && len(step.Parts) == 1 {
+			s.Revision = step.Revision // the image that it was, whatever was published since
+		}
+		program.Statements = append(program.Statements, s)
+	}
+	v.Set("text", program.String())
+	return template.URL(v.Encode())
 }
 
 // urgency is how much a PC's result must be looked at.
