@@ -51,7 +51,7 @@ func (p restorePlan) check(pc catalog.Computer, online bool) (Preflight, protoco
 // instruct is what the PC is told.
 func (p restorePlan) instruct(pc catalog.Computer, d disk.Disk) protocol.Instruct {
 	in := protocol.Instruct{
-		Kind: RestoreImage, Disk: d.Ref(), Parts: p.parts, Delivery: p.delivery, Grow: p.grow, Fit: p.request.Whole, Computer: pc.Name,
+		Kind: RestoreImage, Disk: d.Ref(), Parts: p.parts, Delivery: p.delivery, Grow: p.grow, Fit: p.fits(d), Computer: pc.Name,
 	}
 	if p.configure {
 		in.Configuration = configuration(pc)
@@ -89,7 +89,7 @@ func (p restorePlan) checkDisk(pc catalog.Computer, d disk.Disk) ([]disk.Partiti
 
 // checkCacheStays refuses to have an image come through a cache that it overwrites, or that its layout does away with.
 func (p restorePlan) checkCacheStays(pc catalog.Computer, d disk.Disk) *protocol.Failure {
-	if p.delivery == nil || p.delivery.Direct || p.layout != nil && p.request.Whole {
+	if p.delivery == nil || p.delivery.Direct || p.fits(d) {
 		return nil
 	}
 	if on, _, found := disk.FindCache(pc.Inventory.Disks); !found || on.Number != d.Number {
@@ -137,9 +137,19 @@ func (p restorePlan) checkLayout(pc catalog.Computer, d disk.Disk) ([]disk.Parti
 	return lost, p.checkCacheStays(pc, d)
 }
 
+// fits tells whether the layout is adapted to the disk. That of a system which is to stay as it is in the image is, too, when it must: for the cache's sake, or
+// because the disk is too small for it.
+func (p restorePlan) fits(d disk.Disk) bool {
+	if p.layout == nil || !p.request.Whole {
+		return false
+	}
+	_, _, cache := disk.FindCache([]disk.Disk{d})
+	return p.configure || p.grow > 0 || cache || p.layout.Fits(d) != nil
+}
+
 // arrange puts the layout onto a disk: what is lost by it, and the partitions that there are then.
 func (p restorePlan) arrange(d disk.Disk) (lost, partitions []disk.Partition, err error) {
-	if !p.request.Whole {
+	if !p.fits(d) {
 		return d.Partitions, p.partitions, p.layout.Fits(d)
 	}
 	lost = d.Partitions

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A Disk is a loop device and the file behind it.
@@ -90,10 +91,19 @@ func Run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// Unmount takes down a mount; it is for clean-up, when the test's own context has ended.
+// Unmount takes down a mount; it is for clean-up too, when the test's own context has ended. A program that is being started elsewhere in the test has, between
+// fork and exec, all files open that the test had: what is busy is tried again.
 func Unmount(t *testing.T, where string) {
 	t.Helper()
-	if out, err := exec.Command("umount", where).CombinedOutput(); err != nil {
+	var out []byte
+	var err error
+	for range 50 {
+		if out, err = exec.Command("umount", where).CombinedOutput(); err == nil || !strings.Contains(string(out), "busy") {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
 		t.Errorf("umount %s: %v\n%s", where, err, out)
 	}
 }
