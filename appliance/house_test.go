@@ -21,7 +21,7 @@ var floors = []struct {
 	{rooms: []string{"appliance", "appliance/lab"}, mingles: true},
 	{rooms: []string{"webui"}, mingles: true},
 	{rooms: []string{"appliance/schedule"}},
-	{rooms: []string{"appliance/operation", "appliance/roster", "appliance/upkeep", "appliance/sender"}},
+	{rooms: []string{"appliance/operation", "appliance/roster", "appliance/upkeep", "appliance/sender", "appliance/boot"}},
 	{rooms: []string{"appliance/incorporation"}},
 	{rooms: []string{"appliance/catalog"}},
 	{rooms: []string{"clientos/agent"}},

@@ -1,15 +1,8 @@
 package appliance
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net/netip"
-
-	"aula/appliance/catalog"
 	"aula/appliance/roster"
 	"aula/imagestore"
-	"aula/netboot"
 	"aula/webui"
 )
 
@@ -53,36 +46,4 @@ func locate(images *imagestore.Library) func(repository string) (name, address s
 		}
 		return r.Name(), r.Address(), nil
 	}
-}
-
-// decider tells netboot what a PC boots: what the operator chose for a PC of the catalog, and the client OS for
-// a PC that nobody knows, so that it can introduce itself and be accepted.
-type decider struct {
-	catalog *catalog.Catalog
-	tickets interface {
-		IssueTicket(mac string, addr netip.Addr) (string, error)
-	}
-}
-
-// Decide implements netboot.Decider.
-func (d decider) Decide(_ context.Context, c netboot.Client) (netboot.Boot, error) {
-	computer, err := d.catalog.ComputerByMAC(c.MAC)
-	switch {
-	case errors.Is(err, catalog.ErrNotFound):
-	case err != nil:
-		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
-	default:
-		target, err := d.catalog.TakeNextBoot(computer.ID)
-		if err != nil {
-			return netboot.Boot{}, fmt.Errorf("what %s boots: %w", computer.Name, err)
-		}
-		if target == catalog.BootDisk {
-			return netboot.Boot{Target: netboot.BootDisk}, nil
-		}
-	}
-	ticket, err := d.tickets.IssueTicket(c.MAC, c.Address)
-	if err != nil {
-		return netboot.Boot{}, fmt.Errorf("ticket for %s: %w", c.MAC, err)
-	}
-	return netboot.Boot{Target: netboot.BootClientOS, Ticket: ticket}, nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"aula/appliance/boot"
 	"aula/appliance/catalog"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
@@ -136,14 +137,18 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	defer cat.Watch(console.CatalogChanged)()
 
 	files := clientos.Embedded()
-	boot, err := netboot.New(netboot.Config{
+	boots, err := boot.New(boot.Config{Catalog: cat, Tickets: pcs, Busy: operations.Busy, Log: opt.Log.With("room", "boot")})
+	if err != nil {
+		return err
+	}
+	services, err := netboot.New(netboot.Config{
 		Interface: nic, Address: address,
 		PoolFirst: cfg.DHCP.First, PoolLast: cfg.DHCP.Last, LeaseTime: time.Duration(cfg.DHCP.LeaseTime),
 		Gateway: cfg.DHCP.Gateway, DNS: cfg.DHCP.DNS,
 		Leases:   filepath.Join(cfg.Data, "leases.db"),
 		HTTPPort: cfg.Boot.Port, AgentPort: cfg.Agents.Port,
 		Overlay: overlay, Extra: cfg.Boot.KernelParameters, Files: files,
-		Decider: decider{catalog: cat, tickets: pcs},
+		Decider: boots, Observer: boots, Consent: boots,
 		Log:     opt.Log.With("room", "netboot"),
 	})
 	if err != nil {
@@ -155,7 +160,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	}
 	web, err := newWeb(cfg, address.Addr(), certificate, cat, console, pcs, opt.Log)
 	if err != nil {
-		return errors.Join(err, boot.Close())
+		return errors.Join(err, services.Close())
 	}
 
 	group, running := errgroup.WithContext(ctx)
@@ -166,7 +171,8 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return sessions.Run(running) })
 	group.Go(func() error { return schedules.Run(running) })
 	group.Go(func() error { return console.Run(running) })
-	group.Go(func() error { return boot.Run(running) })
+	group.Go(func() error { return boots.Run(running) })
+	group.Go(func() error { return services.Run(running) })
 	group.Go(func() error { return web.Run(running) })
 	group.Go(func() error { return torrents.Run(running) })
 	if cfg.Multicast.Querier == querierAuto {

@@ -92,8 +92,8 @@ func TestUEFIPCBootsThroughPXE(t *testing.T) {
 		"-drive", "if=pflash,format=raw,unit=1,file="+vars,
 		"-device", "virtio-net-pci,netdev=lan,mac="+mac+",bootindex=0,romfile=")
 	c.await(t, mac, netboot.StepDHCP, "shimx64.efi", emulated)
-	c.await(t, mac, netboot.StepTFTP, "shimx64.efi", emulated)
-	c.await(t, mac, netboot.StepTFTP, "grubx64.efi", emulated)
+	c.await(t, mac, netboot.StepLoader, "shimx64.efi", emulated)
+	c.await(t, mac, netboot.StepLoader, "grubx64.efi", emulated)
 	c.await(t, mac, netboot.StepScript, "client OS", emulated)
 	c.setBoot(netboot.Boot{Target: netboot.BootDisk})
 	c.await(t, mac, netboot.StepKernel, "sent", emulated)

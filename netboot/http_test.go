@@ -16,6 +16,7 @@ import (
 	"testing/fstest"
 
 	"aula/netboot/lease"
+	"aula/netboot/quirk"
 	"aula/netboot/script"
 )
 
@@ -336,3 +337,13 @@ func TestDefaultPoolIsTheUpperHalf(t *testing.T) {
 		}
 	}
 }
+
+func (p *plane) Known(string) bool { return true }
+
+func (p *plane) Plan(Client) Plan { return Plan{Target: BootClientOS} }
+
+func (p *plane) Told(Client, Plan) {}
+
+func (p *plane) Learn(string, quirk.Quirk, string) {}
+
+func (p *plane) Notify(Notice) {}

@@ -8,16 +8,19 @@ import (
 	"path"
 	"strings"
 
+	"aula/netboot/dhcp"
 	"aula/netboot/loader"
 	"aula/netboot/script"
 )
 
-// Boot loaders that DHCP names, and where GRUB looks for its first configuration.
-const (
-	biosLoader = loader.UndionlyKPXE
-	uefiLoader = loader.ShimEFI
-	grubConfig = "grub/grub.cfg"
-)
+// bootFiles are the boot loaders that DHCP names.
+var bootFiles = dhcp.Files{
+	BIOS: loader.UndionlyKPXE, BIOSDrivers: loader.IPXEPXE,
+	UEFI: loader.ShimEFI, UEFIIPXE: loader.SNPOnlyEFI, UEFIDrivers: loader.IPXEEFI,
+}
+
+// grubConfig is where GRUB looks for its first configuration.
+const grubConfig = "grub/grub.cfg"
 
 // loaders are the files that TFTP and HTTP have in common: the boot loaders, and the configuration with which GRUB starts. Only names
 // that were found when it was made are ever opened, so no name can lead out of it.

@@ -20,6 +20,7 @@ import (
 
 	"aula/netboot"
 	"aula/netboot/loader"
+	"aula/netboot/quirk"
 )
 
 const insideVariable = "AULA_TEST_NAMESPACE"
@@ -287,3 +288,13 @@ func occupy(t *testing.T, port string) (release func()) {
 	}
 	return func() { _ = held.Close() }
 }
+
+func (c *classroom) Known(string) bool { return true }
+
+func (c *classroom) Plan(netboot.Client) netboot.Plan { return netboot.Plan{Target: netboot.BootClientOS} }
+
+func (c *classroom) Told(netboot.Client, netboot.Plan) {}
+
+func (c *classroom) Learn(string, quirk.Quirk, string) {}
+
+func (c *classroom) Notify(netboot.Notice) {}

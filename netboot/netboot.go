@@ -8,7 +8,7 @@
 // A PC with BIOS gets iPXE by TFTP (or has it in its ROM), which asks for a script by HTTP; a PC with UEFI gets shim and GRUB by TFTP, which
 // asks for a configuration by HTTP. Both then load the kernel and the initramfs by HTTP, or boot the PC's own disk.
 //
-// It is meant to be the only DHCP server of one subnet. ProxyDHCP, UEFI HTTP Boot and relays are not served.
+// Where another server leases addresses it only tells PCs what to boot (ProxyDHCP); it looks for such servers by itself.
 package netboot
 
 import (
@@ -25,65 +25,127 @@ import (
 
 	"aula/netboot/dhcp"
 	"aula/netboot/lease"
+	"aula/netboot/neighbour"
+	"aula/netboot/quirk"
+	"aula/netboot/script"
 )
 
 // A Firmware is what a PC boots with, as it tells in DHCP option 93 (RFC 4578 2.1) or by asking for a script.
 type Firmware string
 
-// Firmware kinds that reach the client OS.
+// Firmware kinds. Only BIOS and UEFIx64 reach the client OS; the others are known by name and refused politely.
 const (
-	BIOS    Firmware = "bios"
-	UEFIx64 Firmware = "uefi"
+	BIOS      Firmware = "bios"
+	UEFIx64   Firmware = "uefi"
+	UEFIia32  Firmware = "uefi-ia32"
+	UEFIARM64 Firmware = "uefi-arm64"
 )
 
-// A Client is a PC that asks what to boot.
+// A Client is a PC that asks what to boot. Nothing of it is proven.
 type Client struct {
 	MAC      string // lower case with colons
 	Address  netip.Addr
-	Firmware Firmware
-	UUID     string // SMBIOS, when the loader tells it
+	Firmware Firmware // another value names, for people, one that is not known
+	HTTP     bool     // UEFI HTTP Boot
+	UUID     string   // SMBIOS, when the loader tells it
 	Serial   string
+	// Choice is the id of the menu's entry that somebody chose, with the password that was typed for it.
+	Choice, Password string
 }
 
 // What a PC shall boot.
 const (
 	BootClientOS = "client" // kernel and initramfs from here
 	BootDisk     = "disk"   // its own disk
+	BootMenu     = "menu"   // what somebody chooses at the PC
+	BootNothing  = "none"   // it is left alone: no boot loader is named to it
 )
 
-// A Boot is the answer to a Client.
-type Boot struct {
-	Target string // BootClientOS or BootDisk
-	Ticket string // with BootClientOS: goes on the kernel's command line; letters, digits and ,._:=/@+%- only
+// A Plan is what a PC is told by DHCP, before it has loaded anything.
+type Plan struct {
+	Target string // BootClientOS, BootDisk, BootMenu or BootNothing
+	Quirks quirk.Set
+	Why    string // for people; may be empty
 }
 
-// A Decider says what a PC boots. It is called when the loader asks for its script, once per boot; a PC whose boot failed asks again. Of
-// an error the PC shows the text, and asks again.
+// A Boot is the answer to a loader.
+type Boot struct {
+	Target string      // BootClientOS, BootDisk or BootMenu
+	Ticket string      // with BootClientOS: goes on the kernel's command line; letters, digits and ,._:=/@+%- only
+	Menu   script.Menu // with BootMenu
+	Quirks quirk.Set
+}
+
+// A Decider says what a PC boots. Known, Plan, Told and Learn are called for each DHCP packet, from one goroutine: they must be fast.
 type Decider interface {
+	// Known tells whether the PC is one of the appliance's own.
+	Known(mac string) bool
+	// Plan tells what the PC is going to boot. It changes nothing and may be called any number of times for one boot.
+	Plan(c Client) Plan
+	// Told says that the PC has been told the plan, which for BootDisk is the end of its boot: no loader will ask.
+	Told(c Client, p Plan)
+	// Learn says that the PC was found to need a quirk.
+	Learn(mac string, q quirk.Quirk, why string)
+	// Decide is called when the loader asks for its script, once per boot, and once more when something was chosen from a menu; a PC whose
+	// boot failed asks again. Of an error the PC shows the text, and asks again.
 	Decide(ctx context.Context, c Client) (Boot, error)
 }
 
 // Steps of a boot, in the order in which they come.
 const (
 	StepDHCP      = "dhcp"
-	StepTFTP      = "tftp"
+	StepLoader    = "loader" // by TFTP or HTTP
 	StepScript    = "script"
 	StepKernel    = "kernel"
 	StepInitramfs = "initramfs"
 )
 
-// An Event is one step of a PC's boot.
+// Phases of a step.
+const (
+	Asked    = "asked"    // the PC wants something
+	Answered = "answered" // it has it
+	Failed   = "failed"   // it does not get it, or broke off
+)
+
+// An Event is something that a PC asked or got while it boots.
 type Event struct {
-	Time    time.Time
-	MAC     string // empty when the address is not of our leases
-	Address netip.Addr
-	Step    string
-	Detail  string // what was asked and answered, for people
+	Time     time.Time
+	MAC      string // empty when the address is not known
+	Address  netip.Addr
+	Step     string
+	Phase    string
+	Detail   string   // what was asked and answered, for people
+	Firmware Firmware // at StepDHCP and StepScript
+	HTTP     bool     // UEFI HTTP Boot, at StepDHCP
+	IPXE     bool     // it is iPXE that asks, at StepDHCP
+	Target   string   // at the end of StepDHCP and StepScript: what it was told to boot
+	Relay    netip.Addr
+	File     string        // that was asked for
+	Bytes    int64         // that were sent of it
+	Size     int64         // that it has
+	Took     time.Duration // from asking to the last byte
 }
 
-// An Observer is told of each step. It must not block.
+// Levels of a Notice.
+const (
+	Info    = "info"    // worth knowing
+	Warning = "warning" // somebody should look
+	Alarm   = "alarm"   // PCs do not boot, or somebody is harmed
+)
+
+// A Notice is something that the operator should know of the network. One with the Key of another replaces it.
+type Notice struct {
+	Key   string
+	Level string
+	Text  string // what happened, and what to do
+	MAC   string // when it is about one PC
+	Gone  bool   // it is over
+}
+
+// An Observer is told of each step, and of what the operator should know. Its methods must not block.
 type Observer interface {
 	Observe(Event)
+	Notify(Notice)
 }
 
 // Files are the parts of the client OS. Each call opens the part anew. Of an error the PC shows the text.
@@ -92,25 +154,82 @@ type Files interface {
 	Initramfs() (io.ReadSeekCloser, error)
 }
 
+// A Mode says how the appliance finds its role on the network.
+type Mode string
+
+// Modes.
+const (
+	ModeAuto  Mode = "auto"  // leases addresses when no other server does and the operator agreed, else ProxyDHCP
+	ModeFull  Mode = "full"  // leases addresses
+	ModeProxy Mode = "proxy" // never leases addresses
+)
+
+// A Consent remembers whether the operator has agreed that addresses are leased in ModeAuto. It is asked once.
+type Consent interface {
+	// Given tells whether the operator has agreed.
+	Given() bool
+	// Withdraw forgets it: another DHCP server has answered since.
+	Withdraw() error
+}
+
+// A Subnet is a network behind a relay agent.
+type Subnet struct {
+	Network netip.Prefix
+	First   netip.Addr // of the addresses to lease there
+	Last    netip.Addr
+	Gateway netip.Addr // given to its PCs; the relay's own address when zero
+	DNS     []netip.Addr
+}
+
 // A Config says what to serve and where. The zero value of a field is its default where one is named.
 type Config struct {
 	Interface string       // NIC, required: only it is served
 	Address   netip.Prefix // of this appliance on it; read from the NIC when zero
+	Mode      Mode         // ModeAuto when empty
+	Consent   Consent      // nil: never given
 	PoolFirst netip.Addr   // first and last address to lease; when zero, the upper half of the subnet
 	PoolLast  netip.Addr
 	LeaseTime time.Duration // 1 h when zero, at least 2 min
-	Gateway   netip.Addr    // none when zero
-	DNS       []netip.Addr
-	Leases    string // path of the lease database (bbolt)
-	HTTPPort  int    // 80 when zero
-	AgentPort int    // of the agents' TLS listener, for the kernel's command line
-	Overlay   []byte // uncompressed cpio appended to the initramfs: the server's pin
-	Extra     string // more kernel parameters, such as console=ttyS0; letters, digits, spaces and ,._:=/@+%- only
-	Files     Files
-	Loaders   fs.FS // boot loaders by file name; nil for those built into the program
-	Decider   Decider
-	Observer  Observer // nil for none
-	Log       *slog.Logger
+	// StrangerTime is the lease time of PCs that the Decider does not know: 10 min when zero.
+	StrangerTime time.Duration
+	Gateway      netip.Addr // none when zero
+	DNS          []netip.Addr
+	Subnets      []Subnet // behind relay agents
+	Leases       string   // path of the lease database (bbolt)
+	Name         string   // of this appliance, for other Aulas; its host name when empty
+	HTTPPort     int      // 80 when zero
+	SinglePort   bool     // TFTP answers from port 69 only
+	AgentPort    int      // of the agents' TLS listener, for the kernel's command line
+	Overlay      []byte   // uncompressed cpio appended to the initramfs: the server's pin
+	Extra        string   // more kernel parameters, such as console=ttyS0; letters, digits, spaces and ,._:=/@+%- only
+	Files        Files
+	Loaders      fs.FS // boot loaders by file name; nil for those built into the program
+	Decider      Decider
+	Observer     Observer // nil for none
+	Log          *slog.Logger
+}
+
+// A Pool tells how full a range of addresses is.
+type Pool struct {
+	Network     netip.Prefix
+	First, Last netip.Addr
+	Size        int // addresses that may be leased
+	Leased      int
+	Quarantined int // something answers at them without a lease
+	Reserved    int
+}
+
+// A Status tells what the boot services do.
+type Status struct {
+	Interface string
+	Address   netip.Prefix
+	Mode      Mode
+	Role      dhcp.Role
+	// Asking says that the operator is asked whether addresses may be leased, because no other server does.
+	Asking bool
+	Probed time.Time          // when other servers were looked for last; zero when it was not possible
+	Others []neighbour.Server // that were heard of
+	Pools  []Pool             // of this network first
 }
 
 // A Server is the boot services on one NIC.
@@ -158,6 +277,22 @@ func New(cfg Config) (s *Server, err error) {
 
 // Address returns the appliance's own address on the NIC.
 func (s *Server) Address() netip.Addr { return s.address }
+
+// Status tells what the services do now.
+func (s *Server) Status() Status { return Status{} }
+
+// SetMode changes the mode while the services run.
+func (s *Server) SetMode(m Mode) {}
+
+// Reserve says which PCs always have the same address, in place of what was said before. It returns why it cannot be, naming the PC, and
+// then changes nothing.
+func (s *Server) Reserve(all []lease.Reservation) error { return nil }
+
+// Leases are those that there are, by address.
+func (s *Server) Leases() []lease.Lease { return nil }
+
+// Probe looks for other DHCP servers now.
+func (s *Server) Probe(ctx context.Context) ([]neighbour.Server, error) { return nil, nil }
 
 // Run serves until ctx ends, then closes everything and returns nil; it returns an error when a service breaks.
 func (s *Server) Run(ctx context.Context) error {

@@ -185,7 +185,7 @@ func newDHCP(p *plan, store *lease.Store, ports *ports, w *watch) (*dhcp.Server,
 	return dhcp.New(dhcp.Config{
 		Network: dhcp.Network{
 			Server: p.address.Addr(), Subnet: p.address.Masked(), Gateway: p.Gateway, DNS: p.DNS, LeaseTime: p.LeaseTime,
-			BIOSFile: biosLoader, UEFIFile: uefiLoader,
+			Files: bootFiles, HTTP: p.host(),
 			Script: func(mac lease.MAC, f dhcp.Firmware) string { return ipxeURL(p.host(), mac, f) },
 		},
 		Pool: p.pool, Store: store, Conn: ports.dhcp, Prober: ports.prober,

@@ -89,10 +89,10 @@ func (t *tftpService) read(name string, to io.ReaderFrom) error {
 		t.plan.Log.Debug("tftp client wanted the size only", "address", at, "file", name, "reason", err)
 	case err != nil:
 		t.plan.Log.Warn("tftp transfer broke off", "address", at, "file", name, "bytes", n, "error", err)
-		t.watch.at(at, StepTFTP, fmt.Sprintf("%q broke off after %d bytes", name, n))
+		t.watch.at(at, StepLoader, fmt.Sprintf("%q broke off after %d bytes", name, n))
 	default:
 		t.plan.Log.Info("tftp transfer", "address", at, "file", name, "bytes", n, "took", time.Since(began).Round(time.Millisecond))
-		t.watch.at(at, StepTFTP, fmt.Sprintf("%q sent, %d bytes", name, n))
+		t.watch.at(at, StepLoader, fmt.Sprintf("%q sent, %d bytes", name, n))
 	}
 	return err
 }

@@ -19,6 +19,8 @@ type Classroom struct {
 	ID       string `json:"id"`
 	CentreID string `json:"centreID"`
 	Name     string `json:"name"`
+	// Boot is what its PCs always boot; empty: what all do.
+	Boot string `json:"boot,omitempty"`
 	// Defaults are what its deployments begin with.
 	Defaults Defaults `json:"defaults,omitzero"`
 }
@@ -186,6 +188,9 @@ func (c *Catalog) RemoveClassroom(id string) error {
 			return fmt.Errorf("classroom %q: %w by its computers (move or remove them first)", room.Name, ErrInUse)
 		}
 		if err := forgetInSchedules(tx, id); err != nil {
+			return err
+		}
+		if err := removeGroupsOf(tx, id); err != nil {
 			return err
 		}
 		return tx.Bucket(classroomsBucket).Delete([]byte(id))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -18,12 +19,6 @@ const (
 	Accepted = protocol.Accepted
 )
 
-// Next boots of a Computer.
-const (
-	BootClientOS = "client" // the client OS, the default
-	BootDisk     = "disk"   // its own disk, once
-)
-
 // A Computer is a PC that was seen at least once.
 type Computer struct {
 	ID          string             `json:"id"`
@@ -33,7 +28,10 @@ type Computer struct {
 	MACs        []string           `json:"macs"` // wired, lower case with colons; the first booted
 	Address     string             `json:"address,omitempty"`
 	Inventory   protocol.Inventory `json:"inventory"`
-	NextBoot    string             `json:"nextBoot,omitempty"`
+	GroupID     string             `json:"groupID,omitempty"`
+	Boot        string             `json:"boot,omitempty"`     // what it always boots; empty: what its group or classroom does
+	NextBoot    string             `json:"nextBoot,omitempty"` // what it boots once; empty: what it always does
+	Reserved    netip.Addr         `json:"reserved,omitzero"`  // address that DHCP always gives it
 	FirstSeen   time.Time          `json:"firstSeen"`
 	LastSeen    time.Time          `json:"lastSeen"`
 }
@@ -112,8 +110,8 @@ func (c *Catalog) UpdateComputer(id, classroomID, name string) (Computer, error)
 		if pc.State != Accepted {
 			return fmt.Errorf("computer %s: %w: it is pending (accept it first)", id, ErrInvalid)
 		}
-		if classroomID != "" {
-			pc.ClassroomID = classroomID
+		if classroomID != "" && classroomID != pc.ClassroomID {
+			pc.ClassroomID, pc.GroupID = classroomID, "" // groups are a classroom's own
 		}
 		if name != "" {
 			pc.Name, err = cleanName("computer", name)
@@ -158,46 +156,6 @@ func freeName(tx *bolt.Tx, classroomID string) string {
 			return name
 		}
 	}
-}
-
-// SetNextBoot says what the computer boots next.
-func (c *Catalog) SetNextBoot(id, target string) error {
-	if target != BootClientOS && target != BootDisk {
-		return fmt.Errorf("next boot %q: %w (choose %s or %s)", target, ErrInvalid, BootClientOS, BootDisk)
-	}
-	return c.change(func(tx *bolt.Tx) error {
-		pc, err := getComputer(tx, id)
-		if err != nil {
-			return err
-		}
-		pc.NextBoot = target
-		return put(tx, computersBucket, id, pc)
-	})
-}
-
-// TakeNextBoot returns what the computer boots now and resets a once-only choice.
-func (c *Catalog) TakeNextBoot(id string) (string, error) {
-	pc, err := c.Computer(id)
-	if err != nil {
-		return "", err
-	}
-	if pc.NextBoot != BootDisk { // the default changes nothing, and most boots are this
-		return BootClientOS, nil
-	}
-	target := BootClientOS
-	err = c.change(func(tx *bolt.Tx) error {
-		pc, err := getComputer(tx, id)
-		if err != nil {
-			return err
-		}
-		target = cmp.Or(pc.NextBoot, BootClientOS)
-		pc.NextBoot = ""
-		return put(tx, computersBucket, id, pc)
-	})
-	if err != nil {
-		return "", err
-	}
-	return target, nil
 }
 
 // RemoveComputer forgets a computer, and so do schedules. If it boots again it comes as a new one.

@@ -29,6 +29,11 @@ var (
 	holidaysBucket   = []byte("holidays")   // Holiday
 	schemesBucket    = []byte("schemes")    // SchemeTemplate
 
+	// Since schema 4.
+	groupsBucket   = []byte("groups")   // id -> Group
+	settingsBucket = []byte("settings") // bootKey -> BootSettings
+	quirksBucket   = []byte("quirks")   // MAC -> JSON list of quirks
+
 	// Indexes over computers, changed in the same transaction.
 	macsBucket    = []byte("index.macs")    // MAC -> computer id
 	namesBucket   = []byte("index.names")   // classroom id, 0, name in lower case -> computer id
@@ -41,7 +46,7 @@ var (
 type migration func(tx *bolt.Tx) error
 
 // migrations[i] makes schema i+1.
-var migrations = []migration{makeBuckets, makeRepositories, makeProcedures}
+var migrations = []migration{makeBuckets, makeRepositories, makeProcedures, makeBootSettings}
 
 func makeBuckets(tx *bolt.Tx) error {
 	for _, name := range [][]byte{centresBucket, classroomsBucket, computersBucket, imagesBucket, usersBucket,
@@ -62,6 +67,15 @@ func makeRepositories(tx *bolt.Tx) error {
 
 func makeProcedures(tx *bolt.Tx) error {
 	for _, name := range [][]byte{proceduresBucket, schedulesBucket, holidaysBucket, schemesBucket} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func makeBootSettings(tx *bolt.Tx) error {
+	for _, name := range [][]byte{groupsBucket, settingsBucket, quirksBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}

@@ -279,6 +279,14 @@ func (m *Manager) Current(computerID string) (Operation, Target, bool) {
 	return s.job.snapshot(), s.Target, true
 }
 
+// Busy tells whether an operation has the PC now: it works, or is waited for.
+func (m *Manager) Busy(computerID string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.active[computerID]
+	return ok
+}
+
 // tell calls Changed for each operation; the caller does not hold the lock.
 func (m *Manager) tell(changed []string) {
 	for _, id := range changed {

@@ -130,7 +130,7 @@ func (m *Manager) carryOut(e errand) {
 	case wake:
 		err = m.wake(e.computer)
 	case resetBoot:
-		err = m.cfg.Computers.SetNextBoot(e.computer, catalog.BootClientOS)
+		err = m.cfg.Computers.SetNextBoot(e.computer, "")
 	}
 	if err != nil {
 		m.cfg.Log.Debug("message not delivered", "computer", e.computer, "instruction", e.instruction, "error", err)

@@ -17,8 +17,9 @@ type Network struct {
 	DNS       []netip.Addr
 	LeaseTime time.Duration
 
-	// BIOSFile and UEFIFile are the boot loaders by TFTP.
-	BIOSFile, UEFIFile string
+	Files Files
+	// HTTP is the appliance in URLs: HOST, or HOST:PORT.
+	HTTP string
 	// Script returns the URL of what iPXE shall run, of at most 127 characters: the header's field has no room for more.
 	Script func(lease.MAC, Firmware) string
 }
@@ -35,20 +36,6 @@ func destination(r Request) netip.AddrPort {
 		return netip.AddrPortFrom(r.Current, dhcpv4.ClientPort)
 	default:
 		return broadcast
-	}
-}
-
-// bootFile returns what a PC that boots from the network shall load, empty for any other PC.
-func (n Network) bootFile(r Request) string {
-	switch {
-	case !r.Firmware.Served():
-		return ""
-	case r.IPXE:
-		return n.Script(r.MAC, r.Firmware)
-	case r.Firmware == UEFIx64:
-		return n.UEFIFile
-	default:
-		return n.BIOSFile
 	}
 }
 
@@ -83,7 +70,7 @@ func (n Network) reply(r Request, t dhcpv4.MessageType, a netip.Addr) *dhcpv4.DH
 	}
 	n.addSubnet(p)
 	if r.Firmware != NoFirmware {
-		n.addBoot(p, r)
+		n.addBoot(p, r, Advice{Action: Load})
 	}
 	fit(p, r.packet)
 	return p
@@ -112,30 +99,6 @@ func (n Network) addSubnet(p *dhcpv4.DHCPv4) {
 	}
 	if len(dns) > 0 {
 		p.UpdateOption(dhcpv4.Option{Code: dhcpv4.OptionDomainNameServer, Value: dns})
-	}
-}
-
-// addBoot tells a boot ROM where to go on. Loaders and ROMs differ in what they read, so everything is in the header and in the options; the
-// strings end in a NUL, which is counted, because some ROMs read on past the end of the option.
-func (n Network) addBoot(p *dhcpv4.DHCPv4, r Request) {
-	p.UpdateOption(dhcpv4.OptClassIdentifier(pxeClass))
-	if uuid := r.packet.Options.Get(dhcpv4.OptionClientMachineIdentifier); uuid != nil {
-		p.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionClientMachineIdentifier, uuid)) // RFC 4578 2.1: echoed
-	}
-	file := n.bootFile(r)
-	if file == "" {
-		return
-	}
-	p.ServerIPAddr = n.Server.AsSlice()
-	p.ServerHostName = n.Server.String()
-	p.BootFileName = file
-	p.UpdateOption(dhcpv4.OptTFTPServerName(n.Server.String() + "\x00"))
-	p.UpdateOption(dhcpv4.OptBootFileName(file + "\x00"))
-	// PXE_DISCOVERY_CONTROL 8 (PXE 2.1, table 2-1): load the file that is named here, look for no boot server.
-	p.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionVendorSpecificInformation, []byte{6, 1, 8, 255}))
-	if r.IPXE {
-		// no-pxedhcp: do not wait 3 s for a ProxyDHCP server.
-		p.UpdateOption(dhcpv4.OptGeneric(dhcpv4.GenericOptionCode(optionIPXE), []byte{176, 1, 1}))
 	}
 }
 

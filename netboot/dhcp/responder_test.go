@@ -28,7 +28,7 @@ func ip(last byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, last}) 
 func testNetwork() Network {
 	return Network{
 		Server: server, Subnet: netip.MustParsePrefix("10.0.0.0/24"), Gateway: ip(254), DNS: []netip.Addr{ip(2), ip(3)},
-		LeaseTime: time.Hour, BIOSFile: "undionly.kpxe", UEFIFile: "shimx64.efi",
+		LeaseTime: time.Hour, Files: Files{BIOS: "undionly.kpxe", UEFI: "shimx64.efi"},
 		Script: func(m lease.MAC, f Firmware) string {
 			return fmt.Sprintf("http://10.0.0.1/boot/%s/script.ipxe?firmware=%s", m, f)
 		},

@@ -98,3 +98,11 @@ func (p Pool) Contains(a netip.Addr) bool {
 	}
 	return true
 }
+
+// A Reservation gives a PC, by one of its MACs, an address that nobody else gets. The address may be outside every pool, but must be in a subnet
+// that is served.
+type Reservation struct {
+	MAC     MAC
+	Address netip.Addr
+	Name    string // of the PC, for people
+}

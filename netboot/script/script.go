@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+	"time"
 )
 
 //go:embed *.tmpl
@@ -47,6 +48,26 @@ func (p PC) Numbers() []int {
 
 // GRUBDevice names the server as GRUB wants it: (http,10.0.0.1) or (http,10.0.0.1:8080).
 func (p PC) GRUBDevice() string { return fmt.Sprintf("(http,%s)", p.Server) }
+
+// A Menu is what somebody at the PC may choose from. Its texts must come from Sanitize.
+type Menu struct {
+	Title   string
+	Timeout time.Duration // after which the first entry is taken; 0 waits for ever
+	Entries []Entry       // at least one
+	// PasswordHash must be met for admin entries, in GRUB's form (grub.pbkdf2.sha512.ITERATIONS.SALT.HASH); empty: they need none.
+	PasswordHash string
+}
+
+// An Entry is a line of a Menu.
+type Entry struct {
+	ID    string // letters, digits and hyphens; EntryDisk, or what the loader sends to the server when it is chosen
+	Label string
+	Admin bool // asks for the password
+}
+
+// EntryDisk boots the PC's own disk and is carried out by the loader itself. On UEFI the loader adds an entry for each system that it finds on the
+// disks.
+const EntryDisk = "disk"
 
 // A Loader is a language that scripts are in.
 type Loader string
