@@ -149,7 +149,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		HTTPPort: cfg.Boot.Port, AgentPort: cfg.Agents.Port,
 		Overlay: overlay, Extra: cfg.Boot.KernelParameters, Files: files,
 		Decider: boots, Observer: boots, Consent: boots,
-		Log:     opt.Log.With("room", "netboot"),
+		Log: opt.Log.With("room", "netboot"),
 	})
 	if err != nil {
 		return err

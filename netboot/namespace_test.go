@@ -291,7 +291,9 @@ func occupy(t *testing.T, port string) (release func()) {
 
 func (c *classroom) Known(string) bool { return true }
 
-func (c *classroom) Plan(netboot.Client) netboot.Plan { return netboot.Plan{Target: netboot.BootClientOS} }
+func (c *classroom) Plan(netboot.Client) netboot.Plan {
+	return netboot.Plan{Target: netboot.BootClientOS}
+}
 
 func (c *classroom) Told(netboot.Client, netboot.Plan) {}
 

@@ -14,7 +14,9 @@ import (
 func (s *Service) Known(mac string) bool { return true }
 
 // Plan implements netboot.Decider.
-func (s *Service) Plan(c netboot.Client) netboot.Plan { return netboot.Plan{Target: netboot.BootClientOS} }
+func (s *Service) Plan(c netboot.Client) netboot.Plan {
+	return netboot.Plan{Target: netboot.BootClientOS}
+}
 
 // Told implements netboot.Decider.
 func (s *Service) Told(c netboot.Client, p netboot.Plan) {}

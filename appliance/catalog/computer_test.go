@@ -289,7 +289,7 @@ func TestNextBoot(t *testing.T) {
 	if err := c.SetNextBoot(pc.ID, "floppy"); !errors.Is(err, ErrInvalid) {
 		t.Errorf("got %v, want ErrInvalid", err)
 	}
-	if _, err := c.TakeNextBoot("nope"); !errors.Is(err, ErrNotFound) {
+	if err := c.TakeNextBoot("nope", BootDisk); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }
