@@ -13,6 +13,7 @@ import (
 
 	"aula/imagestore/torrent"
 	"aula/imagestore/torrent/tracker"
+	"aula/netboot"
 )
 
 // A Config is everything that an operator can set. Its zero value is made whole by Defaults; a configuration file
@@ -32,17 +33,33 @@ type Config struct {
 	Torrent    TorrentConfig    `toml:"torrent"`
 }
 
-// A DHCPConfig says which addresses to lease on the interface's subnet.
+// A DHCPConfig says whether and which addresses to lease.
 type DHCPConfig struct {
+	// Mode is "auto", to lease addresses when no other server does and the operator agrees, "full", to lease them, or "proxy", not to.
+	Mode      netboot.Mode `toml:"mode"`
 	First     netip.Addr   `toml:"first"` // first and last address to lease; the upper half of the subnet when left out
 	Last      netip.Addr   `toml:"last"`
 	LeaseTime duration     `toml:"lease-time"` // such as "1h"
 	Gateway   netip.Addr   `toml:"gateway"`    // given to PCs as their router; none when left out
 	DNS       []netip.Addr `toml:"dns"`
+	// StrangerTime is how long PCs that nobody accepted keep an address, such as "10m".
+	StrangerTime duration `toml:"stranger-time"`
+	// Subnets are the networks behind relay agents.
+	Subnets []SubnetConfig `toml:"subnet"`
+}
+
+// A SubnetConfig is a network whose relay agent sends its PCs' requests here.
+type SubnetConfig struct {
+	Network netip.Prefix `toml:"network"`
+	First   netip.Addr   `toml:"first"` // of the addresses to lease there; none are when it is left out
+	Last    netip.Addr   `toml:"last"`
+	Gateway netip.Addr   `toml:"gateway"` // the relay's own address when left out
+	DNS     []netip.Addr `toml:"dns"`
 }
 
 // A BootConfig says how PCs load the client OS.
 type BootConfig struct {
+	SinglePort       bool   `toml:"single-port"`       // TFTP answers from port 69 only, for firewalls
 	Port             int    `toml:"port"`              // TCP port of the HTTP boot files, 80
 	KernelParameters string `toml:"kernel-parameters"` // more words for the client OS's kernel command line
 }
@@ -98,7 +115,7 @@ const DefaultData = "/var/lib/aula"
 func Defaults() Config {
 	return Config{
 		Data:       DefaultData,
-		DHCP:       DHCPConfig{LeaseTime: duration(time.Hour)},
+		DHCP:       DHCPConfig{Mode: netboot.ModeAuto, LeaseTime: duration(time.Hour), StrangerTime: duration(10 * time.Minute)},
 		Boot:       BootConfig{Port: 80},
 		Console:    ConsoleConfig{Listen: ":443"},
 		Agents:     AgentsConfig{Port: 8443},
@@ -150,6 +167,12 @@ func (c Config) Validate() error {
 	if lease := time.Duration(c.DHCP.LeaseTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
 		return fmt.Errorf("setting dhcp.lease-time is %s: give from 2m to 720h", lease)
 	}
+	if m := c.DHCP.Mode; m != netboot.ModeAuto && m != netboot.ModeFull && m != netboot.ModeProxy {
+		return fmt.Errorf("setting dhcp.mode is %q: give %q, %q or %q", m, netboot.ModeAuto, netboot.ModeFull, netboot.ModeProxy)
+	}
+	if lease := time.Duration(c.DHCP.StrangerTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
+		return fmt.Errorf("setting dhcp.stranger-time is %s: give from 2m to 720h", lease)
+	}
 	if q := c.Multicast.Querier; q != querierAuto && q != querierOff {
 		return fmt.Errorf("setting multicast.querier is %q: give %q or %q", q, querierAuto, querierOff)
 	}
@@ -191,4 +214,12 @@ func (c Config) makeData() error {
 		return fmt.Errorf("data folder %s: %w: run as root (sudo aula serve), or name a folder of yours with --data", c.Data, err)
 	}
 	return nil
+}
+
+func (c DHCPConfig) subnets() []netboot.Subnet {
+	var all []netboot.Subnet
+	for _, s := range c.Subnets {
+		all = append(all, netboot.Subnet(s))
+	}
+	return all
 }

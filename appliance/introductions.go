@@ -31,6 +31,12 @@ func (c *changes) image(string) {
 	}
 }
 
+func (c *changes) boot(mac string) {
+	if c.to != nil {
+		c.to.BootChanged(mac)
+	}
+}
+
 func (c *changes) task(id string) {
 	if c.to != nil {
 		c.to.TaskChanged(id)

@@ -126,23 +126,14 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 	defer torrents.close()
-	console, err := webui.New(webui.Config{
-		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: store.upkeep, Uploads: store.uploads,
-		Torrents: torrents, Sessions: sessions, Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
-	})
-	if err != nil {
-		return err
-	}
-	changes.to = console
-	defer cat.Watch(console.CatalogChanged)()
-
 	files := clientos.Embedded()
-	boots, err := boot.New(boot.Config{Catalog: cat, Tickets: pcs, Busy: operations.Busy, Log: opt.Log.With("room", "boot")})
+	boots, err := boot.New(boot.Config{Catalog: cat, Tickets: pcs, Busy: operations.Busy, Changed: changes.boot, Log: opt.Log.With("room", "boot")})
 	if err != nil {
 		return err
 	}
 	services, err := netboot.New(netboot.Config{
-		Interface: nic, Address: address,
+		Interface: nic, Address: address, Mode: cfg.DHCP.Mode,
+		StrangerTime: time.Duration(cfg.DHCP.StrangerTime), Subnets: cfg.DHCP.subnets(), SinglePort: cfg.Boot.SinglePort,
 		PoolFirst: cfg.DHCP.First, PoolLast: cfg.DHCP.Last, LeaseTime: time.Duration(cfg.DHCP.LeaseTime),
 		Gateway: cfg.DHCP.Gateway, DNS: cfg.DHCP.DNS,
 		Leases:   filepath.Join(cfg.Data, "leases.db"),
@@ -154,6 +145,16 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
+	console, err := webui.New(webui.Config{
+		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: store.upkeep, Uploads: store.uploads,
+		Torrents: torrents, Sessions: sessions, Boots: boots, Network: services, Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
+	})
+	if err != nil {
+		return err
+	}
+	changes.to = console
+	defer cat.Watch(console.CatalogChanged)()
+
 	certificate, err := consoleCertificate(cfg.Data, []net.IP{address.Addr().AsSlice()}, time.Now())
 	if err != nil {
 		return err

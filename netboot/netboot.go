@@ -284,6 +284,9 @@ func (s *Server) Status() Status { return Status{} }
 // SetMode changes the mode while the services run.
 func (s *Server) SetMode(m Mode) {}
 
+// Reconsider looks again at the operator's consent, which may have been given.
+func (s *Server) Reconsider() {}
+
 // Reserve says which PCs always have the same address, in place of what was said before. It returns why it cannot be, naming the PC, and
 // then changes nothing.
 func (s *Server) Reserve(all []lease.Reservation) error { return nil }

@@ -37,6 +37,7 @@ type live struct {
 // dirt is what changed since the last batch.
 type dirt struct {
 	computers, operations, tasks map[string]bool
+	boots                        map[string]bool // by MAC; "" for the notices
 	catalog, images              bool
 	torrents, sessions           bool // it is time to look at them: their rooms tell nothing
 }
@@ -83,7 +84,7 @@ func newLive(observe func(dirt) observation) *live {
 }
 
 func newDirt() dirt {
-	return dirt{computers: map[string]bool{}, operations: map[string]bool{}, tasks: map[string]bool{}}
+	return dirt{computers: map[string]bool{}, operations: map[string]bool{}, tasks: map[string]bool{}, boots: map[string]bool{}}
 }
 
 // note adds dirt.

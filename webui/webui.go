@@ -23,12 +23,16 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
 
+	"aula/appliance/boot"
 	"aula/appliance/catalog"
 	"aula/appliance/incorporation"
 	"aula/appliance/operation"
 	"aula/appliance/roster"
 	"aula/appliance/upkeep"
 	"aula/imagestore"
+	"aula/netboot"
+	"aula/netboot/lease"
+	"aula/netboot/neighbour"
 )
 
 // A Config gives a Server what it shows and commands. Catalog, Roster, Operations, Images, Upkeep and Uploads are required.
@@ -41,7 +45,11 @@ type Config struct {
 	Uploads    Uploads
 	Torrents   Torrents // nil when there is neither tracker nor seeder
 	Sessions   Sessions // nil when nothing is sent by multicast
-	Version    string   // of the appliance, shown in the footer and by the API
+	Boots      Boots
+	Network    Network
+	// ModeFixed says that the configuration file or the command line sets the mode of DHCP, so that it is not the console's to change.
+	ModeFixed bool
+	Version   string // of the appliance, shown in the footer and by the API
 	// SetupCode must be given by whoever makes the first user; printed where only the machine's owner reads it. Without
 	// one the set-up page refuses everybody, and the first user can only be made through Local.
 	SetupCode string
@@ -59,6 +67,24 @@ type Roster interface {
 	Sessions() []roster.Session
 	// Refresh tells the PC its name, classroom and state again after the catalog changed them. It does not block.
 	Refresh(computerID string)
+}
+
+// Boots tell what PCs boot and how it went; *boot.Service is one.
+type Boots interface {
+	Boots() []boot.Boot
+	History(mac string) []boot.Boot
+	Notices() []boot.Notice
+	Dismiss(key string)
+	Forgive(mac string)
+}
+
+// A Network is the boot services; *netboot.Server is one.
+type Network interface {
+	Status() netboot.Status
+	SetMode(netboot.Mode)
+	Reconsider()
+	Probe(ctx context.Context) ([]neighbour.Server, error)
+	Leases() []lease.Lease
 }
 
 // An Upkeep does the long work on repositories; *upkeep.Service is one.
@@ -170,6 +196,9 @@ func (s *Server) CatalogChanged() { s.live.note(func(d *dirt) { d.catalog = true
 
 // ImagesChanged tells open pages that an image of a repository stands otherwise than before. It does not block.
 func (s *Server) ImagesChanged() { s.live.note(func(d *dirt) { d.images = true }) }
+
+// BootChanged tells open pages that the boot of a PC moved, with "" that a notice came or went. It does not block.
+func (s *Server) BootChanged(mac string) { s.live.note(func(d *dirt) { d.boots[mac] = true }) }
 
 // TaskChanged tells open pages that long work on repositories moved. It does not block.
 func (s *Server) TaskChanged(id string) { s.live.note(func(d *dirt) { d.tasks[id] = true }) }

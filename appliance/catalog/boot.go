@@ -28,6 +28,8 @@ type BootSettings struct {
 	// Unknown is what PCs boot that nobody has accepted: BootClientOS when empty, so that they can introduce themselves.
 	Unknown string       `json:"unknown,omitempty"`
 	Menu    MenuSettings `json:"menu,omitzero"`
+	// Mode is that of DHCP, a netboot.Mode, when the configuration leaves it to the console; empty: auto.
+	Mode string `json:"mode,omitempty"`
 	// LeaseConsent says that the operator has agreed that addresses are leased, when no other DHCP server was to be found.
 	LeaseConsent bool `json:"leaseConsent,omitempty"`
 }
@@ -104,6 +106,9 @@ func (s BootSettings) check() error {
 		if err := checkBoot("PCs that nobody accepted", s.Unknown); err != nil {
 			return err
 		}
+	}
+	if m := s.Mode; m != "" && m != "auto" && m != "full" && m != "proxy" {
+		return fmt.Errorf("mode of DHCP: %w: %.40q (choose auto, full or proxy)", ErrInvalid, m)
 	}
 	if s.Menu.Seconds > MaxMenuSeconds {
 		return fmt.Errorf("time-out of the boot menu: %w: %d s (give at most %d, or -1 to wait for ever)", ErrInvalid, s.Menu.Seconds, MaxMenuSeconds)
