@@ -51,6 +51,8 @@ type Client struct {
 	Serial   string
 	// Choice is the id of the menu's entry that somebody chose, with the password that was typed for it.
 	Choice, Password string
+	// PasswordChecked says that the loader has checked the password itself, as GRUB does.
+	PasswordChecked bool
 }
 
 // What a PC shall boot.
