@@ -183,7 +183,7 @@ func (c *counter) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (h *httpService) serveLoader(w http.ResponseWriter, r *http.Request, name string) {
-	f, err := h.loaders.open(name)
+	f, err := h.loaders.openFor(peer(r), name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errName):
 		http.Error(w, "no such file", http.StatusNotFound)

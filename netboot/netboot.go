@@ -150,7 +150,8 @@ type Observer interface {
 	Notify(Notice)
 }
 
-// Files are the parts of the client OS. Each call opens the part anew. Of an error the PC shows the text.
+// Files are the parts of the client OS. Each call opens the part anew. New copies them into memory; of an error the PC shows the text, and the part
+// is opened again for the next one.
 type Files interface {
 	Kernel() (io.ReadSeekCloser, error)
 	Initramfs() (io.ReadSeekCloser, error)
@@ -206,6 +207,7 @@ type Config struct {
 	Extra        string   // more kernel parameters, such as console=ttyS0; letters, digits, spaces and ,._:=/@+%- only
 	Files        Files
 	Loaders      fs.FS // boot loaders by file name; nil for those built into the program
+	Extras       fs.FS // the operator's files for firmware, beside the boot loaders, such as revocations_sku.efi; nil for none
 	Decider      Decider
 	Observer     Observer // nil for none
 	Log          *slog.Logger

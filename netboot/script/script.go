@@ -34,6 +34,9 @@ type PC struct {
 // URL is where the PC's files are.
 func (p PC) URL() string { return fmt.Sprintf("http://%s/boot/%s", p.Server, p.MAC) }
 
+// Tries is how often a PC asks.
+func (p PC) Tries() int { return Tries }
+
 // Next is the number of the next try.
 func (p PC) Next() int { return p.Try + 1 }
 
@@ -86,6 +89,7 @@ const (
 	disk   text = "disk"   // boot the PC's own disk
 	wait   text = "wait"   // say the problem, then ask again
 	start  text = "start"  // GRUB only: ask for the script
+	auto   text = "auto"   // iPXE only: ask for the script
 )
 
 // ClientOS boots the kernel and the initramfs.
@@ -99,6 +103,9 @@ func Wait(l Loader, p PC) (string, error) { return render(wait, l, p) }
 
 // Start is the first configuration of GRUB, the same for all PCs: it asks for the PC's own.
 func Start(server string) (string, error) { return render(start, GRUB, PC{Server: server}) }
+
+// Autoexec is what iPXE for UEFI runs first, the same for all PCs: it finds the NIC that has a network, and asks for the PC's own script.
+func Autoexec(server string) (string, error) { return render(auto, IPXE, PC{Server: server}) }
 
 func render(t text, l Loader, p PC) (string, error) {
 	all, err := template.ParseFS(files, "*.tmpl")
