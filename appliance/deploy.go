@@ -81,3 +81,17 @@ func startSchedule(operations *operation.Manager) func(context.Context, string, 
 		return op.ID, err
 	}
 }
+
+// startSystem has a PC boot the system on a partition, which somebody chose from its menu.
+func startSystem(operations *operation.Manager) func(computerID string, disk, partition int) error {
+	return func(computerID string, disk, partition int) error {
+		program, err := instruction.Parse(fmt.Sprintf("bootOs %d %d", disk, partition))
+		if err != nil {
+			return err
+		}
+		_, err = operations.Begin(context.Background(), "somebody at the PC", operation.Request{
+			ComputerIDs: []string{computerID}, Program: program, Note: "chosen from the boot menu",
+		})
+		return err
+	}
+}

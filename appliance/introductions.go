@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"aula/appliance/boot"
 	"aula/appliance/roster"
 	"aula/imagestore"
 	"aula/webui"
@@ -9,6 +10,15 @@ import (
 // agents is the roster as the operations see it. It is filled in after the roster is made, because the two know
 // each other: operations send instructions through the roster, and the roster brings reports to the operations.
 type agents struct{ *roster.Roster }
+
+// arrivals tells the journal of boots whose agent has connected. It is filled in after the roster is made, which gives the tickets of the boots.
+type arrivals struct{ to *boot.Service }
+
+func (a *arrivals) arrived(mac string) {
+	if a.to != nil {
+		a.to.Arrived(mac)
+	}
+}
 
 // changes carries news from the rooms that do things to the console that shows them.
 type changes struct{ to *webui.Server }

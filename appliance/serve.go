@@ -87,7 +87,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 
-	agents := &agents{}
+	agents, arrivals := &agents{}, &arrivals{}
 	customs := customs{cat, opt.Log.With("room", "operation")}
 	operations, err := operation.New(operation.Config{
 		Agents: agents, Store: cat, Computers: cat, Images: images, Locate: locate(images), Network: address,
@@ -109,7 +109,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	}
 	pcs, err := roster.New(roster.Config{
 		Catalog: cat, Images: images, Identity: identity, Work: operations, Sessions: sessions,
-		Changed: changes.computer, Log: opt.Log.With("room", "roster"),
+		Changed: changes.computer, Arrived: arrivals.arrived, Log: opt.Log.With("room", "roster"),
 	})
 	if err != nil {
 		return err
@@ -127,27 +127,28 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	}
 	defer torrents.close()
 	files := clientos.Embedded()
-	boots, err := boot.New(boot.Config{Catalog: cat, Tickets: pcs, Busy: operations.Busy, Changed: changes.boot, Log: opt.Log.With("room", "boot")})
-	if err != nil {
-		return err
-	}
-	services, err := netboot.New(netboot.Config{
-		Interface: nic, Address: address, Mode: cfg.DHCP.Mode,
-		StrangerTime: time.Duration(cfg.DHCP.StrangerTime), Subnets: cfg.DHCP.subnets(), SinglePort: cfg.Boot.SinglePort,
-		PoolFirst: cfg.DHCP.First, PoolLast: cfg.DHCP.Last, LeaseTime: time.Duration(cfg.DHCP.LeaseTime),
-		Gateway: cfg.DHCP.Gateway, DNS: cfg.DHCP.DNS,
-		Leases:   filepath.Join(cfg.Data, "leases.db"),
-		HTTPPort: cfg.Boot.Port, AgentPort: cfg.Agents.Port,
-		Overlay: overlay, Extra: cfg.Boot.KernelParameters, Files: files,
-		Decider: boots, Observer: boots, Consent: boots,
-		Log: opt.Log.With("room", "netboot"),
+	boots, err := boot.New(boot.Config{
+		Catalog: cat, Tickets: pcs, Busy: operations.Busy, StartSystem: startSystem(operations), Changed: changes.boot, Log: opt.Log.With("room", "boot"),
 	})
 	if err != nil {
 		return err
 	}
+	arrivals.to = boots
+	running := false // who runs closes itself
+	services, err := newNetboot(cfg, nic, address, overlay, files, boots, opt.Log.With("room", "netboot"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if !running {
+			err = errors.Join(err, services.Close())
+		}
+	}()
+	reservations := newReservations(cat, services, boots)
 	console, err := webui.New(webui.Config{
 		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: store.upkeep, Uploads: store.uploads,
-		Torrents: torrents, Sessions: sessions, Boots: boots, Network: services, Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
+		Torrents: torrents, Sessions: sessions, Boots: boots, Network: services, ModeFixed: cfg.DHCP.Mode != netboot.ModeAuto,
+		Version: opt.Version, SetupCode: setupCode, RepositoryDefaults: repositoryDefaults(), Log: opt.Log.With("room", "webui"),
 	})
 	if err != nil {
 		return err
@@ -161,24 +162,26 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	}
 	web, err := newWeb(cfg, address.Addr(), certificate, cat, console, pcs, opt.Log)
 	if err != nil {
-		return errors.Join(err, services.Close())
+		return err
 	}
 
-	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error { return images.Run(running) })
-	group.Go(func() error { return store.upkeep.Run(running) })
-	group.Go(func() error { return operations.Run(running) })
-	group.Go(func() error { return pcs.Run(running) })
-	group.Go(func() error { return sessions.Run(running) })
-	group.Go(func() error { return schedules.Run(running) })
-	group.Go(func() error { return console.Run(running) })
-	group.Go(func() error { return boots.Run(running) })
-	group.Go(func() error { return services.Run(running) })
-	group.Go(func() error { return web.Run(running) })
-	group.Go(func() error { return torrents.Run(running) })
+	running = true
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return images.Run(ctx) })
+	group.Go(func() error { return store.upkeep.Run(ctx) })
+	group.Go(func() error { return operations.Run(ctx) })
+	group.Go(func() error { return pcs.Run(ctx) })
+	group.Go(func() error { return sessions.Run(ctx) })
+	group.Go(func() error { return schedules.Run(ctx) })
+	group.Go(func() error { return console.Run(ctx) })
+	group.Go(func() error { return boots.Run(ctx) })
+	group.Go(func() error { return services.Run(ctx) })
+	group.Go(func() error { return reservations.Run(ctx) })
+	group.Go(func() error { return web.Run(ctx) })
+	group.Go(func() error { return torrents.Run(ctx) })
 	if cfg.Multicast.Querier == querierAuto {
 		group.Go(func() error {
-			keepMulticastForwarded(running, nic, opt.Log.With("room", "igmp"))
+			keepMulticastForwarded(ctx, nic, opt.Log.With("room", "igmp"))
 			return nil
 		})
 	}

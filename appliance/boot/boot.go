@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aula/appliance/catalog"
@@ -44,12 +45,29 @@ type Tickets interface {
 // A Service implements netboot.Decider, netboot.Observer and netboot.Consent. Its methods are safe for concurrent use.
 type Service struct {
 	cfg Config
+	// generation counts the changes of the catalog, so that what is remembered of it is known to be old.
+	generation atomic.Uint64
+	todo       chan func() // of Run
 
 	mu      sync.Mutex
 	pcs     map[string]*pc // by MAC
-	notices map[string]Notice
-	known   *known // nil when the catalog has changed
+	notices map[string]*heldNotice
 }
+
+// A pc is what is remembered of one network card.
+type pc struct {
+	facts   *facts      // nil when the catalog was not asked yet
+	boots   []*Boot     // the latest last
+	clients []time.Time // when it was given the client OS, within LoopTime
+	broken  bool        // it boots over and over, and is sent to its own disk
+	menu    time.Time   // when it was given a menu
+}
+
+// Bounds of the journal.
+const (
+	maxPCs  = 2000 // network cards; beyond it the one that was not heard for longest is forgotten
+	history = 8    // boots of one
+)
 
 // New makes a Service.
 func New(cfg Config) (*Service, error) {
@@ -62,6 +80,9 @@ func New(cfg Config) (*Service, error) {
 	if cfg.LoopTime == 0 {
 		cfg.LoopTime = 10 * time.Minute
 	}
+	if cfg.Busy == nil {
+		cfg.Busy = func(string) bool { return false }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -71,11 +92,62 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
 	}
-	return &Service{cfg: cfg, pcs: map[string]*pc{}, notices: map[string]Notice{}}, nil
+	return &Service{cfg: cfg, pcs: map[string]*pc{}, notices: map[string]*heldNotice{}, todo: make(chan func(), maxPCs)}, nil
 }
 
-// Run follows the catalog and tells of boots that have stopped, until ctx ends.
-func (s *Service) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// watchEvery is how often boots are looked at that nothing is heard of.
+const watchEvery = 5 * time.Second
+
+// Run tells of boots that have stopped, and follows the catalog, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.cfg.Catalog.Watch(func() { s.generation.Add(1) })()
+	s.generation.Add(1) // for what changed before
+	every := time.NewTicker(watchEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case f := <-s.todo:
+			f()
+		case <-every.C:
+			s.look()
+		}
+	}
+}
+
+// pc returns what is remembered of a network card. mu is held.
+func (s *Service) pc(mac string) *pc {
+	p, ok := s.pcs[mac]
+	if ok {
+		return p
+	}
+	if len(s.pcs) >= maxPCs {
+		s.forgetOldest()
+	}
+	p = &pc{}
+	s.pcs[mac] = p
+	return p
+}
+
+func (s *Service) forgetOldest() {
+	var oldest string
+	var since time.Time
+	for mac, p := range s.pcs {
+		if at := p.last(); oldest == "" || at.Before(since) {
+			oldest, since = mac, at
+		}
+	}
+	delete(s.pcs, oldest)
+}
+
+// last is when the PC was heard last.
+func (p *pc) last() time.Time {
+	if len(p.boots) == 0 {
+		return time.Time{}
+	}
+	return p.boots[len(p.boots)-1].last()
+}
 
 // StepAgent is the last step of a boot that goes to the client OS: the agent has connected.
 const StepAgent = "agent"
@@ -106,6 +178,10 @@ type Boot struct {
 	Steps      []Step    // those that were seen, in their order; at most one of a kind
 	// Reason says where a stopped boot stopped, why it may be, and what to do.
 	Reason string
+
+	lastHeard   time.Time
+	clientAsked bool // the client OS has asked for an address
+	onlyShim    bool // of the loaders, nothing but shim was fetched
 }
 
 // A Step is one step of a Boot.
@@ -122,32 +198,3 @@ type Step struct {
 
 // Took is how long the step took, so far.
 func (s Step) Took() time.Duration { return s.Last.Sub(s.Began) }
-
-// A Notice is a netboot.Notice with its time.
-type Notice struct {
-	netboot.Notice
-	Since time.Time
-	Times int // it was told
-}
-
-// Boots returns the last boot of each PC, the latest first.
-func (s *Service) Boots() []Boot { return nil }
-
-// History returns the boots of a PC that are remembered, the latest first.
-func (s *Service) History(mac string) []Boot { return nil }
-
-// Notices returns what the operator should know now, alarms first and then the latest first.
-func (s *Service) Notices() []Notice { return nil }
-
-// Dismiss takes a notice away until it is told again.
-func (s *Service) Dismiss(key string) {}
-
-// Forgive lets a PC boot the client OS again that was found to boot over and over.
-func (s *Service) Forgive(mac string) {}
-
-// Arrived says that the agent of a PC has connected.
-func (s *Service) Arrived(mac string) {}
-
-type pc struct{}
-
-type known struct{}

@@ -4,50 +4,250 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"aula/appliance/catalog"
 	"aula/netboot"
 	"aula/netboot/quirk"
+	"aula/netboot/script"
 )
 
-// Known implements netboot.Decider.
-func (s *Service) Known(mac string) bool { return true }
+// facts are what the catalog says of a network card.
+type facts struct {
+	generation uint64
+	computer   catalog.Computer // zero when nobody knows the card
+	classroom  string
+	target     string // without work
+	why        string
+	quirks     quirk.Set
+}
+
+func (f *facts) accepted() bool { return f.computer.State == catalog.Accepted }
+
+// of returns the facts of a network card. They are read anew after each change of the catalog.
+func (s *Service) of(mac string) (*facts, error) {
+	generation := s.generation.Load()
+	s.mu.Lock()
+	known := s.pc(mac).facts
+	s.mu.Unlock()
+	if known != nil && known.generation == generation {
+		return known, nil
+	}
+	f, err := s.read(mac)
+	if err != nil {
+		return nil, err
+	}
+	f.generation = generation
+	s.mu.Lock()
+	s.pc(mac).facts = f
+	s.mu.Unlock()
+	return f, nil
+}
+
+func (s *Service) read(mac string) (*facts, error) {
+	f := &facts{}
+	var err error
+	f.computer, err = s.cfg.Catalog.ComputerByMAC(mac)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrInvalid) {
+		return nil, err
+	}
+	if f.quirks, err = s.cfg.Catalog.QuirksOf(mac); err != nil {
+		return nil, err
+	}
+	if f.accepted() {
+		room, err := s.cfg.Catalog.Classroom(f.computer.ClassroomID)
+		if err != nil {
+			return nil, err
+		}
+		f.classroom = room.Name
+	}
+	f.target, f.why, err = s.cfg.Catalog.BootOf(f.computer)
+	return f, err
+}
+
+// Known implements netboot.Decider: a PC that was accepted.
+func (s *Service) Known(mac string) bool {
+	f, err := s.of(mac)
+	return err == nil && f.accepted()
+}
 
 // Plan implements netboot.Decider.
 func (s *Service) Plan(c netboot.Client) netboot.Plan {
-	return netboot.Plan{Target: netboot.BootClientOS}
+	f, err := s.of(c.MAC)
+	if err != nil {
+		s.cfg.Log.Error("what a PC boots cannot be read, so it boots the client OS", "mac", c.MAC, "error", err)
+		return netboot.Plan{Target: netboot.BootClientOS, Why: "the catalog cannot be read"}
+	}
+	target, why := s.target(c.MAC, f)
+	return netboot.Plan{Target: target, Quirks: f.quirks, Why: why}
 }
 
-// Told implements netboot.Decider.
-func (s *Service) Told(c netboot.Client, p netboot.Plan) {}
+// target tells what a PC boots now, and why. What is chosen for once goes before work: that is how work has a PC boot its own disk.
+func (s *Service) target(mac string, f *facts) (target, why string) {
+	s.mu.Lock()
+	broken := s.pc(mac).broken
+	s.mu.Unlock()
+	switch {
+	case broken:
+		return netboot.BootDisk, "it was given the client OS over and over"
+	case f.computer.NextBoot == "" && f.accepted() && s.cfg.Busy(f.computer.ID):
+		return netboot.BootClientOS, "it has work"
+	}
+	return f.target, f.why
+}
+
+// Told implements netboot.Decider. A PC that is told to boot its own disk asks no more: what was chosen for once is used up.
+func (s *Service) Told(c netboot.Client, p netboot.Plan) {
+	f, err := s.of(c.MAC)
+	if err == nil && p.Target == netboot.BootDisk {
+		s.useUp(c.MAC, f, catalog.BootDisk)
+	}
+	s.told(c, p.Target, p.Why)
+}
+
+// useUp forgets what a PC was to boot once.
+func (s *Service) useUp(mac string, f *facts, target string) {
+	if f.computer.NextBoot != target || target == "" {
+		return
+	}
+	s.later(func() {
+		if err := s.cfg.Catalog.TakeNextBoot(f.computer.ID, target); err != nil {
+			s.cfg.Log.Error("what a PC was to boot once is not forgotten, so it boots it again", "mac", mac, "error", err)
+		}
+	})
+}
 
 // Learn implements netboot.Decider.
-func (s *Service) Learn(mac string, q quirk.Quirk, why string) {}
+func (s *Service) Learn(mac string, q quirk.Quirk, why string) {
+	s.cfg.Log.Info("a quirk was found", "mac", mac, "quirk", q, "why", why)
+	s.later(func() {
+		all, err := s.cfg.Catalog.QuirksOf(mac)
+		if err == nil && !all.Has(q) {
+			err = s.cfg.Catalog.SetQuirks(mac, append(all, q))
+		}
+		if err != nil {
+			s.cfg.Log.Error("the quirk of a PC is not remembered", "mac", mac, "quirk", q, "error", err)
+		}
+	})
+}
 
-// Observe implements netboot.Observer.
-func (s *Service) Observe(e netboot.Event) {}
+// later has Run do what waits for the disk, for callers that must not. What does not fit is lost, and said.
+func (s *Service) later(f func()) {
+	select {
+	case s.todo <- f:
+	default:
+		s.cfg.Log.Error("the catalog is too slow: a change that a boot brought was lost")
+	}
+}
 
-// Notify implements netboot.Observer.
-func (s *Service) Notify(n netboot.Notice) {}
+// menuTime is for how long a choice from a menu is accepted after it was shown.
+const menuTime = 2 * time.Hour
 
-// Given implements netboot.Consent.
-func (s *Service) Given() bool { return false }
-
-// Withdraw implements netboot.Consent.
-func (s *Service) Withdraw() error { return nil }
+// errPassword is told to whoever chose an admin entry.
+var errPassword = errors.New("the password is wrong")
 
 // Decide implements netboot.Decider.
-func (s *Service) Decide(_ context.Context, c netboot.Client) (netboot.Boot, error) {
-	computer, err := s.cfg.Catalog.ComputerByMAC(c.MAC)
-	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+func (s *Service) Decide(ctx context.Context, c netboot.Client) (netboot.Boot, error) {
+	f, err := s.of(c.MAC)
+	if err != nil {
 		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
 	}
-	if computer.NextBoot == catalog.BootDisk {
-		return netboot.Boot{Target: netboot.BootDisk}, s.cfg.Catalog.TakeNextBoot(computer.ID, computer.NextBoot)
+	target, why := s.target(c.MAC, f)
+	if c.Choice != "" {
+		if target, why, err = s.chosen(c, f); err != nil {
+			return netboot.Boot{}, err
+		}
+	} else if err := s.cfg.Catalog.TakeNextBoot(f.computer.ID, f.computer.NextBoot); err != nil {
+		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
 	}
-	ticket, err := s.cfg.Tickets.IssueTicket(c.MAC, c.Address)
+	if target == netboot.BootClientOS && s.loops(c.MAC, f) {
+		target, why = netboot.BootDisk, "it was given the client OS over and over"
+	}
+	boot := netboot.Boot{Target: target, Quirks: f.quirks}
+	switch target {
+	case netboot.BootClientOS:
+		if boot.Ticket, err = s.cfg.Tickets.IssueTicket(c.MAC, c.Address); err != nil {
+			return netboot.Boot{}, fmt.Errorf("ticket for %s: %w", c.MAC, err)
+		}
+	case netboot.BootMenu:
+		if boot.Menu, err = s.menu(c, f); err != nil {
+			return netboot.Boot{}, err
+		}
+	case netboot.BootNothing: // somebody started the loader by hand
+		boot.Target = netboot.BootDisk
+	}
+	s.decided(c, boot.Target, why)
+	return boot, nil
+}
+
+// menu makes what somebody at the PC may choose from.
+func (s *Service) menu(c netboot.Client, f *facts) (script.Menu, error) {
+	settings, err := s.cfg.Catalog.BootSettings()
 	if err != nil {
-		return netboot.Boot{}, fmt.Errorf("ticket for %s: %w", c.MAC, err)
+		return script.Menu{}, err
 	}
-	return netboot.Boot{Target: netboot.BootClientOS, Ticket: ticket}, nil
+	m := menuOf(f.computer, f.classroom, c.Firmware, s.cfg.StartSystem != nil)
+	m.Timeout, m.PasswordHash = settings.MenuTimeout(), settings.Menu.PasswordHash
+	s.mu.Lock()
+	s.pc(c.MAC).menu = s.cfg.Now()
+	s.mu.Unlock()
+	return m, nil
+}
+
+// chosen tells what was chosen from the menu. A choice without a menu that was shown before is none.
+func (s *Service) chosen(c netboot.Client, f *facts) (target, why string, err error) {
+	s.mu.Lock()
+	shown := s.pc(c.MAC).menu
+	s.mu.Unlock()
+	if shown.IsZero() || s.cfg.Now().Sub(shown) > menuTime {
+		return "", "", errors.New("no menu was shown, so nothing can be chosen: start the PC again")
+	}
+	if c.Choice == script.EntryDisk {
+		return netboot.BootDisk, "chosen at the PC", nil
+	}
+	if err := s.admit(c); err != nil {
+		return "", "", err
+	}
+	if disk, partition, ok := systemOf(c.Choice); ok && s.cfg.StartSystem != nil && f.accepted() {
+		if err := s.cfg.StartSystem(f.computer.ID, disk, partition); err != nil {
+			return "", "", err
+		}
+		return netboot.BootClientOS, fmt.Sprintf("disk %d, partition %d was chosen at the PC", disk, partition), nil
+	}
+	if c.Choice != entryClient {
+		return "", "", fmt.Errorf("the menu has no entry %q: start the PC again", c.Choice)
+	}
+	return netboot.BootClientOS, "chosen at the PC", nil
+}
+
+// admit checks the password of an admin entry. GRUB has checked it itself, and tells none.
+func (s *Service) admit(c netboot.Client) error {
+	settings, err := s.cfg.Catalog.BootSettings()
+	if err != nil {
+		return err
+	}
+	if _, _, system := systemOf(c.Choice); system || settings.Menu.PasswordHash == "" || c.PasswordChecked {
+		return nil
+	}
+	if !script.CheckPassword(settings.Menu.PasswordHash, c.Password) {
+		return errPassword
+	}
+	return nil
+}
+
+// Mode is that of DHCP which the operator chose; empty without a choice.
+func (s *Service) Mode() (string, error) {
+	settings, err := s.cfg.Catalog.BootSettings()
+	return settings.Mode, err
+}
+
+// Given implements netboot.Consent.
+func (s *Service) Given() bool {
+	settings, err := s.cfg.Catalog.BootSettings()
+	return err == nil && settings.LeaseConsent
+}
+
+// Withdraw implements netboot.Consent.
+func (s *Service) Withdraw() error {
+	return s.cfg.Catalog.ChangeBootSettings(func(b *catalog.BootSettings) { b.LeaseConsent = false })
 }

@@ -190,22 +190,21 @@ func (c *Catalog) TakeNextBoot(id, read string) error {
 	})
 }
 
-// BootOf tells what a computer without work boots by its own choices and those of its group, its classroom and all.
-func (c *Catalog) BootOf(pc Computer) (string, error) {
+// BootOf tells what a computer without work boots by its own choices and those of its group, its classroom and all, and which of them it is, for people.
+func (c *Catalog) BootOf(pc Computer) (target, why string, err error) {
 	if pc.NextBoot != "" {
-		return pc.NextBoot, nil
+		return pc.NextBoot, "chosen for once", nil
 	}
 	settings, err := c.BootSettings()
-	if err != nil {
-		return "", err
+	switch {
+	case err != nil:
+		return "", "", err
+	case pc.State != Accepted:
+		return settings.Unknown, "nobody has accepted it into a classroom", nil
+	case pc.Boot != "":
+		return pc.Boot, "chosen for this PC", nil
 	}
-	if pc.State != Accepted {
-		return settings.Unknown, nil
-	}
-	if pc.Boot != "" {
-		return pc.Boot, nil
-	}
-	target := settings.Accepted
+	target, why = settings.Accepted, "usual for PCs without work"
 	err = c.db.View(func(tx *bolt.Tx) error {
 		if pc.GroupID != "" {
 			g, err := get[Group](tx, groupsBucket, pc.GroupID)
@@ -213,15 +212,15 @@ func (c *Catalog) BootOf(pc Computer) (string, error) {
 				return err
 			}
 			if g.Boot != "" {
-				target = g.Boot
+				target, why = g.Boot, fmt.Sprintf("chosen for the group %s", g.Name)
 				return nil
 			}
 		}
 		room, err := getClassroom(tx, pc.ClassroomID)
 		if err == nil && room.Boot != "" {
-			target = room.Boot
+			target, why = room.Boot, fmt.Sprintf("chosen for the classroom %s", room.Name)
 		}
 		return err
 	})
-	return target, err
+	return target, why, err
 }

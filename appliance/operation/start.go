@@ -230,12 +230,26 @@ func (m *Manager) begin(op Operation, pass bool) (Operation, error) {
 		j.letGo()
 		return Operation{}, fmt.Errorf("operation not begun: %w", err)
 	}
+	m.forgetNextBoots(j)
 	m.add(j)
 	m.advance(j.unended(), func(s *seat) event { return ticked{ready: !s.memory.Unprepared} })
 	m.prune()
 	m.cfg.Log.Info("operation begun", "operation", op.ID, "kind", op.Kind, "actor", op.Actor, "image", op.Image,
 		"computers", len(op.Targets), "unfit", len(op.Targets)-len(j.unended()))
 	return j.snapshot(), nil
+}
+
+// forgetNextBoots lets the PCs of an operation boot the client OS, whatever they were to boot once: who gives a PC work wants that first.
+func (m *Manager) forgetNextBoots(j *job) {
+	for _, s := range j.unended() {
+		pc, err := m.cfg.Computers.Computer(s.ComputerID)
+		if err == nil && pc.NextBoot != "" {
+			err = m.cfg.Computers.SetNextBoot(s.ComputerID, "")
+		}
+		if err != nil {
+			m.cfg.Log.Error("what a PC was to boot once goes before its work", "computer", s.ComputerID, "error", err)
+		}
+	}
 }
 
 // checkInstructions refuses an operation of which no record could be read again, and no PC would begin.

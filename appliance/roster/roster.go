@@ -48,6 +48,8 @@ type Config struct {
 	Sessions Sessions
 	// Changed is called after a session began, ended or changed; it must not block. May be nil.
 	Changed func(computerID string)
+	// Arrived is called when the agent of the PC that booted with this MAC has connected; it must not block. May be nil.
+	Arrived func(mac string)
 	Log     *slog.Logger
 	Now     func() time.Time // time.Now when nil
 }
@@ -117,6 +119,9 @@ func New(cfg Config) (*Roster, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Arrived == nil {
+		cfg.Arrived = func(string) {}
 	}
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}

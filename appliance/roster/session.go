@@ -130,6 +130,7 @@ func (r *Roster) serveSession(w http.ResponseWriter, req *http.Request) {
 	}
 	log.Info("agent connected", "version", s.version, "boot", hello.Boot, "state", s.welcome().State)
 	r.announce(s)
+	r.cfg.Arrived(s.mac)
 	r.cfg.Changed(s.computer)
 	r.listen(s, log)
 }

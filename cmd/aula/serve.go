@@ -9,6 +9,7 @@ import (
 
 	"aula/appliance"
 	"aula/clientos/disk"
+	"aula/netboot"
 )
 
 // serveCommand is `aula serve`.
@@ -16,6 +17,7 @@ type serveCommand struct {
 	Config    string `help:"Configuration file (TOML); every setting has a default." placeholder:"FILE"`
 	Interface string `help:"Network interface that faces the classroom; the only one with an address when left out." placeholder:"IF"`
 	Data      string `help:"Folder of everything the appliance keeps (${default_data} unless set)." placeholder:"DIR"`
+	DHCP      string `name:"dhcp" help:"auto: lease addresses when no other server does and you agree; full: lease them; proxy: do not." enum:",auto,full,proxy" default:"" placeholder:"MODE"`
 	Verbose   bool   `help:"Log every packet's decision." short:"v"`
 }
 
@@ -33,6 +35,9 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	}
 	if c.Data != "" {
 		cfg.Data = c.Data
+	}
+	if c.DHCP != "" {
+		cfg.DHCP.Mode = netboot.Mode(c.DHCP)
 	}
 	level := slog.LevelInfo
 	if c.Verbose {
