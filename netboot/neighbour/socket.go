@@ -1,0 +1,115 @@
+package neighbour
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// A conn sends and receives Ethernet frames of DHCP on one NIC.
+type conn interface {
+	Read(buf []byte) (int, error)
+	Write(frame []byte) (int, error)
+	// Promiscuous says whether frames to other stations are wanted: what a server sends to the address from which Probe asks.
+	Promiscuous(on bool) error
+	// MAC is the NIC's.
+	MAC() (net.HardwareAddr, error)
+	// Close makes Read return an error.
+	Close() error
+}
+
+// A socket is a packet socket, which sees what the NIC receives, before and beside the kernel's own UDP.
+type socket struct {
+	*os.File
+	nic int // index
+}
+
+// receiveBuffer holds what a classroom that starts at once says to everybody while the Lookout is busy.
+const receiveBuffer = 256 << 10
+
+func listen(nic *net.Interface) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("packet socket, which needs the capability CAP_NET_RAW: %w", err)
+	}
+	if err := prepare(fd, nic.Index); err != nil {
+		return nil, errors.Join(fmt.Errorf("packet socket on %s: %w", nic.Name, err), unix.Close(fd))
+	}
+	return &socket{os.NewFile(uintptr(fd), "dhcp frames"), nic.Index}, nil
+}
+
+// prepare binds the socket last, so that it never holds a frame that its filter would not let pass. Bound to IPv4, and not to all protocols, it does not
+// see what this machine sends.
+func prepare(fd, nic int) error {
+	filter, err := bpf.Assemble(filter)
+	if err != nil {
+		return err
+	}
+	raw := make([]unix.SockFilter, len(filter))
+	for i, f := range filter {
+		raw[i] = unix.SockFilter{Code: f.Op, Jt: f.Jt, Jf: f.Jf, K: f.K}
+	}
+	return errors.Join(
+		os.NewSyscallError("SO_ATTACH_FILTER", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+			&unix.SockFprog{Len: uint16(len(raw)), Filter: &raw[0]})),
+		os.NewSyscallError("SO_RCVBUF", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)),
+		os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IP), Ifindex: nic})),
+	)
+}
+
+func networkOrder(n uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
+}
+
+// filter lets frames pass to the UDP ports of DHCP servers and clients and of PXE boot servers. The kernel has taken VLAN tags off the frames by
+// then; those of another VLAN than the NIC's own belong to another network.
+var filter = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 2},
+	bpf.LoadExtension{Num: bpf.ExtVLANTag},
+	bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x0fff, SkipTrue: 11},
+	bpf.LoadAbsolute{Off: 12, Size: 2},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: typeIPv4, SkipTrue: 9},
+	bpf.LoadAbsolute{Off: 23, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: protocolUDP, SkipTrue: 7},
+	bpf.LoadAbsolute{Off: 20, Size: 2},
+	bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipTrue: 5}, // not the first fragment: it has no ports
+	bpf.LoadMemShift{Off: ethernetHeader},
+	bpf.LoadIndirect{Off: ethernetHeader + 2, Size: 2},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: clientPort, SkipTrue: 3},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: serverPort, SkipTrue: 2},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: bootServerPort, SkipTrue: 1},
+	bpf.RetConstant{Val: 0},
+	bpf.RetConstant{Val: frameSize},
+}
+
+// Promiscuous implements conn. The kernel counts who wants it, and forgets this socket's wish when it is closed.
+func (s *socket) Promiscuous(on bool) error {
+	option := unix.PACKET_DROP_MEMBERSHIP
+	if on {
+		option = unix.PACKET_ADD_MEMBERSHIP
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, option, &unix.PacketMreq{Ifindex: int32(s.nic), Type: unix.PACKET_MR_PROMISC})
+	})
+	return errors.Join(err, os.NewSyscallError("PACKET_MR_PROMISC", set))
+}
+
+// MAC implements conn. It looks anew each time: a bridge's changes with its ports.
+func (s *socket) MAC() (net.HardwareAddr, error) {
+	nic, err := net.InterfaceByIndex(s.nic)
+	if err != nil {
+		return nil, err
+	}
+	return nic.HardwareAddr, nil
+}
