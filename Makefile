@@ -57,12 +57,13 @@ webui/node_modules/.done: webui/package.json webui/package-lock.json webui/vendo
 # --- run -----------------------------------------------------------------------------------------------------------------
 
 virtual_pcs := qemu-system-x86 ovmf ipxe-qemu iproute2 mmdebstrap grub-pc-bin grub-efi-amd64-bin grub-common \
-               fdisk e2fsprogs dosfstools mtools udhcpc
+               fdisk e2fsprogs dosfstools mtools udhcpc dnsmasq-base
 filesystems := partclone partimage ntfs-3g e2fsprogs dosfstools xfsprogs btrfs-progs exfatprogs f2fs-tools
 disk_tools  := fdisk gdisk util-linux kmod cpio qemu-utils libhivex-bin efibootmgr procps
 compressors := lzop gzip zstd lz4 xz-utils bzip2
 multicast   := udpcast iproute2 nftables ethtool
 net_clients := aria2 transmission-cli nftables isc-dhcp-client kea-admin atftp tftp-hpa curl
+dhcp_rivals := dnsmasq-base kea-dhcp4-server
 browser     := chromium
 
 test: all
@@ -79,7 +80,7 @@ demo: all
 	bin/aula lab demo $(DEMO_FLAGS)
 
 bench: all
-	$(call need,$(filesystems) $(disk_tools) $(compressors) $(multicast) $(net_clients) udhcpc)
+	$(call need,$(filesystems) $(disk_tools) $(compressors) $(multicast) $(net_clients) $(virtual_pcs) $(dhcp_rivals))
 	go test -tags anacrolix,nosqlite,noboltdb -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 lint:

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aula/netboot"
 	"aula/webui/client"
 )
 
@@ -24,6 +25,8 @@ type Config struct {
 	// Console is the listening socket of the web console, opened outside of Isolate; nil for a console that only the
 	// classroom's PCs can reach.
 	Console *os.File
+	// Mode is that of the appliance's DHCP; netboot.ModeFull, in which it leases addresses without being asked to, when empty.
+	Mode netboot.Mode
 	// Settings are added to the appliance's configuration file (TOML).
 	Settings string
 	// RepositoryBytes makes the repository a volume of this size in memory; 0 for a folder.
@@ -65,6 +68,9 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if len(cfg.Agent) == 0 {
 		cfg.Agent = []string{cfg.Aula, "agent"}
 	}
+	if cfg.Mode == "" {
+		cfg.Mode = netboot.ModeFull
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -104,7 +110,10 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := makeBridge(); err != nil {
 		return err
 	}
-	return l.StartServer(ctx)
+	if err := l.StartServer(ctx); err != nil {
+		return err
+	}
+	return l.bootClientOS(ctx)
 }
 
 // Dir is the classroom's folder: disks, logs and the appliance's data.

@@ -16,13 +16,26 @@ type Firmware string
 // The firmwares that there are.
 const (
 	BIOS Firmware = "bios" // SeaBIOS with the network card's iPXE ROM
-	UEFI Firmware = "uefi" // OVMF with its own network driver, Secure Boot off
+	UEFI Firmware = "uefi" // OVMF with its own network driver
+)
+
+// A Netboot is the way in which UEFI firmware boots from the network.
+type Netboot string
+
+// The ways that there are.
+const (
+	PXE      Netboot = "pxe"
+	HTTPBoot Netboot = "http"
 )
 
 // A QEMUSpec says what a virtual PC is made of.
 type QEMUSpec struct {
 	Firmware Firmware
-	Disk     DiskSpec
+	// SecureBoot is on in UEFI firmware, with Microsoft's keys.
+	SecureBoot bool
+	// Netboot of UEFI firmware: PXE when empty, before HTTPBoot; with HTTPBoot there is no PXE.
+	Netboot Netboot
+	Disk    DiskSpec
 	// NIC is QEMU's device: virtio-net-pci when empty, or e1000.
 	NIC string
 	// AHCI makes the disk a SATA disk, in place of a virtio one.
@@ -53,13 +66,10 @@ const (
 	diskOnly
 )
 
-// ovmf is where Debian's package ovmf puts the UEFI firmware.
-const ovmf = "/usr/share/OVMF"
-
 // AddQEMU adds a virtual PC to the classroom. It is off.
 func (l *Lab) AddQEMU(spec QEMUSpec) (*QEMUPC, error) {
-	if spec.Firmware != BIOS && spec.Firmware != UEFI {
-		return nil, fmt.Errorf("virtual PC with firmware %q: there are %q and %q", spec.Firmware, BIOS, UEFI)
+	if err := spec.check(); err != nil {
+		return nil, err
 	}
 	m, err := l.newMachine(spec.Disk)
 	if err != nil {
@@ -69,7 +79,7 @@ func (l *Lab) AddQEMU(spec QEMUSpec) (*QEMUPC, error) {
 	l.own(p)
 	if spec.Firmware == UEFI {
 		p.vars = filepath.Join(l.Dir(), p.name+".vars")
-		if err := copyFile(p.vars, filepath.Join(ovmf, "OVMF_VARS_4M.fd")); err != nil {
+		if err := copyFile(p.vars, filepath.Join(ovmf, spec.variables())); err != nil {
 			return nil, fmt.Errorf("UEFI firmware (package ovmf): %w", err)
 		}
 	}
@@ -111,9 +121,7 @@ func (p *QEMUPC) arguments(order bootOrder) []string {
 	if p.spec.Firmware == UEFI {
 		// Without QEMU's option ROM the firmware's own network driver is the one that boots, as on most PCs.
 		card += ",romfile="
-		args = append(args, "-machine", "q35",
-			"-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+filepath.Join(ovmf, "OVMF_CODE_4M.fd"),
-			"-drive", "if=pflash,unit=1,format=raw,file="+p.vars)
+		args = append(args, p.spec.firmware(p.vars)...)
 	} else {
 		args = append(args, "-machine", "pc")
 	}

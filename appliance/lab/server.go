@@ -24,11 +24,13 @@ func (l *Lab) writeConfig() error {
 	text := fmt.Sprintf(`interface = %q
 data = %q
 %s
+[dhcp]
+mode = %q
 [boot]
 kernel-parameters = "console=tty0 console=ttyS0,115200"
 [repository]
 reserve-mib = 0
-`, bridge, l.Data(), l.cfg.Settings)
+`, bridge, l.Data(), l.cfg.Settings, l.cfg.Mode)
 	return os.WriteFile(l.configFile(), []byte(text), 0o600)
 }
 
