@@ -70,9 +70,8 @@ func TestFrameChecksums(t *testing.T) {
 	}
 }
 
-// The filter without its first four instructions, which ask the kernel for the VLAN.
 func TestFilter(t *testing.T) {
-	vm, err := bpf.NewVM(filter[4:])
+	vm, err := bpf.NewVM(dhcp)
 	if err != nil {
 		t.Fatal(err)
 	}

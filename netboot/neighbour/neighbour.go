@@ -75,7 +75,7 @@ func New(cfg Config) (*Lookout, error) {
 	if !plainName(cfg.Name) {
 		return nil, fmt.Errorf("%q cannot be told to other Aulas as a name: it must have 1 to %d letters, digits, dots and hyphens", cfg.Name, longestName)
 	}
-	s, err := listen(cfg.NIC)
+	s, err := listen(cfg.NIC, probeMAC(cfg.NIC.HardwareAddr))
 	if err != nil {
 		return nil, err
 	}

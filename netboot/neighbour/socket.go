@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -32,12 +33,12 @@ type socket struct {
 // receiveBuffer holds what a classroom that starts at once says to everybody while the Lookout is busy.
 const receiveBuffer = 256 << 10
 
-func listen(nic *net.Interface) (*socket, error) {
+func listen(nic *net.Interface, asker net.HardwareAddr) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("packet socket, which needs the capability CAP_NET_RAW: %w", err)
 	}
-	if err := prepare(fd, nic.Index); err != nil {
+	if err := prepare(fd, nic.Index, asker); err != nil {
 		return nil, errors.Join(fmt.Errorf("packet socket on %s: %w", nic.Name, err), unix.Close(fd))
 	}
 	return &socket{os.NewFile(uintptr(fd), "dhcp frames"), nic.Index}, nil
@@ -45,8 +46,8 @@ func listen(nic *net.Interface) (*socket, error) {
 
 // prepare binds the socket last, so that it never holds a frame that its filter would not let pass. Bound to IPv4, and not to all protocols, it does not
 // see what this machine sends.
-func prepare(fd, nic int) error {
-	filter, err := bpf.Assemble(filter)
+func prepare(fd, nic int, asker net.HardwareAddr) error {
+	filter, err := bpf.Assemble(slices.Concat(strangers(asker), dhcp))
 	if err != nil {
 		return err
 	}
@@ -66,13 +67,22 @@ func networkOrder(n uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
 }
 
-// filter lets frames pass to the UDP ports of DHCP servers and clients and of PXE boot servers. The kernel has taken VLAN tags off the frames by
-// then; those of another VLAN than the NIC's own belong to another network.
-var filter = []bpf.Instruction{
-	bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
-	bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 2},
-	bpf.LoadExtension{Num: bpf.ExtVLANTag},
-	bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x0fff, SkipTrue: 11},
+// strangers drops what the kernel counts as meant for another station, but for what is sent to the address from which Probe asks. That is, besides what the
+// promiscuous NIC lets in, everything of another VLAN, which is another network: by then the kernel has taken the tags away.
+func strangers(asker net.HardwareAddr) []bpf.Instruction {
+	rest := uint8(len(dhcp))
+	return []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 4},
+		bpf.LoadAbsolute{Off: 0, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(asker), SkipTrue: rest},
+		bpf.LoadAbsolute{Off: 4, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(binary.BigEndian.Uint16(asker[4:])), SkipTrue: rest - 2},
+	}
+}
+
+// dhcp lets frames pass to the UDP ports of DHCP servers and clients and of PXE boot servers. Its last but one instruction drops.
+var dhcp = []bpf.Instruction{
 	bpf.LoadAbsolute{Off: 12, Size: 2},
 	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: typeIPv4, SkipTrue: 9},
 	bpf.LoadAbsolute{Off: 23, Size: 1},
