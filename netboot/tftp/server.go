@@ -84,7 +84,8 @@ func (s *Server) listen() error {
 		case opError:
 			s.deliver(buffer[:n], from)
 		case opACK:
-			if !s.deliver(buffer[:n], from) {
+			// At a shared port it may be the echo of a transfer that has ended, from a PC that asks for the next file from the same port.
+			if !s.deliver(buffer[:n], from) && !s.cfg.SinglePort {
 				s.tell(from, errUnknownTID, "unknown transfer ID")
 			}
 		default:

@@ -67,7 +67,10 @@ const (
 	// wait is how long an answer is waited for at first; it doubles with each time that nothing came. A PC may name another, which does not.
 	wait    = 500 * time.Millisecond
 	maxWait = 8 * time.Second
-	retries = 5 // of a window, before the PC is given up
+	// A block of a window that seems to be missing is waited for so long, depending on how far the PC is.
+	minDoubt = 10 * time.Millisecond
+	maxDoubt = wait / 2
+	retries  = 5 // of a window, before the PC is given up
 	// greetings is how often the first packet is sent to somebody who was never heard.
 	greetings = 3
 	// fresh is how long after a sign of life the same request is taken for a packet that the network has doubled or delayed.

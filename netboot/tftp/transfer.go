@@ -45,6 +45,10 @@ type transfer struct {
 	buffer   []byte
 	failed   error // of the last write
 	rebuked  int
+	sentAt   time.Time     // when was sent last
+	resent   bool          // something since the last progress was sent not for the first time
+	trip     time.Duration // from a window to its ACK
+	doubt    time.Time     // when to believe that a block was lost; zero for no doubt
 }
 
 // run sends the file and tells how it went.
@@ -98,23 +102,23 @@ func (t *transfer) converse() error {
 	if err := t.send(); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(pause)
 	for {
-		n, from, err := t.receive(deadline)
+		n, from, err := t.receive(t.deadline(pause))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if tries++; t.heard.Load() == 0 && tries >= greetings {
-				return t.gone(errNoAnswer)
-			} else if tries > retries {
-				return t.gone(errSilent)
-			}
-			if t.terms.wait == 0 {
-				pause = min(2*pause, maxWait)
+			if t.doubt.IsZero() {
+				if tries++; t.heard.Load() == 0 && tries >= greetings {
+					return t.gone(errNoAnswer)
+				} else if tries > retries {
+					return t.gone(errSilent)
+				}
+				if t.terms.wait == 0 {
+					pause = min(2*pause, maxWait)
+				}
 			}
 			t.repeat()
 			if err := t.send(); err != nil {
 				return err
 			}
-			deadline = time.Now().Add(pause)
 			continue
 		}
 		if err != nil {
@@ -133,9 +137,16 @@ func (t *transfer) converse() error {
 			if err := t.send(); err != nil {
 				return err
 			}
-			deadline = time.Now().Add(pause)
 		}
 	}
+}
+
+// deadline is when to act if nothing is heard.
+func (t *transfer) deadline(pause time.Duration) time.Time {
+	if !t.doubt.IsZero() {
+		return t.doubt
+	}
+	return t.sentAt.Add(pause)
 }
 
 func (t *transfer) pause() time.Duration {
@@ -170,13 +181,24 @@ func (t *transfer) take(b []byte) (moved bool, err error) {
 			t.alive()
 			return true, nil
 		}
-		before := t.window.sent
-		switch t.window.ack(number) {
+		verdict := t.window.ack(number)
+		switch verdict {
 		case stale:
 			return false, nil
-		case gap:
-			t.tell.Retransmits += int(before - t.window.sent)
+		case repeated:
+			if t.doubt.IsZero() {
+				t.doubt = time.Now().Add(t.patience())
+			}
+			return false, nil
+		case progress:
+			t.doubt = time.Time{}
+			if !t.resent {
+				t.trip = time.Since(t.sentAt)
+			}
+		case partial:
+			t.doubt = time.Now().Add(t.patience())
 		}
+		t.resent = false
 		t.alive()
 		return true, nil
 	case opError:
@@ -210,18 +232,23 @@ func (t *transfer) gone(err error) error {
 	return err
 }
 
+// patience is how long blocks that are doubted may still be on their way: twice the time that a window and its ACK took.
+func (t *transfer) patience() time.Duration { return max(minDoubt, min(2*t.trip, maxDoubt)) }
+
 // repeat sets back to what has arrived.
 func (t *transfer) repeat() {
+	doubted := !t.doubt.IsZero()
+	t.doubt, t.resent = time.Time{}, true
 	if t.greeting != nil {
 		t.tell.Retransmits++
 		return
 	}
-	t.tell.Retransmits += int(t.window.sent - t.window.acked)
-	t.window.rewind()
+	t.tell.Retransmits += t.window.rewind(doubted)
 }
 
 // send sends what fits the window, or the OACK.
 func (t *transfer) send() error {
+	t.sentAt = time.Now()
 	if t.greeting != nil {
 		t.write(t.greeting)
 		return nil

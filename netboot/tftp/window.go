@@ -8,7 +8,7 @@ type window struct {
 	acked  int64 // blocks that have arrived, from the first
 	sent   int64 // the last block sent
 	mute   bool  // an ACK of what is acknowledged already means nothing now
-	again  bool  // such an ACK was obeyed since the last progress
+	again  bool  // the window was sent again since the last progress, because of a doubt
 }
 
 // A verdict says what an ACK means.
@@ -16,43 +16,38 @@ type verdict int
 
 const (
 	stale    verdict = iota // nothing: it is old, doubled, or of a block that was not sent
-	progress                // blocks have arrived: send what now fits the window
-	gap                     // a block is missing: sent was set back to what has arrived
+	progress                // all blocks have arrived: send what now fits the window
+	partial                 // some have: send what fits, and doubt the others
+	repeated                // none has: doubt those that are on their way
 )
 
 // ack takes the number of an ACK.
 //
-// A repeated ACK is never answered in lockstep: that would double every packet to the file's end (sorcerer's apprentice, RFC 1123 4.2.3.1). In
-// a window it may say that the first block was lost (RFC 7440 4), and is obeyed once; but not when one was obeyed for the window before, of
-// which it could be the echo, so that doubling dies out.
+// In lockstep a repeated ACK means nothing: to answer it would double every packet to the file's end (sorcerer's apprentice, RFC 1123
+// 4.2.3.1). In a window an ACK of what is not its end tells of a block that was lost (RFC 7440 4), or only of one that came twice or was
+// overtaken. Which of these shows soon: the window is sent again when nothing more is acknowledged. That is done once where no block
+// arrived at all, and not twice in a row, so that doubling dies out.
 func (w *window) ack(n uint16) verdict {
 	ahead, flight := int64(n-uint16(w.acked)), w.sent-w.acked
 	switch {
-	case ahead > flight:
+	case ahead > flight || ahead == 0 && (w.mute || flight < 2):
 		return stale
 	case ahead == 0:
-		if w.mute || flight < 2 {
-			return stale
-		}
-		w.mute, w.again = true, true
-		w.sent = w.acked
-		return gap
-	case ahead < flight:
-		w.acked += ahead
-		w.sent = w.acked
-		w.mute, w.again = true, false // whoever tells each block that came after the gap tells it with the same ACK
-		return gap
-	default:
-		w.acked += ahead
-		w.mute, w.again = w.again, false
-		return progress
+		return repeated
 	}
+	w.acked += ahead
+	w.mute, w.again = w.again, false
+	if ahead < flight {
+		return partial
+	}
+	return progress
 }
 
-// rewind sets back to what has arrived, because nothing was heard.
-func (w *window) rewind() {
-	w.sent = w.acked
-	w.mute = true
+// rewind sets back to what has arrived, and returns how many blocks are to be sent again.
+func (w *window) rewind(doubt bool) int {
+	n := w.sent - w.acked
+	w.sent, w.mute, w.again = w.acked, true, doubt
+	return int(n)
 }
 
 // next returns the block to send now; ok is false when the window is full or the file at its end.
