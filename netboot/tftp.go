@@ -5,116 +5,139 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"io/fs"
 	"net/netip"
+	"path"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/pin/tftp/v3"
+	"aula/netboot/tftp"
 )
 
-// Limits of TFTP.
-const (
-	tftpSessions       = 512 // at once, in all
-	tftpSessionsPerPC  = 8   // a PC that got no answer asks again from another port
-	tftpTimeout        = time.Second
-	tftpRetries        = 8
-	tftpPacketOverhead = 32 // IPv4, UDP and TFTP headers
-)
-
-// tftpService reads boot loaders out to firmware. It is read-only, and made for a few megabytes: whatever follows the loader comes by HTTP.
+// tftpService reads boot loaders out to firmware.
 type tftpService struct {
 	plan    *plan
-	conn    *net.UDPConn
 	loaders *loaders
 	watch   *watch
 	server  *tftp.Server
-
-	mu       sync.Mutex
-	sessions map[netip.Addr]int
-	total    int
+	audit   throttle
 }
 
 func newTFTP(p *plan, s *ports, l *loaders, w *watch) *tftpService {
-	t := &tftpService{plan: p, conn: s.tftp, loaders: l, watch: w, sessions: map[netip.Addr]int{}}
-	t.server = tftp.NewServer(t.read, nil)
-	t.server.SetTimeout(tftpTimeout)
-	t.server.SetRetries(tftpRetries)
-	t.server.SetBackoff(func(int) time.Duration { return 0 }) // the timeout is pause enough
-	// Left alone, the library forgets its own four bytes and lets blocks grow into fragments.
-	t.server.SetBlockSize(p.nic.MTU - tftpPacketOverhead)
+	t := &tftpService{plan: p, loaders: l, watch: w, audit: throttle{every: time.Minute, most: 60}}
+	t.server = tftp.New(tftp.Config{Conn: s.tftp, Open: t.open, MTU: p.nic.MTU, SinglePort: p.SinglePort, Began: t.began, Ended: t.ended})
 	return t
 }
 
 // run serves until ctx ends and the transfers that run then have broken off.
-func (t *tftpService) run(ctx context.Context) error {
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		t.conn.Close()
-		t.server.Shutdown()
-	})
-	if err := t.server.Serve(t.conn); err != nil {
-		stop()
-		return fmt.Errorf("tftp: %w", err)
-	}
-	<-stopped
-	return nil
-}
+func (t *tftpService) run(ctx context.Context) error { return t.server.Run(ctx) }
 
-// read answers one request. What it returns is the text of the error packet.
-func (t *tftpService) read(name string, to io.ReaderFrom) error {
-	peer := to.(tftp.OutgoingTransfer).RemoteAddr()
-	at, _ := netip.AddrFromSlice(peer.IP.To4())
-	if err := t.enter(at); err != nil {
-		t.plan.Log.Warn("tftp request refused", "address", at, "file", name, "error", err)
-		return err
-	}
-	defer t.leave(at)
-	f, err := t.loaders.open(name)
-	if err != nil {
-		level := t.plan.Log.Debug // shim and GRUB ask for files that need not be there
-		if errors.Is(err, errName) {
-			level = t.plan.Log.Warn
+func (t *tftpService) open(peer netip.AddrPort, name string) (io.ReadSeekCloser, error) {
+	f, err := t.loaders.open(peer.Addr(), name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if odd := plainName(name); odd != nil {
+			return nil, odd
 		}
-		level("tftp file not served", "address", at, "file", name, "error", err)
-		return errors.New("file not found")
 	}
-	defer f.Close()
-	began := time.Now()
-	n, err := to.ReadFrom(f)
-	switch {
-	case err != nil && n == 0:
-		// EDK2 and PXE ROMs ask for the size, then break off and ask for the file.
-		t.plan.Log.Debug("tftp client wanted the size only", "address", at, "file", name, "reason", err)
-	case err != nil:
-		t.plan.Log.Warn("tftp transfer broke off", "address", at, "file", name, "bytes", n, "error", err)
-		t.watch.at(at, StepLoader, fmt.Sprintf("%q broke off after %d bytes", name, n))
-	default:
-		t.plan.Log.Info("tftp transfer", "address", at, "file", name, "bytes", n, "took", time.Since(began).Round(time.Millisecond))
-		t.watch.at(at, StepLoader, fmt.Sprintf("%q sent, %d bytes", name, n))
-	}
-	return err
+	return f, err
 }
 
-var errBusy = errors.New("too many transfers at once, try again")
-
-func (t *tftpService) enter(a netip.Addr) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.total >= tftpSessions || t.sessions[a] >= tftpSessionsPerPC {
-		return errBusy
+// plainName refuses what no firmware asks for and others may decode: percent signs, control characters, and whatever is not ASCII. It is for
+// names of which there is no file: some firmware garbles names that are meant well. The bytes 0xff and NUL come from the DHCP packet.
+func plainName(name string) error {
+	for _, b := range []byte(strings.TrimRight(name, "\xff\x00")) {
+		if b < ' ' || b >= 0x7f || b == '%' {
+			return fmt.Errorf("%w: %.80q", errName, name)
+		}
 	}
-	t.total++
-	t.sessions[a]++
 	return nil
 }
 
-func (t *tftpService) leave(a netip.Addr) {
+// began tells that a PC has asked for a file that there is.
+func (t *tftpService) began(peer netip.AddrPort, name string, size int64) {
+	t.tell(Event{Address: peer.Addr(), Phase: Asked, File: name, Size: size, Detail: fmt.Sprintf("asked for %q", name)}, false)
+}
+
+// ended tells how a request ended. Forged requests end here too: of them nothing is told but to the log, and there not each.
+func (t *tftpService) ended(x tftp.Transfer) {
+	log := t.plan.Log.With("address", x.Peer.Addr(), "file", fmt.Sprintf("%.255s", x.File))
+	e := Event{Address: x.Peer.Addr(), File: x.File, Bytes: x.Sent, Size: x.Size, Took: x.Took, Phase: Failed}
+	switch {
+	case x.Probe:
+		log.Debug("tftp client wanted the size only", "size", x.Size)
+		return
+	case x.Err == nil:
+		log.Info("tftp transfer", "bytes", x.Size, "took", x.Took.Round(time.Millisecond), "block", x.BlockSize, "window", x.Window,
+			"retransmits", x.Retransmits, "unconfirmed", x.Unconfirmed)
+		e.Phase, e.Bytes, e.Detail = Answered, x.Size, fmt.Sprintf("%q sent, %d bytes", x.File, x.Size)
+	case errors.Is(x.Err, fs.ErrNotExist):
+		log.Debug("tftp file not served", "error", x.Err)
+		if optional(x.File) {
+			return
+		}
+		e.Detail = fmt.Sprintf("%q is not among the boot files here: look which file name the DHCP server hands out", x.File)
+	case x.Size == 0 && x.BlockSize == 0: // it did not begin
+		if n, ok := t.audit.allow(time.Now()); ok {
+			log.Warn("tftp request refused", "error", x.Err, "unmentioned", n)
+		}
+		e.Detail = fmt.Sprintf("%.80q refused: %v", x.File, x.Err)
+	default:
+		if x.Heard {
+			log.Warn("tftp transfer broke off", "bytes", x.Sent, "of", x.Size, "took", x.Took.Round(time.Millisecond), "retransmits", x.Retransmits, "error", x.Err)
+		} else {
+			log.Debug("tftp request came to nothing", "error", x.Err)
+		}
+		e.Detail = fmt.Sprintf("%q broke off after %d bytes: %v", x.File, x.Sent, x.Err)
+	}
+	t.tell(e, x.Heard)
+}
+
+// tell tells an Event of a PC that is known, or proven to be there.
+func (t *tftpService) tell(e Event, proven bool) {
+	if t.watch.to == nil {
+		return
+	}
+	e.Time, e.Step = time.Now(), StepLoader
+	if mac, ok := t.watch.holder(e.Address); ok {
+		e.MAC = mac.String()
+	} else if !proven {
+		return
+	}
+	t.watch.to.Observe(e)
+}
+
+// optional tells whether a file is one that shim, GRUB and iPXE look for and can do without.
+func optional(asked string) bool {
+	name := strings.TrimLeft(strings.ToLower(strings.ReplaceAll(strings.TrimRight(asked, "\xff\x00"), `\`, "/")), "/")
+	base := path.Base(name)
+	return strings.HasPrefix(name, "grub/") || strings.HasPrefix(base, "grub.cfg") || strings.HasPrefix(base, "shim_certificate") ||
+		strings.HasPrefix(base, "revocations") || strings.HasSuffix(base, ".ipxe") || strings.HasSuffix(base, ".lst") || strings.HasSuffix(base, ".mod")
+}
+
+// A throttle lets so many lines through in a time, and counts the others.
+type throttle struct {
+	every time.Duration
+	most  int
+
+	mu     sync.Mutex
+	since  time.Time
+	passed int
+	held   int
+}
+
+// allow tells whether a line may be written, and how many were not since the last.
+func (t *throttle) allow(now time.Time) (held int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.total--
-	if t.sessions[a]--; t.sessions[a] == 0 {
-		delete(t.sessions, a)
+	if now.Sub(t.since) >= t.every {
+		t.since, t.passed = now, 0
 	}
+	if t.passed >= t.most {
+		t.held++
+		return 0, false
+	}
+	t.passed++
+	held, t.held = t.held, 0
+	return held, true
 }
