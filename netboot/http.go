@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path"
 	"strings"
 	"time"
 
@@ -28,10 +27,16 @@ import (
 //
 // It is no http.ServeMux, because that redirects //grubx64.efi, for which shim asks, and firmware follows no redirection.
 type httpService struct {
-	plan     *plan
-	listener net.Listener
-	loaders  *loaders
-	watch    *watch
+	plan      *plan
+	listener  net.Listener
+	loaders   *loaders
+	watch     *watch
+	kernel    *part
+	initramfs *part
+	overlay   *part            // nil: there is none
+	files     map[string]*part // the boot loaders, by their names there
+	downloads downloads
+	slow      slow
 }
 
 // Limits of HTTP. There is none for writing: a PC may be slow, and TCP finds out when it is gone.
@@ -43,13 +48,33 @@ const (
 )
 
 func newHTTP(p *plan, s *ports, l *loaders, w *watch) *httpService {
-	return &httpService{plan: p, listener: s.http, loaders: l, watch: w}
+	h := &httpService{plan: p, listener: s.http, loaders: l, watch: w, files: map[string]*part{}}
+	h.kernel = newPart("vmlinuz", p.Files.Kernel, p.Log)
+	h.initramfs = newPart("initramfs", p.Files.Initramfs, p.Log)
+	if len(p.Overlay) > 0 {
+		overlay := string(p.Overlay)
+		h.overlay = newPart("overlay", func() (io.ReadSeekCloser, error) { return text{strings.NewReader(overlay)}, nil }, p.Log)
+	}
+	for _, name := range l.names {
+		h.files[name] = newPart(name, func() (io.ReadSeekCloser, error) { return l.read(name) }, p.Log)
+	}
+	return h
+}
+
+// Close gives back the memory of the parts.
+func (h *httpService) Close() error {
+	all := []*part{h.kernel, h.initramfs, h.overlay}
+	for _, p := range h.files {
+		all = append(all, p)
+	}
+	return closeParts(all...)
 }
 
 func (h *httpService) run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: httpHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: withConnection,
 		ErrorLog:    slog.NewLogLogger(h.plan.Log.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan error, 1)
@@ -62,30 +87,30 @@ func (h *httpService) run(ctx context.Context) error {
 		}
 		stopped <- nil
 	})
-	if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(newCrowd(h.listener, h.plan.Log)); !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return fmt.Errorf("http: %w", err)
 	}
-	return <-stopped
+	return errors.Join(<-stopped, h.Close())
 }
 
 // ServeHTTP answers one request.
 func (h *httpService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.plan.Log.Debug("http request", "method", r.Method, "path", r.URL.Path, "address", r.RemoteAddr, "agent", r.UserAgent())
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	a := asked{Request: r, address: peer(r)}
+	name := strings.TrimLeft(r.URL.Path, "/")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are served here", http.StatusMethodNotAllowed)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	a := asked{Request: r, address: peer(r)}
-	name := strings.TrimLeft(r.URL.Path, "/")
 	if rest, ok := strings.CutPrefix(name, "boot/"); ok {
 		h.serveBoot(w, a, rest)
 		return
 	}
-	h.serveLoader(w, r, name)
+	h.serveLoader(w, a, name)
 }
 
 // asked is a request with what is known of the PC.
@@ -115,11 +140,11 @@ func (h *httpService) serveBoot(w http.ResponseWriter, a asked, name string) {
 	}
 	switch {
 	case name == "vmlinuz":
-		h.servePart(w, a, StepKernel, h.plan.Files.Kernel)
+		h.send(w, a, StepKernel, h.kernel)
 	case name == "initramfs":
-		h.servePart(w, a, StepInitramfs, h.plan.Files.Initramfs)
-	case name == "overlay" && len(h.plan.Overlay) > 0:
-		h.servePart(w, a, StepInitramfs, h.overlay)
+		h.send(w, a, StepInitramfs, h.initramfs)
+	case name == "overlay" && h.overlay != nil:
+		h.send(w, a, StepInitramfs, h.overlay)
 	case name == "script.ipxe" && a.named, name == "grub.cfg" && a.named:
 		h.serveScript(w, a, name)
 	default:
@@ -127,87 +152,44 @@ func (h *httpService) serveBoot(w http.ResponseWriter, a asked, name string) {
 	}
 }
 
-func (h *httpService) overlay() (io.ReadSeekCloser, error) {
-	return text{strings.NewReader(string(h.plan.Overlay))}, nil
-}
-
-// servePart sends a part of the client OS, whole or the range that is asked for.
-func (h *httpService) servePart(w http.ResponseWriter, a asked, step string, open func() (io.ReadSeekCloser, error)) {
-	file := path.Base(a.URL.Path)
-	f, err := open()
-	if err != nil {
-		h.tell(a, step, fmt.Sprintf("%s cannot be served: %s", file, err))
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	defer f.Close()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	if a.Method == http.MethodHead {
-		http.ServeContent(w, a.Request, "", time.Time{}, f)
-		return
-	}
-	h.tell(a, step, file+" asked for")
-	began, counted := time.Now(), &counter{ResponseWriter: w}
-	http.ServeContent(counted, a.Request, "", time.Time{}, f)
-	outcome := fmt.Sprintf("%s sent, %d bytes in %s", file, counted.bytes, time.Since(began).Round(time.Millisecond))
-	if counted.err != nil {
-		outcome = fmt.Sprintf("%s broke off after %d bytes", file, counted.bytes)
-	}
-	h.tell(a, step, outcome)
-}
-
-// counter counts what is sent of a body.
-type counter struct {
-	http.ResponseWriter
-	bytes int64
-	err   error
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(b)
-	c.bytes += int64(n)
-	if err != nil {
-		c.err = err
-	}
-	return n, err
-}
-
-// ReadFrom lets the kernel copy from files.
-func (c *counter) ReadFrom(r io.Reader) (int64, error) {
-	n, err := io.Copy(c.ResponseWriter, r)
-	c.bytes += n
-	if err != nil {
-		c.err = err
-	}
-	return n, err
-}
-
-func (h *httpService) serveLoader(w http.ResponseWriter, r *http.Request, name string) {
-	f, err := h.loaders.openFor(peer(r), name)
+// serveLoader sends a boot loader, a text for one, or a file of the operator's.
+func (h *httpService) serveLoader(w http.ResponseWriter, a asked, name string) {
+	found, err := h.loaders.find(a.address, name)
+	p := h.files[found]
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errName):
+	case errors.Is(err, errName):
 		http.Error(w, "no such file", http.StatusNotFound)
 		return
+	case err == nil && p == nil: // a text
+		p = &part{name: found, from: func() (io.ReadSeekCloser, error) { return h.loaders.read(found) }}
 	case err != nil:
-		h.plan.Log.Error("a boot loader cannot be served", "file", name, "error", err)
-		http.Error(w, "cannot be read", http.StatusInternalServerError)
-		return
+		p = &part{name: found, from: func() (io.ReadSeekCloser, error) { return h.loaders.extra(found) }}
 	}
-	defer f.Close()
-	kind := "application/octet-stream"
-	if strings.HasSuffix(strings.ToLower(name), ".efi") {
-		kind = "application/efi"
-	}
-	w.Header().Set("Content-Type", kind)
-	http.ServeContent(w, r, "", time.Time{}, f)
+	h.send(w, a, StepLoader, p)
 }
 
 // tell reports a step of a PC that may be known by its MAC or only by its address.
-func (h *httpService) tell(a asked, step, detail string) {
-	h.plan.Log.Info("http", "step", step, "address", a.address, "detail", detail)
-	if a.named {
-		h.watch.pc(a.mac, a.address, step, detail)
+func (h *httpService) tell(a asked, e Event) {
+	h.plan.Log.Info("http", "step", e.Step, "phase", e.Phase, "address", a.address, "detail", e.Detail)
+	if h.watch.to == nil {
 		return
 	}
-	h.watch.at(a.address, step, detail)
+	e.Time, e.Address = time.Now(), a.address
+	if a.named {
+		e.MAC = a.mac.String()
+	} else if mac, ok := h.watch.holder(a.address); ok {
+		e.MAC = mac.String()
+	}
+	h.watch.to.Observe(e)
 }
+
+// contentType is what firmware wants to hear of a file: some takes a program only as application/efi (UEFI 2.10, 24.7.2).
+func contentType(name string) string {
+	if strings.HasSuffix(strings.ToLower(name), ".efi") {
+		return "application/efi"
+	}
+	return "application/octet-stream"
+}
+
+// isAbsent tells whether there is no such file.
+func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

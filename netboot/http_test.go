@@ -51,9 +51,12 @@ func (p *plane) Initramfs() (io.ReadSeekCloser, error) {
 	return text{strings.NewReader("initramfs")}, nil
 }
 
-func newPlane(t *testing.T) *plane {
+func newPlane(t *testing.T, change ...func(*plane)) *plane {
 	t.Helper()
 	p := &plane{boot: Boot{Target: BootClientOS, Ticket: "abc123"}, kernel: "the kernel"}
+	for _, c := range change {
+		c(p)
+	}
 	files := fstest.MapFS{"shimx64.efi": {Data: []byte("shim")}, "grubx64.efi": {Data: []byte("grub")}, "undionly.kpxe": {Data: []byte("ipxe")}}
 	plan := &plan{
 		Config: Config{
@@ -71,6 +74,11 @@ func newPlane(t *testing.T) *plane {
 		return lease.MAC{0x52, 0x54, 0, 0, 0, 9}, a == netip.MustParseAddr("10.20.30.50")
 	}
 	p.httpService = newHTTP(plan, &ports{}, loaders, &watch{to: p, holder: holder})
+	t.Cleanup(func() {
+		if err := p.httpService.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return p
 }
 
@@ -192,7 +200,7 @@ func TestWhatAPCIsToldToBoot(t *testing.T) {
 		grub    string
 	}{
 		{name: "client OS", boot: Boot{Target: BootClientOS, Ticket: "abc"}, ipxe: "aula.ticket=abc", grub: "aula.ticket=abc"},
-		{name: "own disk", boot: Boot{Target: BootDisk}, ipxe: "sanboot --no-describe --drive 0x80 || exit 1\n", grub: "chainloader $loader"},
+		{name: "own disk", boot: Boot{Target: BootDisk}, ipxe: "sanboot --no-describe --drive 0x80 || exit 1\n", grub: `chainloader "$1"`},
 		{name: "the server cannot decide", err: errors.New(full),
 			ipxe: "echo catalog: disk full;  try  later exit\n", grub: "echo \"catalog: disk full;  try  later exit\"\n"},
 		{name: "there is no client OS", boot: Boot{Target: BootClientOS, Ticket: "abc"}, missing: other, ipxe: "echo no such  file\n", grub: "echo \"no such  file\"\n"},
@@ -205,8 +213,7 @@ func TestWhatAPCIsToldToBoot(t *testing.T) {
 		{name: "a try that is no number", boot: Boot{Target: BootClientOS, Ticket: "abc"}, query: "?try=-7x", ipxe: "&try=1 ||", grub: "aula.ticket=abc"},
 	} {
 		for file, want := range map[string]string{"script.ipxe": row.ipxe, "grub.cfg": row.grub} {
-			p := newPlane(t)
-			p.boot, p.err, p.missing = row.boot, row.err, row.missing
+			p := newPlane(t, func(p *plane) { p.boot, p.err, p.missing = row.boot, row.err, row.missing })
 			r := p.ask(t, "GET", "/boot/"+testMAC+"/"+file+row.query)
 			if got := body(t, r); r.StatusCode != 200 || !strings.Contains(got, want) {
 				t.Errorf("%s: %s: status %d, want 200 and %q in\n%s", row.name, file, r.StatusCode, want, got)
@@ -216,8 +223,7 @@ func TestWhatAPCIsToldToBoot(t *testing.T) {
 }
 
 func TestPartThatCannotBeServed(t *testing.T) {
-	p := newPlane(t)
-	p.missing = errors.New("this aula was built without its client OS: run make")
+	p := newPlane(t, func(p *plane) { p.missing = errors.New("this aula was built without its client OS: run make") })
 	r := p.ask(t, "GET", "/boot/vmlinuz")
 	if got := body(t, r); r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got, "run make") {
 		t.Errorf("status %d, %q, want 503 and what to do", r.StatusCode, got)
@@ -267,7 +273,7 @@ func FuzzOpenLoader(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		file, err := l.open(name)
+		file, err := l.open(netip.Addr{}, name)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errName) {
 				t.Errorf("open(%q): %v", name, err)

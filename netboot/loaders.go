@@ -73,12 +73,9 @@ func newLoaders(p *plan) (*loaders, error) {
 	return l, nil
 }
 
-// open is openFor when it does not matter who asks.
-func (l *loaders) open(asked string) (io.ReadSeekCloser, error) { return l.openFor(netip.Addr{}, asked) }
-
-// openFor opens a file by the name under which a PC asks for it. The error is fs.ErrNotExist when there is none, or errName with what is wrong with
+// open opens a file by the name under which a PC asks for it. The error is fs.ErrNotExist when there is none, or errName with what is wrong with
 // the name. It may be called by many at once.
-func (l *loaders) openFor(peer netip.Addr, asked string) (io.ReadSeekCloser, error) {
+func (l *loaders) open(peer netip.Addr, asked string) (io.ReadSeekCloser, error) {
 	name, err := l.find(peer, asked)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -58,7 +58,7 @@ func (p *part) check() error {
 func closeParts(all ...*part) error {
 	var errs []error
 	for _, p := range all {
-		if p.copy != nil {
+		if p != nil && p.copy != nil {
 			errs = append(errs, p.copy.Close())
 		}
 	}

@@ -9,8 +9,9 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"sync"
 	"text/template"
-	"time"
+	"unicode/utf8"
 )
 
 //go:embed *.tmpl
@@ -26,9 +27,10 @@ type PC struct {
 	UEFI   bool
 	Try    int // how often this PC has asked in vain, from 0
 
+	Exit        bool   // its own disk is left to the firmware: quirk exit-to-disk
 	CommandLine string // of the kernel
 	Overlay     bool   // there is a second initrd
-	Problem     string // why there is nothing to boot yet
+	Problem     string // why there is nothing to boot
 }
 
 // URL is where the PC's files are.
@@ -36,6 +38,14 @@ func (p PC) URL() string { return fmt.Sprintf("http://%s/boot/%s", p.Server, p.M
 
 // Tries is how often a PC asks.
 func (p PC) Tries() int { return Tries }
+
+// Firmware is what the PC says it boots with when it asks again.
+func (p PC) Firmware() string {
+	if p.UEFI {
+		return "uefi"
+	}
+	return "bios"
+}
 
 // Next is the number of the next try.
 func (p PC) Next() int { return p.Try + 1 }
@@ -51,26 +61,6 @@ func (p PC) Numbers() []int {
 
 // GRUBDevice names the server as GRUB wants it: (http,10.0.0.1) or (http,10.0.0.1:8080).
 func (p PC) GRUBDevice() string { return fmt.Sprintf("(http,%s)", p.Server) }
-
-// A Menu is what somebody at the PC may choose from. Its texts must come from Sanitize.
-type Menu struct {
-	Title   string
-	Timeout time.Duration // after which the first entry is taken; 0 waits for ever
-	Entries []Entry       // at least one
-	// PasswordHash must be met for admin entries, in GRUB's form (grub.pbkdf2.sha512.ITERATIONS.SALT.HASH); empty: they need none.
-	PasswordHash string
-}
-
-// An Entry is a line of a Menu.
-type Entry struct {
-	ID    string // letters, digits and hyphens; EntryDisk, or what the loader sends to the server when it is chosen
-	Label string
-	Admin bool // asks for the password
-}
-
-// EntryDisk boots the PC's own disk and is carried out by the loader itself. On UEFI the loader adds an entry for each system that it finds on the
-// disks.
-const EntryDisk = "disk"
 
 // A Loader is a language that scripts are in.
 type Loader string
@@ -88,6 +78,8 @@ const (
 	client text = "client" // load kernel and initramfs
 	disk   text = "disk"   // boot the PC's own disk
 	wait   text = "wait"   // say the problem, then ask again
+	refuse text = "refuse" // say the problem, then boot the PC's own disk
+	menu   text = "menu"   // let somebody choose
 	start  text = "start"  // GRUB only: ask for the script
 	auto   text = "auto"   // iPXE only: ask for the script
 )
@@ -101,19 +93,25 @@ func Disk(l Loader, p PC) (string, error) { return render(disk, l, p) }
 // Wait tells the PC's problem and asks again.
 func Wait(l Loader, p PC) (string, error) { return render(wait, l, p) }
 
+// Refuse tells the PC why it cannot be served, and boots its own disk.
+func Refuse(l Loader, p PC) (string, error) { return render(refuse, l, p) }
+
 // Start is the first configuration of GRUB, the same for all PCs: it asks for the PC's own.
 func Start(server string) (string, error) { return render(start, GRUB, PC{Server: server}) }
 
 // Autoexec is what iPXE for UEFI runs first, the same for all PCs: it finds the NIC that has a network, and asks for the PC's own script.
 func Autoexec(server string) (string, error) { return render(auto, IPXE, PC{Server: server}) }
 
-func render(t text, l Loader, p PC) (string, error) {
-	all, err := template.ParseFS(files, "*.tmpl")
+// templates are read once: a room that starts asks for all of its scripts at once.
+var templates = sync.OnceValues(func() (*template.Template, error) { return template.ParseFS(files, "*.tmpl") })
+
+func render(t text, l Loader, data any) (string, error) {
+	all, err := templates()
 	if err != nil {
 		return "", fmt.Errorf("boot scripts: %w", err)
 	}
 	var b strings.Builder
-	if err := all.ExecuteTemplate(&b, fmt.Sprintf("%s.%s.tmpl", t, l), p); err != nil {
+	if err := all.ExecuteTemplate(&b, fmt.Sprintf("%s.%s.tmpl", t, l), data); err != nil {
 		return "", fmt.Errorf("boot script: %w", err)
 	}
 	return b.String(), nil
@@ -125,15 +123,25 @@ func Plain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) })
 }
 
-// Sanitize makes a text that only people read harmless in every loader's language: it leaves what is Plain and '();.
+// Sanitize makes a text that only people read harmless in every loader's language: it leaves what is Plain and '(); and writes the letters of
+// Spanish and its neighbours without their marks, for firmware has no others.
 func Sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
+		if i := strings.IndexRune(marked, r); i >= 0 {
+			return rune(unmarked[utf8.RuneCountInString(marked[:i])])
+		}
 		if plain(r) || strings.ContainsRune("'();", r) {
 			return r
 		}
 		return ' '
 	}, text)
 }
+
+// Letters, and what stands for them.
+const (
+	marked   = "áàâäãéèêëíìîïóòôöõúùûüñçÁÀÂÄÃÉÈÊËÍÌÎÏÓÒÔÖÕÚÙÛÜÑÇºª·"
+	unmarked = "aaaaaeeeeiiiiooooouuuuncAAAAAEEEEIIIIOOOOOUUUUNCoa-"
+)
 
 func plain(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(" ,._:=/@+%-", r)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -20,6 +22,17 @@ func TestScripts(t *testing.T) {
 	waiting.Problem = "this aula was built without a client OS"
 	otherPortUEFI := otherPort
 	otherPortUEFI.UEFI = true
+	leaving, leavingUEFI := pc, uefi
+	leaving.Exit, leavingUEFI.Exit = true, true
+	arm := uefi
+	arm.Problem = "there is no client OS for ARM64 PCs yet"
+
+	shown := Menu{
+		Title: "PC 7, Aula Ñandú", Timeout: 10 * time.Second, PasswordHash: "grub.pbkdf2.sha512.10000.00FF.AA55",
+		Entries: []Entry{{ID: EntryDisk, Label: "Own disk"}, {ID: "system-1-2", Label: "Windows on disk 1"}, {ID: "client", Label: "Client OS", Admin: true}},
+	}
+	unlocked := shown
+	unlocked.PasswordHash, unlocked.Timeout = "", 0
 
 	for name, make := range map[string]func() (string, error){
 		"client-bios.ipxe":            func() (string, error) { return ClientOS(IPXE, pc) },
@@ -28,6 +41,16 @@ func TestScripts(t *testing.T) {
 		"disk-bios.ipxe":              func() (string, error) { return Disk(IPXE, pc) },
 		"disk-uefi.ipxe":              func() (string, error) { return Disk(IPXE, uefi) },
 		"wait-bios.ipxe":              func() (string, error) { return Wait(IPXE, waiting) },
+		"auto.ipxe":                   func() (string, error) { return Autoexec("10.0.0.1:8080") },
+		"disk-bios-exit.ipxe":         func() (string, error) { return Disk(IPXE, leaving) },
+		"disk-uefi-exit.grub":         func() (string, error) { return Disk(GRUB, leavingUEFI) },
+		"refuse-uefi.ipxe":            func() (string, error) { return Refuse(IPXE, arm) },
+		"refuse-uefi.grub":            func() (string, error) { return Refuse(GRUB, arm) },
+		"menu-bios.ipxe":              func() (string, error) { return ShowMenu(IPXE, pc, shown) },
+		"menu-uefi.ipxe":              func() (string, error) { return ShowMenu(IPXE, uefi, shown) },
+		"menu-uefi.grub":              func() (string, error) { return ShowMenu(GRUB, uefi, shown) },
+		"menu-unlocked.ipxe":          func() (string, error) { return ShowMenu(IPXE, pc, unlocked) },
+		"menu-unlocked.grub":          func() (string, error) { return ShowMenu(GRUB, uefi, unlocked) },
 		"start.grub":                  func() (string, error) { return Start("10.0.0.1") },
 		"client-uefi.grub":            func() (string, error) { return ClientOS(GRUB, uefi) },
 		"client-no-overlay-port.grub": func() (string, error) { return ClientOS(GRUB, otherPortUEFI) },
@@ -75,19 +98,10 @@ func checkSyntax(t *testing.T, name, text string) {
 		}
 		return
 	}
-	depth := 0
 	for _, l := range lines {
-		switch word, _, _ := strings.Cut(strings.TrimSpace(l), " "); word {
-		case "if", "for", "while":
-			depth++
-		case "fi", "done":
-			depth--
-		case "exit":
+		if word, rest, _ := strings.Cut(strings.TrimSpace(l), " "); word == "exit" && (rest != "1" || !strings.Contains(name, "exit")) {
 			t.Errorf("line %q: exit opens the firmware's setup", l)
 		}
-	}
-	if depth != 0 {
-		t.Errorf("%d blocks are not closed", depth)
 	}
 	checker, err := exec.LookPath("grub-script-check")
 	if err != nil {
@@ -119,4 +133,63 @@ func TestPlain(t *testing.T) {
 			t.Errorf("Sanitize(%q) = %q", text, clean)
 		}
 	}
+}
+
+// A menu says only what its entries are, whatever they are called.
+func TestMenuOfHostileTexts(t *testing.T) {
+	hostile := "x\nshell $(reboot) `x` \"; reboot; \" ${net0/mac} || shell \\ { }"
+	m := Menu{Title: hostile, Entries: []Entry{{ID: "a", Label: hostile}}}
+	for _, l := range []Loader{IPXE, GRUB} {
+		text, err := ShowMenu(l, PC{Server: "10.0.0.1", MAC: "52:54:00:12:34:56", UEFI: l == GRUB}, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "shell") || strings.Contains(line, "$(") || strings.Contains(line, "`") || strings.Contains(line, "|| shell") {
+				t.Errorf("%s: %q is in the menu", l, line)
+			}
+		}
+		checkSyntax(t, "menu."+string(l), text)
+	}
+}
+
+func TestMenuThatCannotBe(t *testing.T) {
+	good := Entry{ID: "a", Label: "A"}
+	for name, m := range map[string]Menu{
+		"empty":               {},
+		"no id":               {Entries: []Entry{{Label: "A"}}},
+		"id with a blank":     {Entries: []Entry{{ID: "a b"}}},
+		"id that is a script": {Entries: []Entry{{ID: "a\nshell"}}},
+		"id twice":            {Entries: []Entry{good, good}},
+		"long id":             {Entries: []Entry{{ID: strings.Repeat("a", 65)}}},
+		"hash in clear":       {Entries: []Entry{good}, PasswordHash: "secret"},
+		"hash with more":      {Entries: []Entry{good}, PasswordHash: hashPrefix + "1.00.00\nreboot"},
+	} {
+		if text, err := ShowMenu(GRUB, PC{}, m); err == nil {
+			t.Errorf("%s: there is a menu:\n%s", name, text)
+		}
+	}
+}
+
+func TestPeopleReadASCII(t *testing.T) {
+	for text, want := range map[string]string{
+		"Ñandú, 2º aula": "Nandu, 2o aula", "¿Qué?": " Que ", "ordinador de la col·legi": "ordinador de la col-legi", "日本": "  ", "a\xffb": "a b",
+	} {
+		if got := Sanitize(text); got != want {
+			t.Errorf("Sanitize(%q) = %q, want %q", text, got, want)
+		}
+	}
+	if utf8.RuneCountInString(marked) != len(unmarked) {
+		t.Errorf("%d letters with marks, %d without", utf8.RuneCountInString(marked), len(unmarked))
+	}
+}
+
+func FuzzSanitize(f *testing.F) {
+	f.Add("Ñandú $(reboot)")
+	f.Fuzz(func(t *testing.T, text string) {
+		got := Sanitize(text)
+		if strings.ContainsFunc(got, func(r rune) bool { return !plain(r) && !strings.ContainsRune("'();", r) }) || Sanitize(got) != got {
+			t.Errorf("Sanitize(%q) = %q", text, got)
+		}
+	})
 }
