@@ -4,6 +4,8 @@ import (
 	"aula/appliance/boot"
 	"aula/appliance/roster"
 	"aula/imagestore"
+	"aula/netboot"
+	"aula/netboot/wake"
 	"aula/webui"
 )
 
@@ -17,6 +19,20 @@ type arrivals struct{ to *boot.Service }
 func (a *arrivals) arrived(mac string) {
 	if a.to != nil {
 		a.to.Arrived(mac)
+	}
+}
+
+// observer is the journal of boots; and it tells the waker which PCs are on.
+type observer struct {
+	*boot.Service
+	waker *wake.Waker
+}
+
+// Observe is called by netboot for each step of a boot.
+func (o observer) Observe(e netboot.Event) {
+	o.Service.Observe(e)
+	if e.Step == netboot.StepDHCP {
+		o.waker.Arrived(e.MAC)
 	}
 }
 

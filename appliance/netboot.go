@@ -16,7 +16,7 @@ import (
 )
 
 // newNetboot makes the boot services. Where the configuration leaves the mode of DHCP open, it is the one that was chosen in the console.
-func newNetboot(cfg Config, nic string, address netip.Prefix, overlay []byte, files clientos.Image, boots *boot.Service, log *slog.Logger) (*netboot.Server, error) {
+func newNetboot(cfg Config, nic string, address netip.Prefix, overlay []byte, files clientos.Image, boots *boot.Service, observer netboot.Observer, log *slog.Logger) (*netboot.Server, error) {
 	mode := cfg.DHCP.Mode
 	if mode == netboot.ModeAuto {
 		chosen, err := boots.Mode()
@@ -33,7 +33,7 @@ func newNetboot(cfg Config, nic string, address netip.Prefix, overlay []byte, fi
 		Leases:   filepath.Join(cfg.Data, "leases.db"),
 		HTTPPort: cfg.Boot.Port, SinglePort: cfg.Boot.SinglePort, AgentPort: cfg.Agents.Port,
 		Overlay: overlay, Extra: cfg.Boot.KernelParameters, Files: files,
-		Decider: boots, Observer: boots, Log: log,
+		Decider: boots, Observer: observer, Log: log,
 	})
 }
 

@@ -26,6 +26,7 @@ import (
 	"aula/appliance/sender"
 	"aula/clientos"
 	"aula/netboot"
+	"aula/netboot/wake"
 	"aula/webui"
 )
 
@@ -89,9 +90,17 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 
 	agents, arrivals := &agents{}, &arrivals{}
 	customs := customs{cat, opt.Log.With("room", "operation")}
+	card, err := net.InterfaceByName(nic)
+	if err != nil {
+		return fmt.Errorf("network interface %s: %w", nic, err)
+	}
+	waker, err := wake.New(wake.Config{NIC: card, Network: address, Log: opt.Log.With("room", "wake")})
+	if err != nil {
+		return err
+	}
 	operations, err := operation.New(operation.Config{
 		Agents: agents, Store: cat, Computers: cat, Images: images, Locate: locate(images), Network: address,
-		Wake: newWaker(nic, address).wake, Parameters: customs.parameters, Scripts: customs.scripts, Classroom: customs.classroom,
+		Wake: waker.Wake, Parameters: customs.parameters, Scripts: customs.scripts, Classroom: customs.classroom,
 		Changed: changes.operation, Log: opt.Log.With("room", "operation"),
 	})
 	if err != nil {
@@ -135,7 +144,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	}
 	arrivals.to = boots
 	running := false // who runs closes itself
-	services, err := newNetboot(cfg, nic, address, overlay, files, boots, opt.Log.With("room", "netboot"))
+	services, err := newNetboot(cfg, nic, address, overlay, files, boots, observer{boots, waker}, opt.Log.With("room", "netboot"))
 	if err != nil {
 		return err
 	}
@@ -175,6 +184,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	group.Go(func() error { return schedules.Run(ctx) })
 	group.Go(func() error { return console.Run(ctx) })
 	group.Go(func() error { return boots.Run(ctx) })
+	group.Go(func() error { return waker.Run(ctx) })
 	group.Go(func() error { return services.Run(ctx) })
 	group.Go(func() error { return reservations.Run(ctx) })
 	group.Go(func() error { return web.Run(ctx) })
