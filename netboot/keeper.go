@@ -1,0 +1,193 @@
+package netboot
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"aula/netboot/dhcp"
+	"aula/netboot/neighbour"
+)
+
+// A seeker looks for other DHCP servers; *neighbour.Lookout is one.
+type seeker interface {
+	Probe(ctx context.Context) ([]neighbour.Server, error)
+	Servers() []neighbour.Server
+}
+
+// Times between looks for other servers. While addresses are leased a rogue server does harm, and is to be reported within 60 s.
+const (
+	lookSeldom  = 10 * time.Minute
+	lookOften   = 45 * time.Second // while leasing
+	lookAgain   = 10 * time.Second // after a look that failed
+)
+
+// A keeper keeps the role: it looks for other servers, chooses, and tells of what it found.
+type keeper struct {
+	seeker  seeker // nil when not permitted
+	consent Consent
+	setRole func(dhcp.Role)
+	notify  func(Notice)
+	log     *slog.Logger
+	seldom  time.Duration // lookSeldom and lookOften, but in tests
+	often   time.Duration
+	look    chan struct{} // look now
+	news    chan struct{} // what is known of other servers has changed
+
+	deciding sync.Mutex // one decision at a time; held while others are told, so that they hear things in their order
+	known    map[string]*acquaintance
+	refused  bool // the agreement could not be withdrawn, and does not hold
+
+	mu     sync.Mutex
+	now    situation // but for others and given, which are looked up for each decision
+	probed time.Time
+}
+
+func newKeeper(m Mode, s seeker, c Consent, setRole func(dhcp.Role), notify func(Notice), log *slog.Logger) *keeper {
+	k := &keeper{
+		seeker: s, consent: c, setRole: setRole, notify: notify, log: log, seldom: lookSeldom, often: lookOften,
+		look: make(chan struct{}, 1), news: make(chan struct{}, 1), known: map[string]*acquaintance{},
+	}
+	k.now = situation{mode: m, role: dhcp.Proxy, able: s != nil}
+	if m == ModeFull {
+		k.now.role = dhcp.Full
+	}
+	return k
+}
+
+// run looks around until ctx ends. What it finds it tells, and changes the role.
+func (k *keeper) run(ctx context.Context) error {
+	if k.seeker == nil {
+		k.decide()
+		k.log.Warn("other DHCP servers cannot be looked for: the program lacks the capability CAP_NET_RAW")
+		k.notify(Notice{Key: "dhcp-search", Level: Warning, Text: "Other DHCP servers of this network cannot be looked for, because the program lacks the capability " +
+			"CAP_NET_RAW. So it cannot choose its mode by itself: run it as root, or set the mode to full or proxy."})
+	}
+	for {
+		k.decide()
+		pause := k.lookAround(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.look:
+		case <-time.After(pause):
+		}
+	}
+}
+
+// follow takes note of what is heard between the looks, until ctx ends.
+func (k *keeper) follow(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.news:
+			k.decide()
+		}
+	}
+}
+
+// heard says that there is news of other servers. It does not block.
+func (k *keeper) heard(neighbour.Server) { nudge(k.news) }
+
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// lookAround probes, and returns how long to wait until the next time.
+func (k *keeper) lookAround(ctx context.Context) time.Duration {
+	if k.seeker == nil {
+		return k.seldom
+	}
+	if _, err := k.probe(ctx); err != nil {
+		if ctx.Err() == nil {
+			k.log.Warn("other DHCP servers were not looked for", "error", err, "again", lookAgain)
+		}
+		return lookAgain
+	}
+	return k.interval()
+}
+
+// probe looks for other servers now and decides by what it finds.
+func (k *keeper) probe(ctx context.Context) ([]neighbour.Server, error) {
+	found, err := k.seeker.Probe(ctx)
+	k.mu.Lock()
+	if k.now.looked = err == nil; err == nil {
+		k.probed = time.Now()
+	}
+	k.mu.Unlock()
+	k.decide()
+	return found, err
+}
+
+func (k *keeper) interval() time.Duration {
+	if k.state().role == dhcp.Full {
+		return k.often
+	}
+	return k.seldom
+}
+
+func (k *keeper) state() situation {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now
+}
+
+// setMode changes the mode. Auto looks around before it changes the role.
+func (k *keeper) setMode(m Mode) {
+	k.mu.Lock()
+	k.now.mode, k.now.settled, k.now.looked, k.now.asking = m, false, false, false
+	k.mu.Unlock()
+	k.decide()
+	nudge(k.look)
+}
+
+// reconsider looks at the operator's agreement anew.
+func (k *keeper) reconsider() {
+	k.deciding.Lock()
+	k.refused = false
+	k.deciding.Unlock()
+	nudge(k.look)
+}
+
+// decide chooses the role by what is known, and tells of it.
+func (k *keeper) decide() {
+	k.deciding.Lock()
+	defer k.deciding.Unlock()
+	servers := k.present(time.Now())
+	s := k.state()
+	s.given = k.consent != nil && k.consent.Given() && !k.refused
+	for _, o := range servers {
+		s.others = s.others || o.Leases
+	}
+	c := choose(s)
+	if c.withdraw {
+		k.withdraw()
+	}
+	if c.role != s.role {
+		k.setRole(c.role)
+		k.log.Info("DHCP role", "role", c.role, "mode", s.mode, "another server leases", s.others)
+	}
+	if c.asking && !s.asking {
+		k.log.Info("no other DHCP server answers: addresses are leased once the operator agrees")
+	}
+	k.mu.Lock()
+	if k.now.mode == s.mode { // else it was set meanwhile, and that decision follows
+		k.now.role, k.now.asking, k.now.settled = c.role, c.asking, c.settled
+	}
+	k.mu.Unlock()
+	k.introduce(servers, c.role)
+}
+
+// withdraw forgets the operator's agreement, or at least does not heed it.
+func (k *keeper) withdraw() {
+	k.log.Warn("another DHCP server leases addresses on this network, so that this one does not; the operator will be asked when it is gone")
+	if err := k.consent.Withdraw(); err != nil {
+		k.refused = true
+		k.log.Error("that addresses may be leased could not be forgotten; it is not heeded until it is said again", "error", err)
+	}
+}
