@@ -146,7 +146,7 @@ func (p *plan) findAddress() error {
 func (p *plan) findPool() error {
 	subnet := p.address.Masked()
 	last := lastOf(subnet)
-	p.pool = lease.Pool{First: p.PoolFirst, Last: p.PoolLast, Except: append([]netip.Addr{p.address.Addr(), p.Gateway}, p.DNS...)}
+	p.pool = lease.Pool{First: p.PoolFirst, Last: p.PoolLast}
 	if !p.PoolFirst.IsValid() {
 		upper := netip.PrefixFrom(last, subnet.Bits()+1).Masked()
 		p.pool.First, p.pool.Last = upper.Addr(), last.Prev()
@@ -184,14 +184,23 @@ func (p *plan) host() string {
 func newDHCP(p *plan, store *lease.Store, ports *ports, w *watch) (*dhcp.Server, error) {
 	return dhcp.New(dhcp.Config{
 		Network: dhcp.Network{
-			Server: p.address.Addr(), Subnet: p.address.Masked(), Gateway: p.Gateway, DNS: p.DNS, LeaseTime: p.LeaseTime,
+			Server: p.address.Addr(), Subnets: p.subnets(), LeaseTime: p.LeaseTime, StrangerTime: p.StrangerTime,
 			Files: bootFiles, HTTP: p.host(),
 			Script: func(mac lease.MAC, f dhcp.Firmware) string { return ipxeURL(p.host(), mac, f) },
 		},
-		Pool: p.pool, Store: store, Conn: ports.dhcp, Prober: ports.prober,
-		Observe: func(mac lease.MAC, a netip.Addr, note string) { w.pc(mac, a, StepDHCP, note) },
+		Store: store, Conn: ports.dhcp, Prober: ports.prober,
+		Observe: func(r dhcp.Request, d dhcp.Decision) { w.pc(r.MAC, d.Address(), StepDHCP, d.Note) },
 		Log:     p.Log,
 	})
+}
+
+// subnets are the networks in which addresses are leased: that of the NIC, and those behind relay agents.
+func (p *plan) subnets() []dhcp.Subnet {
+	all := []dhcp.Subnet{{Prefix: p.address.Masked(), First: p.pool.First, Last: p.pool.Last, Gateway: p.Gateway, DNS: p.DNS}}
+	for _, s := range p.Subnets {
+		all = append(all, dhcp.Subnet{Prefix: s.Network, First: s.First, Last: s.Last, Gateway: s.Gateway, DNS: s.DNS})
+	}
+	return all
 }
 
 // ipxeURL is where iPXE finds its script. What stands in braces iPXE itself replaces.

@@ -1,33 +1,19 @@
 package dhcp
 
 import (
+	"net"
 	"net/netip"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"aula/netboot/lease"
+	"aula/netboot/quirk"
 )
-
-// A Network is what all replies on a NIC have in common.
-type Network struct {
-	Server    netip.Addr   // the appliance's own address: server identifier, TFTP and HTTP server
-	Subnet    netip.Prefix // of the NIC
-	Gateway   netip.Addr   // none when zero
-	DNS       []netip.Addr
-	LeaseTime time.Duration
-
-	Files Files
-	// HTTP is the appliance in URLs: HOST, or HOST:PORT.
-	HTTP string
-	// Script returns the URL of what iPXE shall run, of at most 127 characters: the header's field has no room for more.
-	Script func(lease.MAC, Firmware) string
-}
 
 var broadcast = netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcpv4.ClientPort)
 
-// destination is where a reply goes (RFC 2131 4.1), but that a PC without an address always gets a broadcast: a unicast would need a raw
-// frame, and every client takes a broadcast.
+// destination is where a reply goes that gives no address (RFC 2131 4.1).
 func destination(r Request) netip.AddrPort {
 	switch {
 	case r.Relay.IsValid():
@@ -39,8 +25,17 @@ func destination(r Request) netip.AddrPort {
 	}
 }
 
-// reply makes an OFFER, an ACK or a NAK with address a, zero for none.
-func (n Network) reply(r Request, t dhcpv4.MessageType, a netip.Addr) *dhcpv4.DHCPv4 {
+// destinationWith is where a reply goes that gives address a, and whether it must go by a frame, because a PC that does not have its address
+// yet answers no ARP.
+func destinationWith(r Request, a netip.Addr) (to netip.AddrPort, frame bool) {
+	if to = destination(r); to != broadcast || r.packet.IsBroadcast() || !a.IsValid() {
+		return to, false
+	}
+	return netip.AddrPortFrom(a, dhcpv4.ClientPort), true
+}
+
+// header makes a reply that says nothing yet.
+func (n Network) header(r Request, t dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 	p := &dhcpv4.DHCPv4{
 		OpCode:        dhcpv4.OpcodeBootReply,
 		HWType:        r.packet.HWType,
@@ -58,43 +53,58 @@ func (n Network) reply(r Request, t dhcpv4.MessageType, a netip.Addr) *dhcpv4.DH
 	if agent := r.packet.Options.Get(dhcpv4.OptionRelayAgentInformation); agent != nil {
 		p.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionRelayAgentInformation, agent)) // RFC 3046 2.2: untouched, and last
 	}
-	if t == dhcpv4.MessageTypeNak {
-		return p
-	}
+	return p
+}
+
+// reply makes an OFFER or an ACK with address a for a time, zero for none, and what a PC that boots is told.
+func (s *Responder) reply(r Request, subnet Subnet, t dhcpv4.MessageType, a netip.Addr, d time.Duration) (*dhcpv4.DHCPv4, Advice) {
+	p := s.net.header(r, t)
 	if r.Kind == Renewing || r.Kind == Inform {
 		p.ClientIPAddr = r.packet.ClientIPAddr
 	}
 	if a.IsValid() {
 		p.YourIPAddr = a.AsSlice()
-		n.addLease(p)
+		addTimes(p, d)
 	}
-	n.addSubnet(p)
+	subnet.addTo(p)
+	if v := r.packet.Options.Get(optionSubnetSelection); v != nil {
+		p.UpdateOption(dhcpv4.OptGeneric(optionSubnetSelection, v)) // RFC 3011 2: echoed by who heeds it
+	}
+	var advice Advice
 	if r.Firmware != NoFirmware {
-		n.addBoot(p, r, Advice{Action: Load})
+		advice = s.reg.Advise(r)
+		s.net.addBoot(p, r, advice)
 	}
 	fit(p, r.packet)
-	return p
+	return p, advice
 }
 
-func (n Network) addLease(p *dhcpv4.DHCPv4) {
+// everybody is the Register of a server without one.
+type everybody struct{}
+
+func (everybody) Known(lease.MAC) bool                 { return true }
+func (everybody) Advise(Request) Advice                { return Advice{Action: Load} }
+func (everybody) Told(Request, Advice)                 {}
+func (everybody) Learn(lease.MAC, quirk.Quirk, string) {}
+
+func addTimes(p *dhcpv4.DHCPv4, lease time.Duration) {
 	for option, d := range map[dhcpv4.OptionCode]time.Duration{
-		dhcpv4.OptionIPAddressLeaseTime: n.LeaseTime,
-		dhcpv4.OptionRenewTimeValue:     n.LeaseTime / 2,     // T1
-		dhcpv4.OptionRebindingTimeValue: n.LeaseTime * 7 / 8, // T2
+		dhcpv4.OptionIPAddressLeaseTime: lease,
+		dhcpv4.OptionRenewTimeValue:     lease / 2,     // T1
+		dhcpv4.OptionRebindingTimeValue: lease * 7 / 8, // T2
 	} {
 		p.UpdateOption(dhcpv4.Option{Code: option, Value: dhcpv4.Duration(d)})
 	}
 }
 
-func (n Network) addSubnet(p *dhcpv4.DHCPv4) {
-	mask := dhcpv4.IPMask(maskOf(n.Subnet))
-	p.UpdateOption(dhcpv4.Option{Code: dhcpv4.OptionSubnetMask, Value: mask})
-	p.UpdateOption(dhcpv4.OptBroadcastAddress(lastOf(n.Subnet).AsSlice()))
-	if n.Gateway.IsValid() {
-		p.UpdateOption(dhcpv4.OptRouter(n.Gateway.AsSlice()))
+func (s Subnet) addTo(p *dhcpv4.DHCPv4) {
+	p.UpdateOption(dhcpv4.Option{Code: dhcpv4.OptionSubnetMask, Value: dhcpv4.IPMask(net.CIDRMask(s.Prefix.Bits(), 32))})
+	p.UpdateOption(dhcpv4.OptBroadcastAddress(lease.LastOf(s.Prefix).AsSlice()))
+	if s.Gateway.IsValid() {
+		p.UpdateOption(dhcpv4.OptRouter(s.Gateway.AsSlice()))
 	}
 	var dns dhcpv4.IPs
-	for _, a := range n.DNS {
+	for _, a := range s.DNS {
 		dns = append(dns, a.AsSlice())
 	}
 	if len(dns) > 0 {
@@ -119,26 +129,9 @@ func fit(p, request *dhcpv4.DHCPv4) {
 		dhcpv4.OptionBroadcastAddress, dhcpv4.OptionTFTPServerName, dhcpv4.OptionBootfileName, dhcpv4.OptionDomainNameServer,
 		dhcpv4.OptionClientIdentifier,
 	} {
-		if len(p.ToBytes()) <= limit-ipAndUDP {
+		if len(encode(p)) <= limit-ipAndUDP {
 			return
 		}
 		p.DeleteOption(code)
 	}
-}
-
-func maskOf(p netip.Prefix) []byte {
-	var m [4]byte
-	for i := range p.Bits() {
-		m[i/8] |= 0x80 >> (i % 8)
-	}
-	return m[:]
-}
-
-// lastOf returns the broadcast address of a subnet.
-func lastOf(p netip.Prefix) netip.Addr {
-	a, m := p.Masked().Addr().As4(), maskOf(p)
-	for i := range a {
-		a[i] |= ^m[i]
-	}
-	return netip.AddrFrom4(a)
 }

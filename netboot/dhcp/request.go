@@ -3,9 +3,8 @@ package dhcp
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"slices"
+	"strings"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
@@ -41,19 +40,22 @@ type Request struct {
 	// BootServer says that it came to port 4011, which ProxyDHCP has for itself.
 	BootServer bool
 	Peer       netip.AddrPort // where the packet came from
+	Unicast    bool           // it was sent to this server alone
+	// Link is the network that a relay agent names (RFC 3527) or, when none does, the client itself (RFC 3011); zero without.
+	Link netip.Addr
+	// Port is the switch port as the relay agent names it (RFC 3046: circuit and remote id), empty without.
+	Port string
+	// XID is the same in repetitions of the request.
+	XID [4]byte
 
 	packet *dhcpv4.DHCPv4 // what the reply echoes
 }
 
 // Decode reads a packet that arrived at the server's port. The error says why a packet deserves no answer.
 func Decode(b []byte) (Request, error) {
-	p, err := dhcpv4.FromBytes(b)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		// Some ROMs forget the end option; dhcpv4 then says so with this error.
-		p, err = dhcpv4.FromBytes(append(slices.Clip(b), dhcpv4.OptionEnd.Code()))
-	}
+	p, err := parse(b)
 	if err != nil {
-		return Request{}, fmt.Errorf("not a DHCP packet: %w", err)
+		return Request{}, err
 	}
 	switch {
 	case p.OpCode != dhcpv4.OpcodeBootRequest:
@@ -65,7 +67,7 @@ func Decode(b []byte) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	r := Request{MAC: mac, packet: p, Current: address(p.ClientIPAddr), Relay: address(p.GatewayIPAddr)}
+	r := Request{MAC: mac, packet: p, Current: address(p.ClientIPAddr), Relay: address(p.GatewayIPAddr), XID: p.TransactionID}
 	if r.Wanted, err = addressOption(p, dhcpv4.OptionRequestedIPAddress); err != nil {
 		return Request{}, err
 	}
@@ -75,8 +77,47 @@ func Decode(b []byte) (Request, error) {
 	if r.Kind, err = kindOf(p, r); err != nil {
 		return Request{}, err
 	}
-	r.Firmware, r.IPXE = firmwareOf(p), isIPXE(p)
+	if err := r.readAgent(); err != nil {
+		return Request{}, err
+	}
+	r.Firmware, r.IPXE, r.HTTP = firmwareOf(p), isIPXE(p), strings.HasPrefix(p.ClassIdentifier(), httpClass)
 	return r, nil
+}
+
+// Options and sub-options of relay agents.
+const (
+	optionSubnetSelection = dhcpv4.GenericOptionCode(118) // RFC 3011
+	agentCircuit          = 1                             // RFC 3046
+	agentRemote           = 2
+	agentLink             = 5 // RFC 3527
+)
+
+// readAgent reads what tells where the client stands. Only a relay agent is believed to be one.
+func (r *Request) readAgent() (err error) {
+	if r.Link, err = addressOption(r.packet, optionSubnetSelection); err != nil {
+		return err
+	}
+	if !r.Relay.IsValid() {
+		return nil
+	}
+	var circuit, remote []byte
+	for code, v := range suboptions(r.packet.Options.Get(dhcpv4.OptionRelayAgentInformation)) {
+		switch code {
+		case agentCircuit:
+			circuit = v
+		case agentRemote:
+			remote = v
+		case agentLink:
+			if len(v) != 4 {
+				return fmt.Errorf("link selection of %d bytes: an address has 4", len(v))
+			}
+			r.Link = address(v)
+		}
+	}
+	if len(circuit)+len(remote) > 0 {
+		r.Port = fmt.Sprintf("%x/%x", remote, circuit)
+	}
+	return nil
 }
 
 // kindOf tells the messages apart by RFC 2131 4.3.2: what is a DHCPREQUEST for shows only in its fields.

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
-
-	"aula/netboot/lease"
 )
 
 func TestDecodeDrops(t *testing.T) {
@@ -29,7 +27,7 @@ func TestDecodeDrops(t *testing.T) {
 		"no MAC":                       {good(set(28, 0, 0, 0, 0, 0, 0)), "all zeros"},
 		"a group's MAC":                {good(set(28, 255, 255, 255, 255, 255, 255)), "group"},
 		"BOOTP":                        {packet(t, pc1, discover, dhcpv4.WithoutOption(dhcpv4.OptionDHCPMessageType)), "BOOTP"},
-		"a message of two types":       {packet(t, pc1, discover, generic(53, 1, 3)), "BOOTP"},
+		"a message of two types":       {packet(t, pc1, discover, generic(53, 1, 3)), "2 times"},
 		"an offer from a client":       {packet(t, pc1, offer), "not a client's"},
 		"a request for nothing":        {packet(t, pc1, ask), "without an address"},
 		"a decline of nothing":         {packet(t, pc1, dhcpv4.MessageTypeDecline), "without an address"},
@@ -74,7 +72,7 @@ func FuzzDecode(f *testing.F) {
 		s := newResponder(bound(11, pc1))
 		d := s.Decide(now, r)
 		if d.Probe.IsValid() {
-			d = s.Probed(now, r, d.Probe, lease.MAC{})
+			d = s.Probed(now, r, d.Probe, Found{})
 		}
 		if d.Reply == nil {
 			return
@@ -90,7 +88,7 @@ func FuzzDecode(f *testing.F) {
 		if back.OpCode != dhcpv4.OpcodeBootReply || back.TransactionID != r.packet.TransactionID || back.ClientHWAddr.String() != r.MAC.String() {
 			t.Errorf("the reply is not to the request: %s", back.Summary())
 		}
-		if a := address(back.YourIPAddr); a.IsValid() && !testPool.Contains(a) {
+		if a := address(back.YourIPAddr); a.IsValid() && !testNetwork().pools()[0].Contains(a) {
 			t.Errorf("%s was given, which is not in the pool", a)
 		}
 	})

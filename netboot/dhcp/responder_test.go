@@ -27,19 +27,20 @@ func ip(last byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, last}) 
 
 func testNetwork() Network {
 	return Network{
-		Server: server, Subnet: netip.MustParsePrefix("10.0.0.0/24"), Gateway: ip(254), DNS: []netip.Addr{ip(2), ip(3)},
-		LeaseTime: time.Hour, Files: Files{BIOS: "undionly.kpxe", UEFI: "shimx64.efi"},
+		Server: server,
+		Subnets: []Subnet{{
+			Prefix: netip.MustParsePrefix("10.0.0.0/24"), First: ip(10), Last: ip(12), Gateway: ip(254), DNS: []netip.Addr{ip(2), ip(3)},
+		}},
+		LeaseTime: time.Hour, HTTP: "10.0.0.1", Files: Files{BIOS: "undionly.kpxe", UEFI: "shimx64.efi"},
 		Script: func(m lease.MAC, f Firmware) string {
 			return fmt.Sprintf("http://10.0.0.1/boot/%s/script.ipxe?firmware=%s", m, f)
 		},
 	}
 }
 
-var testPool = lease.Pool{First: ip(10), Last: ip(12)}
-
 // newResponder has a network whose addresses have been found silent.
 func newResponder(leases ...lease.Lease) *Responder {
-	s := NewResponder(testNetwork(), lease.NewBook(testPool, leases))
+	s := NewResponder(testNetwork(), lease.NewBook(testNetwork().pools(), leases), nil)
 	for _, last := range []byte{10, 11, 12} {
 		s.vouched[ip(last)] = now
 	}
@@ -107,16 +108,16 @@ func TestAnswers(t *testing.T) {
 		durable bool
 	}{
 		{name: "unknown PC looks for a server",
-			mac: pc1, kind: discover, want: offer, address: ip(10), to: everybody},
+			mac: pc1, kind: discover, want: offer, address: ip(10), to: "frame to 10.0.0.10:68"},
 		{name: "known PC looks for a server, wanting another address than it has",
-			leases: []lease.Lease{bound(11, pc1)}, mac: pc1, kind: discover, options: []option{wants(ip(10))}, want: offer, address: ip(11), to: everybody},
+			leases: []lease.Lease{bound(11, pc1)}, mac: pc1, kind: discover, options: []option{wants(ip(10))}, want: offer, address: ip(11), to: "frame to 10.0.0.11:68"},
 		{name: "PC from another network looks for a server",
-			mac: pc1, kind: discover, options: []option{wants(netip.MustParseAddr("192.168.1.77"))}, want: offer, address: ip(10), to: everybody},
+			mac: pc1, kind: discover, options: []option{wants(netip.MustParseAddr("192.168.1.77"))}, want: offer, address: ip(10), to: "frame to 10.0.0.10:68"},
 		{name: "all addresses are in use",
 			leases: []lease.Lease{bound(10, pc2), bound(11, lease.MAC{2, 3}), bound(12, lease.MAC{2, 4})}, mac: pc1, kind: discover, want: silence},
 
 		{name: "PC takes our offer",
-			mac: pc1, kind: ask, options: []option{to(server), wants(ip(10))}, want: ack, address: ip(10), to: everybody, durable: true},
+			mac: pc1, kind: ask, options: []option{to(server), wants(ip(10))}, want: ack, address: ip(10), to: "frame to 10.0.0.10:68", durable: true},
 		{name: "PC takes another server's offer",
 			mac: pc1, kind: ask, options: []option{to(ip(99)), wants(ip(10))}, want: silence},
 		{name: "PC takes an offer that has since been given to another PC",
@@ -138,7 +139,7 @@ func TestAnswers(t *testing.T) {
 			leases: []lease.Lease{bound(77, pc1)}, mac: pc1, kind: ask, options: []option{uses(ip(77))}, want: nak, to: everybody},
 
 		{name: "known PC starts again with its address",
-			leases: []lease.Lease{bound(11, pc1)}, mac: pc1, kind: ask, options: []option{wants(ip(11))}, want: ack, address: ip(11), to: everybody, durable: true},
+			leases: []lease.Lease{bound(11, pc1)}, mac: pc1, kind: ask, options: []option{wants(ip(11))}, want: ack, address: ip(11), to: "frame to 10.0.0.11:68", durable: true},
 		{name: "known PC starts again with a wrong address",
 			leases: []lease.Lease{bound(11, pc1)}, mac: pc1, kind: ask, options: []option{wants(ip(12))}, want: nak, to: everybody},
 		{name: "unknown PC starts again with an address of this network",
@@ -181,11 +182,19 @@ func TestAnswers(t *testing.T) {
 			if got := address(d.Reply.YourIPAddr); got != row.address {
 				t.Errorf("address = %s, want %s", got, row.address)
 			}
-			if d.To.String() != row.to {
-				t.Errorf("sent to %s, want %s", d.To, row.to)
+			if got := sentTo(d); got != row.to {
+				t.Errorf("sent to %s, want %s", got, row.to)
 			}
 		})
 	}
+}
+
+// sentTo says where a reply goes, and how.
+func sentTo(d Decision) string {
+	if d.Frame {
+		return "frame to " + d.To.String()
+	}
+	return d.To.String()
 }
 
 func kindOfReply(d Decision) dhcpv4.MessageType {
@@ -196,7 +205,9 @@ func kindOfReply(d Decision) dhcpv4.MessageType {
 }
 
 func TestPCThatChoseAnotherServerLeavesItsOfferToOthers(t *testing.T) {
-	s := NewResponder(testNetwork(), lease.NewBook(lease.Pool{First: ip(10), Last: ip(10)}, nil))
+	n := testNetwork()
+	n.Subnets[0].Last = ip(10)
+	s := NewResponder(n, lease.NewBook(n.pools(), nil), nil)
 	s.vouched[ip(10)] = now
 	if d := s.Decide(now, request(t, pc1, discover)); d.Reply == nil {
 		t.Fatal("no offer")
@@ -224,17 +235,17 @@ func TestExhaustionIsToldOnce(t *testing.T) {
 }
 
 func TestAddressIsProbedBeforeItIsFirstOffered(t *testing.T) {
-	s := NewResponder(testNetwork(), lease.NewBook(testPool, nil))
+	s := NewResponder(testNetwork(), lease.NewBook(testNetwork().pools(), nil), nil)
 	r := request(t, pc1, discover)
 	d := s.Decide(now, r)
 	if d.Reply != nil || d.Probe != ip(10) {
 		t.Fatalf("decision = %+v, want a probe of %s", d, ip(10))
 	}
-	d = s.Probed(now, r, ip(10), lease.MAC{2, 9}) // a printer
+	d = s.Probed(now, r, ip(10), Found{true, lease.MAC{2, 9}}) // a printer
 	if d.Reply != nil || d.Probe != ip(11) || !strings.Contains(d.Note, "02:09:00:00:00:00 uses it") {
 		t.Fatalf("decision = %+v, want the next address to be probed and the printer named", d)
 	}
-	d = s.Probed(now, r, ip(11), lease.MAC{})
+	d = s.Probed(now, r, ip(11), Found{})
 	if kindOfReply(d) != offer || address(d.Reply.YourIPAddr) != ip(11) {
 		t.Fatalf("decision = %+v, want an offer of %s", d, ip(11))
 	}
@@ -245,12 +256,12 @@ func TestAddressIsProbedBeforeItIsFirstOffered(t *testing.T) {
 		t.Errorf("the printer's address is %q, want quarantined", l.State)
 	}
 
-	known := NewResponder(testNetwork(), lease.NewBook(testPool, []lease.Lease{bound(12, pc1)}))
+	known := NewResponder(testNetwork(), lease.NewBook(testNetwork().pools(), []lease.Lease{bound(12, pc1)}), nil)
 	if d := known.Decide(now, r); d.Reply == nil {
 		t.Error("an address is probed though the PC itself has it")
 	}
-	itself := NewResponder(testNetwork(), lease.NewBook(testPool, nil))
-	if d := itself.Probed(now, r, ip(10), pc1); d.Reply == nil {
+	itself := NewResponder(testNetwork(), lease.NewBook(testNetwork().pools(), nil), nil)
+	if d := itself.Probed(now, r, ip(10), Found{true, pc1}); d.Reply == nil {
 		t.Error("a PC that answers at its own address gets no offer")
 	}
 }
@@ -276,7 +287,7 @@ func TestBootLoaderByFirmware(t *testing.T) {
 		{"32-bit UEFI", []option{class("PXEClient:Arch:00006:UNDI:003016"), arch(6)}, ""},
 		{"ARM UEFI", []option{class("PXEClient:Arch:00011:UNDI:003016"), arch(11)}, ""},
 		{"iPXE on ARM", []option{class("PXEClient:Arch:00011:UNDI:003016"), arch(11), ipxe}, ""},
-		{"UEFI HTTP Boot", []option{class("HTTPClient:Arch:00016:UNDI:003016"), arch(16)}, ""},
+		{"UEFI HTTP Boot", []option{class("HTTPClient:Arch:00016:UNDI:003016"), arch(16)}, "http://10.0.0.1/shimx64.efi"},
 		{"PXE ROM without an architecture", []option{class("PXEClient")}, ""},
 		{"Windows", []option{class("MSFT 5.0")}, ""},
 		{"the client OS", nil, ""},
@@ -305,8 +316,8 @@ func TestBootLoaderByFirmware(t *testing.T) {
 
 func TestPCWithFirmwareThatIsNotServedIsNamed(t *testing.T) {
 	d := newResponder().Decide(now, request(t, pc1, discover, class("PXEClient:Arch:00011:UNDI:003016"), arch(11)))
-	if !strings.Contains(d.Note, "EFI ARM64 (architecture 11)") {
-		t.Errorf("note = %q, want it to name the architecture", d.Note)
+	if !strings.Contains(d.Note, UEFIARM64.Title()) {
+		t.Errorf("note = %q, want it to name the firmware", d.Note)
 	}
 }
 

@@ -1,11 +1,11 @@
-// Package dhcp leases addresses to the PCs on one NIC and tells those that boot from the network what to load.
+// Package dhcp leases addresses to the PCs on one NIC, and behind relay agents, and tells those that boot from the network what to load.
 //
 // A packet is decoded into a Request; a Responder, which does no input or output, decides; the Server around it does the rest: it
 // probes an address before it is first offered, has the leases on disk before the reply leaves, and sends. Packets that
 // wait at the same time share one write to disk, so a classroom that starts at once costs a few writes.
 //
-// It implements the full DHCP of RFC 2131 for one subnet, and the PXE options of RFC 4578. It is meant to be the only DHCP server of its
-// network. It is not a ProxyDHCP, and serves no other networks: what a relay sends from one is dropped.
+// It implements the full DHCP of RFC 2131, and the PXE options of RFC 4578. Where another server leases addresses, it is a ProxyDHCP, which
+// only says what to boot. It does not know IPv6: no socket for DHCPv6 is opened anywhere.
 package dhcp
 
 import (
@@ -14,59 +14,84 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"aula/netboot/lease"
 )
 
-// A Conn is the server's port on a NIC.
+// A Conn is a port of the server on a NIC.
 type Conn interface {
 	// Receive waits for a packet and copies it to buf.
-	Receive(buf []byte) (int, error)
+	Receive(buf []byte) (n int, from Arrival, err error)
 	// Send sends a packet from the NIC that Receive listens on.
 	Send(packet []byte, to netip.AddrPort) error
+	// SendFrame sends a packet to a PC that does not have the address of to yet, or broadcasts it when that is not possible.
+	SendFrame(packet []byte, to netip.AddrPort, mac lease.MAC) error
 	// Close makes Receive return an error.
 	Close() error
 }
 
-// A Prober finds out whether something answers at an address.
+// An Arrival says how a packet came.
+type Arrival struct {
+	From    netip.AddrPort
+	Unicast bool // to this machine alone
+}
+
+// A Prober finds out whether something on the link answers at an address.
 type Prober interface {
 	// Probe returns the MAC that answers, or zero when nothing does within a fraction of a second.
 	Probe(ctx context.Context, a netip.Addr) (lease.MAC, error)
 }
 
+// A Pinger finds out whether something behind a router answers at an address.
+type Pinger interface {
+	// Ping says whether something answers within a fraction of a second.
+	Ping(ctx context.Context, a netip.Addr) (bool, error)
+}
+
 // A Config is what a Server works with.
 type Config struct {
-	Network Network
-	Pool    lease.Pool
-	Store   *lease.Store
-	Conn    Conn
-	Prober  Prober // nil for none: addresses are offered unprobed
-	// Observe is told of each reply that people want to know of. It must not block. May be nil.
-	Observe func(mac lease.MAC, a netip.Addr, note string)
+	Network  Network
+	Role     Role     // Full when empty
+	Register Register // nil: every PC is one of the appliance's own, and loads
+	Store    *lease.Store
+	Conn     Conn   // port 67
+	Boot     Conn   // port 4011; may be nil
+	Prober   Prober // nil for none: addresses of the NIC's own network are offered unprobed
+	Pinger   Pinger // nil for none: addresses behind relay agents are offered unprobed
+	// Observe is told of each decision that people want to know of: of all about PCs that boot, of what went wrong, and, with a Key, of the
+	// network, for which the Request may be empty. It must not block. May be nil.
+	Observe func(r Request, d Decision)
 	Log     *slog.Logger
 }
 
-// A Server answers the packets of a Conn.
+// A Server answers the packets of its Conns.
 type Server struct {
 	cfg       Config
 	clock     lease.Clock
-	book      *lease.Book
-	responder *Responder
 	packets   chan Request
 	probes    chan probeResult
 	probing   map[lease.MAC]Request // the newest request of each PC for which a probe is under way
 	unsaved   bool                  // the last write failed, and people have been told
+	malformed atomic.Uint64
+
+	state     sync.Mutex // of what follows; only answer changes leases
+	book      *lease.Book
+	responder *Responder
+	proxy     *ProxyResponder
+	role      Role
 
 	mu      sync.RWMutex
 	holders map[netip.Addr]lease.MAC // of bound addresses on disk
 }
 
 type probeResult struct {
-	mac     lease.MAC // of the PC that asked
+	mac     lease.MAC // of the PC that asked; zero when nobody did
 	address netip.Addr
-	found   lease.MAC
+	found   Found
 	err     error
 }
 
@@ -75,18 +100,30 @@ const (
 	// roundSize is the largest number of packets that share a write.
 	roundSize = 256
 	// probesAtOnce bounds the goroutines that probe; beyond it, addresses are offered unprobed.
-	probesAtOnce = 64
+	probesAtOnce = 1024
+	// tick is how often is looked for what is over.
+	tick = time.Second
 )
 
-// New loads the leases.
+// New loads the leases. It refuses networks that overlap.
 func New(cfg Config) (*Server, error) {
+	if err := cfg.Network.Check(); err != nil {
+		return nil, err
+	}
 	leases, highWater, err := cfg.Store.Load()
 	if err != nil {
 		return nil, err
 	}
-	book := lease.NewBook(cfg.Pool, leases)
+	if cfg.Role == "" {
+		cfg.Role = Full
+	}
+	if cfg.Register == nil {
+		cfg.Register = everybody{}
+	}
+	book := lease.NewBook(cfg.Network.pools(), leases)
 	s := &Server{
-		cfg: cfg, clock: lease.NewClock(highWater), book: book, responder: NewResponder(cfg.Network, book),
+		cfg: cfg, clock: lease.NewClock(highWater), book: book, role: cfg.Role,
+		responder: NewResponder(cfg.Network, book, cfg.Register), proxy: NewProxyResponder(cfg.Network, cfg.Register),
 		packets: make(chan Request, roundSize), probes: make(chan probeResult),
 		probing: map[lease.MAC]Request{}, holders: map[netip.Addr]lease.MAC{},
 	}
@@ -96,41 +133,31 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Holder returns the PC to which an address is leased, or was last.
-func (s *Server) Holder(a netip.Addr) (lease.MAC, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	mac, ok := s.holders[a]
-	return mac, ok
-}
-
-func (s *Server) hold(a netip.Addr, l *lease.Lease) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l == nil || l.State == lease.Quarantined {
-		delete(s.holders, a)
-		return
-	}
-	s.holders[a] = l.MAC
-}
-
-// Run answers until ctx ends, then closes the Conn and returns nil.
+// Run answers until ctx ends, then closes the Conns and returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		<-ctx.Done()
-		return s.cfg.Conn.Close()
-	})
-	group.Go(func() error { return s.receive(ctx) })
+	for _, c := range []Conn{s.cfg.Conn, s.cfg.Boot} {
+		if c == nil {
+			continue
+		}
+		group.Go(func() error {
+			<-ctx.Done()
+			return c.Close()
+		})
+		group.Go(func() error { return s.receive(ctx, c, c != s.cfg.Conn) })
+	}
 	group.Go(func() error { return s.answer(ctx, group) })
+	if s.cfg.Prober != nil {
+		group.Go(func() error { return s.sweep(ctx) })
+	}
 	return group.Wait()
 }
 
 // receive decodes packets. When answer falls behind, packets wait in the socket, and those beyond its buffer are lost: clients repeat them.
-func (s *Server) receive(ctx context.Context) error {
+func (s *Server) receive(ctx context.Context, c Conn, boot bool) error {
 	buf := make([]byte, packetSize)
 	for {
-		n, err := s.cfg.Conn.Receive(buf)
+		n, from, err := c.Receive(buf)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -139,9 +166,11 @@ func (s *Server) receive(ctx context.Context) error {
 		}
 		r, err := Decode(append([]byte(nil), buf[:n]...))
 		if err != nil {
-			s.cfg.Log.Debug("dhcp packet dropped", "reason", err)
+			s.malformed.Add(1)
+			s.cfg.Log.Debug("dhcp packet dropped", "from", from.From, "reason", err)
 			continue
 		}
+		r.Peer, r.Unicast, r.BootServer = from.From, from.Unicast, boot
 		select {
 		case s.packets <- r:
 		case <-ctx.Done():
@@ -152,6 +181,8 @@ func (s *Server) receive(ctx context.Context) error {
 
 // answer owns the book. It works in rounds: what has arrived meanwhile is decided, then saved at once, then answered.
 func (s *Server) answer(ctx context.Context, group *errgroup.Group) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
 	for {
 		var round []answered
 		select {
@@ -161,11 +192,13 @@ func (s *Server) answer(ctx context.Context, group *errgroup.Group) error {
 			round = s.decide(s.gather(r))
 		case p := <-s.probes:
 			round = s.probed(p)
+		case <-ticker.C:
 		}
 		for i := range round {
 			s.probe(ctx, group, &round[i])
 		}
 		s.settle(round)
+		s.tellOver()
 	}
 }
 
@@ -189,50 +222,22 @@ type answered struct {
 }
 
 func (s *Server) decide(round []Request) []answered {
+	s.state.Lock()
+	defer s.state.Unlock()
 	now := s.clock.Now()
 	all := make([]answered, len(round))
 	for i, r := range round {
-		all[i] = answered{r, s.responder.Decide(now, r)}
+		all[i] = answered{r, s.decideOne(now, r)}
 	}
 	return all
 }
 
-// probe looks who is at the address that a PC would be offered, if the decision asks for it. The offer waits for that: PXE ROMs
-// collect offers for longer than it takes.
-func (s *Server) probe(ctx context.Context, group *errgroup.Group, a *answered) {
-	if !a.Probe.IsValid() {
-		return
+// decideOne gives a request to who answers it in the server's role. Port 4011 belongs to ProxyDHCP in any.
+func (s *Server) decideOne(now time.Time, r Request) Decision {
+	if s.role == Proxy || r.BootServer {
+		return s.proxy.Decide(now, r)
 	}
-	_, underWay := s.probing[a.MAC]
-	if s.cfg.Prober == nil || !underWay && len(s.probing) >= probesAtOnce {
-		a.Decision = s.responder.Probed(s.clock.Now(), a.Request, a.Probe, lease.MAC{})
-		return
-	}
-	s.probing[a.MAC] = a.Request // a repeated DISCOVER is answered under its own transaction
-	if underWay {
-		return
-	}
-	result := probeResult{mac: a.MAC, address: a.Probe}
-	group.Go(func() error {
-		result.found, result.err = s.cfg.Prober.Probe(ctx, result.address)
-		select {
-		case s.probes <- result:
-		case <-ctx.Done():
-		}
-		return nil
-	})
-}
-
-func (s *Server) probed(p probeResult) []answered {
-	r, ok := s.probing[p.mac]
-	delete(s.probing, p.mac)
-	if !ok {
-		return nil
-	}
-	if p.err != nil {
-		s.cfg.Log.Warn("address offered unprobed", "address", p.address, "error", p.err)
-	}
-	return []answered{{r, s.responder.Probed(s.clock.Now(), r, p.address, p.found)}}
+	return s.responder.Decide(now, r)
 }
 
 // settle saves what the round changed, then sends its replies. When the disk fails, what depends on it is not sent: the PCs
@@ -243,13 +248,18 @@ func (s *Server) settle(round []answered) {
 		if a.Durable && !saved {
 			continue
 		}
-		s.send(a)
-		s.tell(a)
+		sent := s.send(a)
+		s.tell(a.Request, a.Decision)
+		if sent && a.Told {
+			s.cfg.Register.Told(a.Request, a.Advice)
+		}
 	}
 }
 
 func (s *Server) save() bool {
+	s.state.Lock()
 	changes := s.book.Changes()
+	s.state.Unlock()
 	if len(changes) == 0 {
 		return true
 	}
@@ -264,32 +274,52 @@ func (s *Server) save() bool {
 		s.cfg.Log.Info("leases can be saved again")
 	}
 	s.unsaved = false
+	s.state.Lock()
 	s.book.Saved()
+	s.state.Unlock()
 	for _, c := range changes {
 		s.hold(c.Address, c.Lease)
 	}
 	return true
 }
 
-func (s *Server) send(a answered) {
+// send says whether a reply left.
+func (s *Server) send(a answered) bool {
 	if a.Reply == nil {
+		return false
+	}
+	conn := s.cfg.Conn
+	if a.BootServer {
+		conn = s.cfg.Boot
+	}
+	packet, err := encode(a.Reply), error(nil)
+	if a.Frame {
+		err = conn.SendFrame(packet, a.To, a.MAC)
+	} else {
+		err = conn.Send(packet, a.To)
+	}
+	if err != nil {
+		s.cfg.Log.Warn("dhcp reply not sent", "mac", a.MAC, "to", a.To, "error", err)
+	}
+	return err == nil
+}
+
+func (s *Server) tell(r Request, d Decision) {
+	if d.Note == "" {
 		return
 	}
-	if err := s.cfg.Conn.Send(a.Reply.ToBytes(), a.To); err != nil {
-		s.cfg.Log.Warn("dhcp reply not sent", "mac", a.MAC, "to", a.To, "error", err)
+	s.cfg.Log.Log(context.Background(), d.Level, "dhcp", "mac", r.MAC, "request", r.Kind, "outcome", d.Note)
+	if s.cfg.Observe != nil && (d.Level >= slog.LevelInfo || d.Key != "" || r.Firmware != NoFirmware) {
+		s.cfg.Observe(r, d)
 	}
 }
 
-func (s *Server) tell(a answered) {
-	if a.Note == "" {
-		return
-	}
-	var address netip.Addr
-	if a.Reply != nil {
-		address, _ = netip.AddrFromSlice(a.Reply.YourIPAddr)
-	}
-	s.cfg.Log.Log(context.Background(), a.Level, "dhcp", "mac", a.MAC, "request", a.Kind, "outcome", a.Note)
-	if s.cfg.Observe != nil && a.Level >= slog.LevelInfo {
-		s.cfg.Observe(a.MAC, address, a.Note)
+// tellOver tells what is over.
+func (s *Server) tellOver() {
+	s.state.Lock()
+	over := s.responder.board.take(s.clock.Now())
+	s.state.Unlock()
+	for _, d := range over {
+		s.tell(Request{}, d)
 	}
 }

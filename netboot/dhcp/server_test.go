@@ -31,12 +31,12 @@ func newWire() *wire {
 	return &wire{in: make(chan []byte), out: make(chan sent, 1000), closed: make(chan struct{})}
 }
 
-func (w *wire) Receive(buf []byte) (int, error) {
+func (w *wire) Receive(buf []byte) (int, Arrival, error) {
 	select {
 	case p := <-w.in:
-		return copy(buf, p), nil
+		return copy(buf, p), Arrival{}, nil
 	case <-w.closed:
-		return 0, net.ErrClosed
+		return 0, Arrival{}, net.ErrClosed
 	}
 }
 
@@ -45,6 +45,8 @@ func (w *wire) Send(b []byte, to netip.AddrPort) error {
 	w.out <- sent{p, to}
 	return err
 }
+
+func (w *wire) SendFrame(b []byte, to netip.AddrPort, _ lease.MAC) error { return w.Send(b, to) }
 
 func (w *wire) Close() error { close(w.closed); return nil }
 
@@ -63,7 +65,7 @@ func serve(t *testing.T, store *lease.Store, p Prober) (*Server, *wire, func()) 
 	t.Helper()
 	w := newWire()
 	s, err := New(Config{
-		Network: testNetwork(), Pool: testPool, Store: store, Conn: w, Prober: p, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Network: testNetwork(), Store: store, Conn: w, Prober: p, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +162,7 @@ func TestServerDropsRubbish(t *testing.T) {
 func TestServerEndsWhenItsPortBreaks(t *testing.T) {
 	store := openStore(t, filepath.Join(t.TempDir(), "leases.db"))
 	w := newWire()
-	s, err := New(Config{Network: testNetwork(), Pool: testPool, Store: store, Conn: onceBroken{w}, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Network: testNetwork(), Store: store, Conn: onceBroken{w}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,4 +175,4 @@ var errBroken = errors.New("network is down")
 
 type onceBroken struct{ *wire }
 
-func (onceBroken) Receive([]byte) (int, error) { return 0, errBroken }
+func (onceBroken) Receive([]byte) (int, Arrival, error) { return 0, Arrival{}, errBroken }

@@ -3,14 +3,13 @@
 // A Book holds the rules: it is a value in memory that takes events and the time and changes itself; it does no input or output. A
 // Store keeps what the Book settled in a bbolt file. The caller saves the Book's changes before it tells a PC of them:
 //
-//	l, err := book.Bind(now, mac, address, time.Hour)
+//	l, err := book.Bind(now, client, address, time.Hour)
 //	err = store.Save(book.Changes(), now)
 //	book.Saved()
 //	// only now may the DHCPACK leave
 //
-// The rules guarantee that no two PCs hold one address at the same time, whatever crashes between those lines. A PC is
-// known by its MAC and by nothing else, because its PXE ROM, iPXE, the client OS and Windows each send another client
-// identifier and would otherwise take an address each.
+// The rules guarantee that no two PCs hold one address at the same time, whatever crashes between those lines. How PCs are told
+// apart stands at Client.
 //
 // It is not about packets: see netboot/dhcp.
 package lease
@@ -78,31 +77,7 @@ type Lease struct {
 	MAC     MAC        `json:"mac"` // whose it is; of a quarantined address, who complained
 	State   State      `json:"state"`
 	Expires time.Time  `json:"expires"` // by the Clock, not by the wall
-}
-
-// A Pool is the range of addresses to lease.
-type Pool struct {
-	First, Last netip.Addr
-	Except      []netip.Addr // in the range, but somebody's: the appliance itself, the gateway, DNS servers
-}
-
-// Contains says whether the address may be leased at all.
-func (p Pool) Contains(a netip.Addr) bool {
-	if !a.Is4() || a.Less(p.First) || p.Last.Less(a) {
-		return false
-	}
-	for _, e := range p.Except {
-		if e == a {
-			return false
-		}
-	}
-	return true
-}
-
-// A Reservation gives a PC, by one of its MACs, an address that nobody else gets. The address may be outside every pool, but must be in a subnet
-// that is served.
-type Reservation struct {
-	MAC     MAC
-	Address netip.Addr
-	Name    string // of the PC, for people
+	// ID and Stranger are those of the Client whose it is.
+	ID       string `json:"id,omitempty"`
+	Stranger bool   `json:"stranger,omitempty"`
 }

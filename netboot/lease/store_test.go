@@ -39,9 +39,9 @@ func TestStoreKeepsLeasesOverARestart(t *testing.T) {
 
 	got, highWater, err := openStore(t, path).Load()
 	want := []Lease{
-		{ip(10), pc(1), Bound, t0.Add(hour)},
-		{ip(13), pc(2), Quarantined, t0.Add(Quarantine)},
-		{ip(14), pc(2), Bound, t0.Add(3 * hour)},
+		record(ip(10), pc(1), Bound, t0.Add(hour)),
+		record(ip(13), pc(2), Quarantined, t0.Add(Quarantine)),
+		record(ip(14), pc(2), Bound, t0.Add(3*hour)),
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Load = %+v, %v, want %+v", got, err, want)
@@ -153,7 +153,7 @@ func TestPoolContains(t *testing.T) {
 	for a, want := range map[netip.Addr]bool{
 		ip(9): false, ip(10): true, ip(12): false, ip(14): true, ip(15): false, none: false, netip.MustParseAddr("::a00:a"): false,
 	} {
-		if got := pool().Contains(a); got != want {
+		if got := pool()[0].Contains(a); got != want {
 			t.Errorf("Contains(%s) = %v, want %v", a, got, want)
 		}
 	}
