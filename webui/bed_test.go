@@ -17,6 +17,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
+	"aula/appliance/boot"
 	"aula/appliance/catalog"
 	"aula/appliance/incorporation"
 	"aula/appliance/operation"
@@ -42,19 +43,21 @@ const (
 
 // A bed is a Server over a real catalog, repository and operation manager, with PCs that do what a test says.
 type bed struct {
-	t      *testing.T
-	clock  *clock
-	cat    *catalog.Catalog
-	images *imagestore.Repository // the first one
-	ops    *operation.Manager
-	upkeep *upkeep.Service
-	pcs    *fakePCs
-	swarms *fakeSwarms
-	rooms  *fakeSessions
-	server *Server
-	log    *bytes.Buffer
-	socket string   // of the last local()
-	names  []string // pairs of random ids and what they are called in golden files
+	t       *testing.T
+	clock   *clock
+	cat     *catalog.Catalog
+	images  *imagestore.Repository // the first one
+	ops     *operation.Manager
+	upkeep  *upkeep.Service
+	pcs     *fakePCs
+	swarms  *fakeSwarms
+	rooms   *fakeSessions
+	booted  *fakeBoots
+	network *fakeNetwork
+	server  *Server
+	log     *bytes.Buffer
+	socket  string   // of the last local()
+	names   []string // pairs of random ids and what they are called in golden files
 }
 
 // fakeSessions is a multicast session for whoever asks, as far as a test says.
@@ -159,7 +162,7 @@ func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{
 		t: t, clock: &clock{now: time.Date(2031, 3, 4, 9, 30, 0, 0, time.UTC)}, log: &bytes.Buffer{},
-		swarms: &fakeSwarms{}, rooms: &fakeSessions{},
+		swarms: &fakeSwarms{}, rooms: &fakeSessions{}, booted: &fakeBoots{boots: map[string][]boot.Boot{}}, network: &fakeNetwork{status: quietNetwork()},
 		pcs: &fakePCs{sessions: map[string]roster.Session{}, instructs: map[string]protocol.Instruct{}, refreshed: map[string]int{}},
 	}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{w: b.log}, nil))
@@ -198,7 +201,7 @@ func newBed(t *testing.T) *bed {
 	}
 	b.server, err = New(Config{
 		Catalog: b.cat, Roster: b.pcs, Operations: b.ops, Images: library, Upkeep: b.upkeep, Uploads: uploads, Torrents: b.swarms, Sessions: b.rooms,
-		Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
+		Boots: b.booted, Network: b.network, Version: "0.1-test", SetupCode: setupCode, Log: log, Now: b.clock.Now,
 		RepositoryDefaults: catalog.Repository{Keep: 2, TrashDays: 30, ReserveMiB: 1024},
 	})
 	if err != nil {

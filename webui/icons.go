@@ -32,11 +32,35 @@ var icons = map[string]string{
 	"power":     `<path d="M8 2.5V8M4.7 4.5a5 5 0 1 0 6.6 0"/>`,
 	"restart":   `<path d="M13 8a5 5 0 1 1-1.6-3.7M13 2.5v3h-3"/>`,
 	"disk":      `<rect x="2" y="4" width="12" height="8" rx="1.5"/><path d="M4.5 9.5h4M11.5 9.5v.1"/>`,
+	"dash":      `<path d="M5 8h6"/>`,
+	"boot":      `<circle cx="8" cy="8" r="5.5"/><path d="M8 10.8V5.2M5.6 7.4 8 5l2.4 2.4"/>`,
 	"pc":        `<rect x="2" y="3" width="12" height="8" rx="1"/><path d="M5.5 13.5h5M8 11v2.5"/>`,
 }
 
 // icon is decoration: it always stands beside a word, so that readers of the page skip it.
 func icon(name string) template.HTML {
-	return template.HTML(`<svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" fill="none" ` +
-		`stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round">` + icons[name] + `</svg>`)
+	return template.HTML(iconBegins + icons[name] + `</svg>`)
+}
+
+const iconBegins = `<svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" fill="none" ` +
+	`stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round">`
+
+// glyph is an icon of which a page has thousands: its lines are once in the page, in the fragment "sprite".
+func glyph(name string) template.HTML {
+	return template.HTML(`<svg class="glyph"><use href="#glyph-` + template.HTMLEscapeString(name) + `"/></svg>`)
+}
+
+// A symbol is an icon in the sprite.
+type symbol struct {
+	Name  string
+	Lines template.HTML
+}
+
+// glyphs are the icons of steps of a boot.
+func glyphs() []symbol {
+	var all []symbol
+	for _, name := range []string{"check", "cross", "clock", "dash", "down", "off", "run"} {
+		all = append(all, symbol{name, template.HTML(icons[name])})
+	}
+	return all
 }

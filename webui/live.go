@@ -39,13 +39,13 @@ type dirt struct {
 	computers, operations, tasks map[string]bool
 	boots                        map[string]bool // by MAC; "" for the notices
 	catalog, images              bool
-	torrents, sessions           bool // it is time to look at them: their rooms tell nothing
+	torrents, sessions, network  bool // it is time to look at them: their rooms tell nothing
 }
 
 // An observation is what the dirt looks like to pages.
 type observation struct {
 	items   []item
-	changed []string // parts of pages that must be fetched again: "catalog", "images", "operations", "tasks", "torrents"
+	changed []string // parts of pages that must be fetched again: "catalog", "images", "operations", "tasks", "torrents", "network"
 }
 
 // An item is a piece of a page in its new state. Pages that subscribed to one of its topics get it.
@@ -60,6 +60,8 @@ type patch struct {
 	HTML    string            `json:"html,omitempty"`
 	Percent *int              `json:"percent,omitempty"` // -1 when not known
 	Fields  map[string]string `json:"fields,omitempty"`  // text by data-field
+	Into    string            `json:"into,omitempty"`    // data-list to which HTML belongs, wherever the element was before
+	Fetch   string            `json:"fetch,omitempty"`   // part of the page that must be fetched again
 }
 
 type batch struct {

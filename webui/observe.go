@@ -67,6 +67,12 @@ func (s *Server) observe(d dirt) observation {
 			d.computers[t.ComputerID] = true
 		}
 	}
+	if len(d.boots) > 0 {
+		s.observeBoots(&o, d.boots)
+	}
+	if d.network || d.boots[""] {
+		s.observeNetwork(&o)
+	}
 	if d.sessions {
 		s.observeSessions(&o)
 	}
@@ -189,6 +195,10 @@ func (s *Server) observeComputers(o *observation, dirty map[string]bool) error {
 	if err != nil {
 		return err
 	}
+	groups, err := s.groupNames()
+	if err != nil {
+		return err
+	}
 	if s.work == nil {
 		s.work = s.standings()
 	}
@@ -203,7 +213,7 @@ func (s *Server) observeComputers(o *observation, dirty map[string]bool) error {
 			}
 			continue
 		}
-		t := tileOf(pc, conditionOf(s.work.of(pc), now))
+		t := tileOf(pc, conditionOf(s.work.of(pc), now), groups)
 		if rooms[pc.ClassroomID] == nil {
 			rooms[pc.ClassroomID] = &roomCount{ID: pc.ClassroomID}
 		}

@@ -23,6 +23,7 @@ type computerPage struct {
 	Online   bool
 	Work     []head
 	Cache    cacheView
+	Boot     computerBoot
 	Problem  string
 	NewName  string
 	Accepted bool
@@ -65,7 +66,7 @@ func (s *Server) computerPage(c echo.Context, status int, problem string) error 
 			}
 		}
 	}
-	v.tile = tileOf(v.PC, conditionOf(s.standings().of(v.PC), s.now()))
+	v.tile = tileOf(v.PC, conditionOf(s.standings().of(v.PC), s.now()), nil)
 	if session, ok := s.cfg.Roster.Session(v.PC.ID); ok {
 		v.Online, v.Agent = true, session.Version
 	}
@@ -73,6 +74,12 @@ func (s *Server) computerPage(c echo.Context, status int, problem string) error 
 		v.Disks = append(v.Disks, drawDisk(d))
 	}
 	v.Work, v.Cache = s.workOf(v.PC.ID), s.viewCache(v.PC)
+	if v.Boot, err = s.computerBoot(v.PC); err != nil {
+		return err
+	}
+	if typed := c.FormValue("address"); problem != "" && typed != "" {
+		v.Boot.Address = typed
+	}
 	return s.render(c, status, "computer", v)
 }
 

@@ -231,10 +231,10 @@ type powerPage struct {
 
 // powerEffects say what happens to a PC.
 var powerEffects = map[string]string{
-	operation.Reboot:   "Each PC restarts at once and boots from the network again. What somebody has open on it is lost.",
-	operation.BootDisk: "Each PC restarts at once and boots the system on its own disk. The start after that is from the network again.",
+	operation.Reboot:   "Each PC restarts at once and boots what is chosen for it, which is its own disk unless somebody chose otherwise. What somebody has open on it is lost.",
+	operation.BootDisk: "Each PC restarts at once and boots the system on its own disk, whatever is chosen for it otherwise. The start after that is as it always is.",
 	operation.PowerOff: "Each PC switches off at once. It can be woken up again if its network card is set to wake on LAN; else somebody must press its button.",
-	operation.WakeUp:   "Each PC that is switched off is woken by wake on LAN and starts from the network. Those that do not come are named.",
+	operation.WakeUp:   "Each PC that is switched off is woken by wake on LAN and starts the client OS, in which it takes instructions. Those that do not come are named.",
 }
 
 func (s *Server) showPower(c echo.Context) error {

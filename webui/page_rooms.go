@@ -57,6 +57,10 @@ func (s *Server) tree(here string) ([]branch, []tile, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	groups, err := s.groupNames()
+	if err != nil {
+		return nil, nil, err
+	}
 	counts := map[string]*roomCount{}
 	var tiles []tile
 	st, now := s.standings(), s.now()
@@ -64,7 +68,7 @@ func (s *Server) tree(here string) ([]branch, []tile, error) {
 		if pc.State != catalog.Accepted {
 			continue
 		}
-		t := tileOf(pc, conditionOf(st.of(pc), now))
+		t := tileOf(pc, conditionOf(st.of(pc), now), groups)
 		if counts[pc.ClassroomID] == nil {
 			counts[pc.ClassroomID] = &roomCount{}
 		}

@@ -14,6 +14,7 @@ type settingsPage struct {
 	PasswordProblem string
 	UserProblem     string
 	NewUser         string
+	Boot            bootSettings
 }
 
 func (s *Server) showSettings(c echo.Context) error {
@@ -23,7 +24,12 @@ func (s *Server) showSettings(c echo.Context) error {
 func (s *Server) settingsPage(c echo.Context, status int, v settingsPage) error {
 	v.page = s.page(c, "settings", "Settings")
 	v.Path = "/settings"
+	problem := v.Boot.Problem
 	var err error
+	if v.Boot, err = s.bootSettings(); err != nil {
+		return err
+	}
+	v.Boot.Problem = problem
 	if v.Users, err = s.cfg.Catalog.Users(); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"aula/appliance/catalog"
 	"aula/imagestore/multicast"
+	"aula/netboot"
 )
 
 //go:embed templates
@@ -29,7 +30,7 @@ type pages struct {
 
 func loadPages() (*pages, error) {
 	shared, err := template.New("shared").Option("missingkey=error").Funcs(pageFuncs()).
-		ParseFS(templateFiles, "templates/frame.html", "templates/fragments.html")
+		ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("read the templates: %w", err)
 	}
@@ -73,6 +74,8 @@ func visible(r rune) rune {
 func pageFuncs() template.FuncMap {
 	return template.FuncMap{
 		"icon":      icon,
+		"glyph":     glyph,
+		"glyphs":    glyphs,
 		"size":      size,
 		"memory":    memory,
 		"moment":    moment,
@@ -89,6 +92,13 @@ func pageFuncs() template.FuncMap {
 		"speed":     speed,
 		"modes": func() []multicast.Mode {
 			return []multicast.Mode{multicast.FullDuplex, multicast.HalfDuplex, multicast.Broadcast}
+		},
+		"modeChoices": func() []bootChoice {
+			var all []bootChoice
+			for _, m := range []netboot.Mode{netboot.ModeAuto, netboot.ModeFull, netboot.ModeProxy} {
+				all = append(all, bootChoice{string(m), modeWords[m]})
+			}
+			return all
 		},
 		"textRows": func(text string) int { return min(24, max(5, strings.Count(text, "\n")+2)) },
 		"choose":   func(tree []branch, room string) any { return roomOptions{tree, room} },
@@ -109,6 +119,8 @@ type page struct {
 	Topics  []string // of the live stream
 	Path    string   // of the page itself, for parts that fetch themselves again
 	Did     string   // what the form before this page has done, in a few words
+
+	Attention attention // what every page says of the network
 }
 
 // page begins a page. It is called before the page's data is read, so that no event falls between.
@@ -119,6 +131,7 @@ func (s *Server) page(c echo.Context, active, title string) page {
 		p.User, p.Last = who.User, s.live.last()
 		p.Did = didWords[c.QueryParam("did")]
 		p.Pending, _ = s.pendingCount() // the badge is no reason to fail a page
+		p.Attention = s.attention()
 	}
 	return p
 }
@@ -134,6 +147,8 @@ var didWords = map[string]string{
 	"back":       "Brought back from the trash.",
 	"deleted":    "Deleted for ever.",
 	"discarded":  "Upload discarded.",
+	"forgiven":   "It may boot the client OS again.",
+	"network":    "Done.",
 	"password":   "Password changed. Other logins of this user have ended.",
 }
 

@@ -19,14 +19,28 @@ type tile struct {
 	ID   string
 	Name string
 	Work string // id of the operation that has it, for a link
+
+	Group string // name of its group; may be empty
+	Next  string // what it boots once, in words; empty when that is as always
 }
 
-func tileOf(pc catalog.Computer, c condition) tile {
-	return tile{condition: c, Key: "pc-" + pc.ID, ID: pc.ID, Name: pc.Name}
+// tileOf takes the names of groups by their ids.
+func tileOf(pc catalog.Computer, c condition, groups map[string]string) tile {
+	return tile{condition: c, Key: "pc-" + pc.ID, ID: pc.ID, Name: pc.Name, Group: groups[pc.GroupID], Next: targetWords[pc.NextBoot]}
+}
+
+// groupNames are those of all classrooms, by id.
+func (s *Server) groupNames() (map[string]string, error) {
+	all, err := s.cfg.Catalog.Groups("")
+	names := make(map[string]string, len(all))
+	for _, g := range all {
+		names[g.ID] = g.Name
+	}
+	return names, err
 }
 
 func (t tile) shape() string {
-	return fmt.Sprint(t.Name, t.mark, t.Detail, t.Busy, t.Percent < 0)
+	return fmt.Sprint(t.Name, t.mark, t.Detail, t.Busy, t.Percent < 0, t.Group, t.Next)
 }
 
 func (t tile) numbers() string { return fmt.Sprint(t.Percent, t.Rate, t.Left) }

@@ -205,7 +205,8 @@ func (s *Server) TaskChanged(id string) { s.live.note(func(d *dirt) { d.tasks[id
 
 const (
 	expireEvery = 10 * time.Minute // how often logins that are over are forgotten
-	// How often it is looked how far arriving images, torrents and multicast sessions have got: their rooms tell changes of state only, or none.
+	// How often it is looked how far arriving images, torrents and multicast sessions have got, and how the network stands: their rooms tell
+	// changes of state only, or none.
 	lookEvery = time.Second
 )
 
@@ -236,8 +237,10 @@ func (s *Server) Run(ctx context.Context) error {
 				if s.moving.Load() {
 					s.ImagesChanged()
 				}
-				if s.cfg.Torrents != nil || s.cfg.Sessions != nil {
-					s.live.note(func(d *dirt) { d.torrents, d.sessions = s.cfg.Torrents != nil, s.cfg.Sessions != nil })
+				if s.cfg.Torrents != nil || s.cfg.Sessions != nil || s.cfg.Network != nil {
+					s.live.note(func(d *dirt) {
+						d.torrents, d.sessions, d.network = s.cfg.Torrents != nil, s.cfg.Sessions != nil, s.cfg.Network != nil
+					})
 				}
 			}
 		}

@@ -8,9 +8,12 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"aula/appliance/boot"
+	"aula/appliance/catalog"
 	"aula/appliance/operation"
 	"aula/clientos/disk"
 	"aula/clientos/protocol"
+	"aula/netboot"
 )
 
 // The console's words for what the house's constants mean, and how it writes numbers. Pages hold their own text; what more
@@ -61,6 +64,36 @@ var kindWords = map[string]string{
 	operation.PartitionDisk: "Partition and format",
 	operation.ConfigureOS:   "Configure system",
 	operation.WakeUp:        "Wake up",
+}
+
+var stepLabels = map[string]string{
+	netboot.StepDHCP:      "DHCP",
+	netboot.StepLoader:    "Loader",
+	netboot.StepScript:    "Script",
+	netboot.StepKernel:    "Kernel",
+	netboot.StepInitramfs: "Initramfs",
+	boot.StepAgent:        "Agent",
+}
+
+// targetWords say what PCs boot, in the middle of a sentence.
+var targetWords = map[string]string{
+	catalog.BootClientOS: "client OS",
+	catalog.BootDisk:     "own disk",
+	catalog.BootMenu:     "menu",
+	catalog.BootNothing:  "nothing",
+}
+
+var firmwareWords = map[netboot.Firmware]string{
+	netboot.BIOS:      "BIOS",
+	netboot.UEFIx64:   "UEFI",
+	netboot.UEFIia32:  "UEFI, 32 bits",
+	netboot.UEFIARM64: "UEFI on ARM64",
+}
+
+var modeWords = map[netboot.Mode]string{
+	netboot.ModeAuto:  "Automatic: Aula leases addresses when no other server does and you agreed",
+	netboot.ModeFull:  "Aula leases addresses, whatever other servers do",
+	netboot.ModeProxy: "Aula never leases addresses, and only tells PCs what to boot (ProxyDHCP)",
 }
 
 // A mark is how a state is shown: colour, icon and word.

@@ -61,17 +61,46 @@ function connection(document) {
 }
 
 function patch(document, item) {
-  for (const element of document.querySelectorAll(`[data-live="${CSS.escape(item.key)}"]`)) {
+  if (item.fetch) document.body.dispatchEvent(new CustomEvent("aula:" + item.fetch));
+  const list = item.into && document.querySelector(`[data-list="${CSS.escape(item.into)}"]`);
+  const found = document.querySelectorAll(`[data-live="${CSS.escape(item.key)}"]`);
+  if (list) {
+    into(list, found[0], item.html);
+    return;
+  }
+  for (const element of found) {
     if (item.html) replace(element, item.html);
     else numbers(element, item);
   }
 }
 
-// replace puts new HTML in an element's place and keeps what the reader did to the old one.
-function replace(element, html) {
+// into puts an element at the head of the list that it belongs to now, or takes it away when the page shows only others there.
+function into(list, old, html) {
+  const fresh = parse(html);
+  const { onlyRoom, onlyState } = list.dataset;
+  if ((onlyRoom && onlyRoom !== fresh.dataset.room) || (onlyState && onlyState !== fresh.dataset.state)) {
+    old?.remove();
+    return;
+  }
+  if (old && old.parentElement === list) {
+    replace(old, html);
+    return;
+  }
+  const focused = old?.contains(document.activeElement);
+  old?.remove();
+  list.prepend(fresh);
+  if (focused) fresh.querySelector("a")?.focus();
+}
+
+function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
-  const fresh = template.content.firstElementChild;
+  return template.content.firstElementChild;
+}
+
+// replace puts new HTML in an element's place and keeps what the reader did to the old one.
+function replace(element, html) {
+  const fresh = parse(html);
   const ticked = element.querySelector("input[type=checkbox]");
   const box = fresh.querySelector("input[type=checkbox]");
   if (ticked && box) box.checked = ticked.checked;
