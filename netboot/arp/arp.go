@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,12 +29,26 @@ const (
 	spacing  = 100 * time.Millisecond
 )
 
-// A Prober probes on one NIC. Each probe has a socket of its own, so probes need not know of each other.
-type Prober struct{ nic int } // index
+// A Prober probes on one NIC. Any number of probes may run at once: they share a socket, which is open only while there are any.
+type Prober struct {
+	nic int // index
+
+	mu  sync.Mutex
+	ear *ear // nil while nobody probes
+}
+
+// An ear hears ARP for those who probe.
+type ear struct {
+	socket  *os.File
+	waiting map[netip.Addr][]chan lease.MAC
+	probes  int
+	deaf    chan struct{} // closed when it hears no more
+	err     error         // why; to be read after deaf
+}
 
 // New makes a Prober. It fails when the process may not open packet sockets (CAP_NET_RAW).
 func New(nic *net.Interface) (*Prober, error) {
-	p := &Prober{nic.Index}
+	p := &Prober{nic: nic.Index}
 	s, err := p.open()
 	if err != nil {
 		return nil, err
@@ -46,22 +62,92 @@ func (p *Prober) Probe(ctx context.Context, a netip.Addr) (lease.MAC, error) {
 	if err != nil {
 		return lease.MAC{}, fmt.Errorf("arp probe of %s: %w", a, err)
 	}
-	s, err := p.open()
+	e, found, err := p.listen(a)
 	if err != nil {
 		return lease.MAC{}, err
 	}
-	defer s.Close()
+	defer p.leave(e, a, found)
 	question := request(nic.HardwareAddr, a)
 	for range requests {
-		if err := p.broadcast(s, question); err != nil {
+		if err := p.broadcast(e.socket, question); err != nil {
 			return lease.MAC{}, fmt.Errorf("arp probe of %s: %w", a, err)
 		}
-		found, err := await(s, a, time.Now().Add(spacing))
-		if err != nil || found != (lease.MAC{}) || ctx.Err() != nil {
-			return found, err
+		select {
+		case mac := <-found:
+			return mac, nil
+		case <-ctx.Done():
+			return lease.MAC{}, nil
+		case <-e.deaf:
+			return lease.MAC{}, fmt.Errorf("arp reply for %s: %w", a, e.err)
+		case <-time.After(spacing):
 		}
 	}
 	return lease.MAC{}, nil
+}
+
+// listen has the ear wait for address a, on the returned channel.
+func (p *Prober) listen(a netip.Addr) (*ear, chan lease.MAC, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ear == nil {
+		socket, err := p.open()
+		if err != nil {
+			return nil, nil, err
+		}
+		p.ear = &ear{socket: socket, waiting: map[netip.Addr][]chan lease.MAC{}, deaf: make(chan struct{})}
+		go p.hear(p.ear)
+	}
+	found := make(chan lease.MAC, 1)
+	p.ear.waiting[a] = append(p.ear.waiting[a], found)
+	p.ear.probes++
+	return p.ear, found, nil
+}
+
+// leave ends a probe, and with the last one the ear.
+func (p *Prober) leave(e *ear, a netip.Addr, found chan lease.MAC) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rest := slices.DeleteFunc(e.waiting[a], func(c chan lease.MAC) bool { return c == found })
+	if e.waiting[a] = rest; len(rest) == 0 {
+		delete(e.waiting, a)
+	}
+	if e.probes--; e.probes > 0 {
+		return
+	}
+	_ = e.socket.Close() // hear ends by it
+	if p.ear == e {
+		p.ear = nil
+	}
+}
+
+// hear tells who speaks for the addresses that are waited for, until the socket is closed.
+func (p *Prober) hear(e *ear) {
+	defer close(e.deaf)
+	buf := make([]byte, 128)
+	for {
+		n, err := e.socket.Read(buf)
+		if err != nil {
+			e.err = err
+			p.mu.Lock()
+			if p.ear == e {
+				p.ear = nil // the next probe tries anew
+			}
+			p.mu.Unlock()
+			return
+		}
+		mac, sender, ok := parse(buf[:n])
+		if !ok {
+			continue
+		}
+		p.mu.Lock()
+		for _, c := range e.waiting[sender] {
+			select {
+			case c <- mac:
+			default: // it has an answer
+			}
+		}
+		p.mu.Unlock()
+	}
 }
 
 // open makes a packet socket for the ARP of the NIC. The kernel adds and removes the Ethernet header.
@@ -93,26 +179,6 @@ func (p *Prober) broadcast(s *os.File, packet []byte) error {
 		return !errors.Is(sent, unix.EAGAIN)
 	})
 	return errors.Join(err, sent)
-}
-
-// await reads until something speaks for address a or the deadline passes.
-func await(s *os.File, a netip.Addr, deadline time.Time) (lease.MAC, error) {
-	if err := s.SetReadDeadline(deadline); err != nil {
-		return lease.MAC{}, err
-	}
-	buf := make([]byte, 128)
-	for {
-		n, err := s.Read(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return lease.MAC{}, nil
-		}
-		if err != nil {
-			return lease.MAC{}, fmt.Errorf("arp reply for %s: %w", a, err)
-		}
-		if mac, sender, ok := parse(buf[:n]); ok && sender == a {
-			return mac, nil
-		}
-	}
 }
 
 // Fixed part of an ARP packet for IPv4 over Ethernet (RFC 826): hardware type 1, protocol 0x0800, address lengths 6 and 4.

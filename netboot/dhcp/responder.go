@@ -247,8 +247,11 @@ func (s *Responder) Probed(now time.Time, r Request, a netip.Addr, f Found) Deci
 // Swept notes what the probe of an address found that is not offered yet.
 func (s *Responder) Swept(now time.Time, a netip.Addr, f Found) Decision {
 	s.looked[a] = now
-	if l, ok := s.book.At(a); ok && f.Something && l.State == lease.Bound && (l.MAC == f.MAC || now.Before(l.Expires.Add(lease.Grace))) {
-		return Decision{} // it has been leased meanwhile, or its last holder has not gone
+	l, ok := s.book.At(a)
+	switch over := !now.Before(l.Expires.Add(lease.Grace)); {
+	case !ok || !f.Something || over && l.MAC != f.MAC:
+	default:
+		return Decision{} // it has been leased or found in use meanwhile, or its last holder has not gone
 	}
 	if !f.Something {
 		s.silent(now, a)
@@ -264,13 +267,13 @@ func (s *Responder) silent(now time.Time, a netip.Addr) {
 
 // taken keeps an address at which something is from being leased, and returns what people are told.
 func (s *Responder) taken(now time.Time, complainer lease.MAC, a netip.Addr, f Found) string {
+	who := "something"
+	if f.MAC != (lease.MAC{}) {
+		complainer, who = f.MAC, f.MAC.String()
+	}
 	s.book.Quarantine(now, complainer, a)
 	delete(s.vouched, a)
 	s.board.tell(now, conflictKey(a), lease.Quarantine+probeLasts)
-	who := "something"
-	if f.MAC != (lease.MAC{}) {
-		who = f.MAC.String()
-	}
 	return fmt.Sprintf("%s: %s uses it without a lease; give that device an address outside the range", a, who)
 }
 

@@ -407,7 +407,7 @@ func (b *Book) Decline(now time.Time, c Client, a netip.Addr) error {
 	return nil
 }
 
-// Quarantine keeps an address from everybody for a while, because something that has no lease answers at it. The MAC is that of who complained.
+// Quarantine keeps an address from everybody for a while, because something that has no lease answers at it. The MAC is what was found, or who complained.
 func (b *Book) Quarantine(now time.Time, mac MAC, a netip.Addr) {
 	b.withdrawAt(a)
 	if _, ok := b.leases[a]; ok {

@@ -74,7 +74,7 @@ const (
 // A Lease is the record of one address.
 type Lease struct {
 	Address netip.Addr `json:"address"`
-	MAC     MAC        `json:"mac"` // whose it is; of a quarantined address, who complained
+	MAC     MAC        `json:"mac"` // whose it is; of a quarantined address, what was found there, or when that is not known who complained
 	State   State      `json:"state"`
 	Expires time.Time  `json:"expires"` // by the Clock, not by the wall
 	// ID and Stranger are those of the Client whose it is.
