@@ -67,8 +67,6 @@ func (n Network) fileFor(r Request, q quirk.Set) string {
 	}
 }
 
-func (n Network) bootFile(r Request) string { return n.fileFor(r, nil) }
-
 // loader returns the name of the boot loader for a firmware that is served.
 func (n Network) loader(f Firmware, q quirk.Set) string {
 	own := q.Has(quirk.OwnDrivers)
