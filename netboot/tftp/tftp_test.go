@@ -375,3 +375,27 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+// On a network where a packet takes a millisecond, larger blocks and windows save what they promise.
+func TestWindowsSaveTime(t *testing.T) {
+	took := map[string]time.Duration{}
+	for _, options := range []string{"blksize 512", "blksize 1468", "blksize 1468 windowsize 4", "blksize 1468 windowsize 16"} {
+		synctest.Test(t, func(t *testing.T) {
+			want := content(1 << 20)
+			h := build(newWire(1), shelf{"f": want}, nil)
+			got, err := h.reader(1).fetch("f", strings.Fields(options)...)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: got %d bytes, %v", options, len(got), err)
+			}
+			took[options] = h.close(t)[0].Took
+		})
+	}
+	t.Logf("1 MiB at 1 ms each way: %v", took)
+	slow := took["blksize 1468"]
+	if f := float64(took["blksize 512"]) / float64(slow); f < 2.8 {
+		t.Errorf("blocks of 1468 bytes are %.1f times as fast as those of 512, want 2.8", f)
+	}
+	if f := float64(slow) / float64(took["blksize 1468 windowsize 4"]); f < 3.8 {
+		t.Errorf("windows of 4 are %.1f times as fast as lockstep, want 3.8", f)
+	}
+}
