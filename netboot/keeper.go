@@ -18,9 +18,9 @@ type seeker interface {
 
 // Times between looks for other servers. While addresses are leased a rogue server does harm, and is to be reported within 60 s.
 const (
-	lookSeldom  = 10 * time.Minute
-	lookOften   = 45 * time.Second // while leasing
-	lookAgain   = 10 * time.Second // after a look that failed
+	lookSeldom = 10 * time.Minute
+	lookOften  = 45 * time.Second // while leasing
+	lookAgain  = 10 * time.Second // after a look that failed
 )
 
 // A keeper keeps the role: it looks for other servers, chooses, and tells of what it found.
@@ -129,6 +129,16 @@ func (k *keeper) interval() time.Duration {
 		return k.often
 	}
 	return k.seldom
+}
+
+// see gives it a seeker, before it runs.
+func (k *keeper) see(s seeker) { k.seeker, k.now.able = s, true }
+
+// status tells what it chose, and when it looked around last.
+func (k *keeper) status() (now situation, probed time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now, k.probed
 }
 
 func (k *keeper) state() situation {

@@ -158,6 +158,8 @@ func wait(d time.Duration) {
 
 func (s *scene) check(t *testing.T, k *keeper, role dhcp.Role, asking bool) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if st := k.state(); st.role != role || s.role != role || st.asking != asking {
 		t.Errorf("role %s (told %s), asking %v; want %s, %v", st.role, s.role, st.asking, role, asking)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,6 +139,7 @@ type classroom struct {
 
 	mu      sync.Mutex
 	events  []netboot.Event
+	notices []netboot.Notice
 	news    chan struct{} // closed and made anew at each event
 	decided []netboot.Client
 	boot    netboot.Boot
@@ -228,7 +230,7 @@ func open(t *testing.T, change func(*netboot.Config)) *classroom {
 		boot: netboot.Boot{Target: netboot.BootClientOS, Ticket: "t1cket"},
 	}
 	cfg := netboot.Config{
-		Interface: "br0", AgentPort: 4430, Leases: filepath.Join(t.TempDir(), "leases.db"),
+		Interface: "br0", Mode: netboot.ModeFull, AgentPort: 4430, Leases: filepath.Join(t.TempDir(), "leases.db"),
 		Overlay: []byte("overlay"), Extra: "console=ttyS0",
 		Files: c.files, Decider: c, Observer: c,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -299,4 +301,29 @@ func (c *classroom) Told(netboot.Client, netboot.Plan) {}
 
 func (c *classroom) Learn(string, quirk.Quirk, string) {}
 
-func (c *classroom) Notify(netboot.Notice) {}
+func (c *classroom) Notify(n netboot.Notice) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notices = append(c.notices, n)
+	close(c.news)
+	c.news = make(chan struct{})
+}
+
+// awaitNotice waits until a notice is told of which a condition is true.
+func (c *classroom) awaitNotice(t *testing.T, limit time.Duration, what string, fits func(netboot.Notice) bool) netboot.Notice {
+	t.Helper()
+	deadline := time.After(limit)
+	for {
+		c.mu.Lock()
+		all, news := slices.Clone(c.notices), c.news
+		c.mu.Unlock()
+		if i := slices.IndexFunc(all, fits); i >= 0 {
+			return all[i]
+		}
+		select {
+		case <-news:
+		case <-deadline:
+			t.Fatalf("no notice of %s within %s; there were: %+v", what, limit, all)
+		}
+	}
+}

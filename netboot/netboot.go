@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"aula/netboot/advert"
 	"aula/netboot/dhcp"
 	"aula/netboot/lease"
 	"aula/netboot/neighbour"
@@ -236,11 +237,15 @@ type Status struct {
 	Pools  []Pool             // of this network first
 }
 
-// A Server is the boot services on one NIC.
+// A Server is the boot services on one NIC. Its methods are safe for concurrent use.
 type Server struct {
-	address netip.Addr
+	plan    *plan
 	store   *lease.Store
 	ports   *ports
+	link    *link
+	lookout *neighbour.Lookout // nil when not permitted
+	keeper  *keeper
+	watch   *watch
 	dhcp    *dhcp.Server
 	tftp    *tftpService
 	http    *httpService
@@ -257,7 +262,7 @@ func New(cfg Config) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{address: plan.address.Addr()}
+	s = &Server{plan: plan, watch: newWatch(cfg.Observer)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -269,50 +274,116 @@ func New(cfg Config) (s *Server, err error) {
 	if s.store, err = lease.Open(cfg.Leases); err != nil {
 		return s, err
 	}
-	watch := &watch{to: cfg.Observer}
-	if s.dhcp, err = newDHCP(plan, s.store, s.ports, watch); err != nil {
+	s.link = newLink(plan, s.watch.to.Notify)
+	s.keeper = s.newKeeper()
+	register := newRegister(cfg.Decider, time.Now)
+	if s.dhcp, err = newDHCP(plan, s.store, s.ports, register, s.keeper.state().role, s.watch); err != nil {
 		return s, err
 	}
-	watch.holder = s.dhcp.Holder
-	s.tftp = newTFTP(plan, s.ports, loaders, watch)
-	s.http = newHTTP(plan, s.ports, loaders, watch)
+	s.watch.leased, s.watch.planned = s.dhcp.Holder, register.target
+	s.watch.proxy = func() bool { return s.dhcp.Role() == dhcp.Proxy }
+	s.tftp = newTFTP(plan, s.ports, loaders, s.watch)
+	s.http = newHTTP(plan, s.ports, loaders, s.watch)
 	return s, nil
 }
 
+// newKeeper makes what looks for other servers and keeps the role.
+func (s *Server) newKeeper() *keeper {
+	k := newKeeper(s.plan.Mode, nil, s.plan.Consent, func(r dhcp.Role) { s.dhcp.SetRole(r) }, s.watch.to.Notify, s.plan.Log)
+	lookout, err := neighbour.New(neighbour.Config{
+		NIC: s.plan.nic, Own: s.link.addresses, Name: s.plan.Name, Leasing: func() bool { return s.dhcp.Role() == dhcp.Full },
+		Heard: k.heard, Uses: s.watch.learn, Log: s.plan.Log,
+	})
+	if err != nil {
+		s.plan.Log.Warn("other DHCP servers cannot be looked for", "error", err)
+		return k
+	}
+	s.lookout = lookout
+	k.see(lookout)
+	return k
+}
+
 // Address returns the appliance's own address on the NIC.
-func (s *Server) Address() netip.Addr { return s.address }
+func (s *Server) Address() netip.Addr { return s.plan.address.Addr() }
 
 // Status tells what the services do now.
-func (s *Server) Status() Status { return Status{} }
+func (s *Server) Status() Status {
+	now, probed := s.keeper.status()
+	status := Status{
+		Interface: s.plan.Interface, Address: s.plan.address, Mode: now.mode, Role: now.role, Asking: now.asking, Probed: probed,
+	}
+	if s.lookout != nil {
+		status.Others = s.lookout.Servers()
+	}
+	for _, p := range s.dhcp.Pools() {
+		status.Pools = append(status.Pools, Pool{
+			Network: p.Network, First: p.First, Last: p.Last, Size: p.Size, Leased: p.Leased, Quarantined: p.Quarantined, Reserved: p.Reserved,
+		})
+	}
+	return status
+}
 
 // SetMode changes the mode while the services run.
-func (s *Server) SetMode(m Mode) {}
+func (s *Server) SetMode(m Mode) { s.keeper.setMode(m) }
 
-// Reconsider looks again at the operator's consent, which may have been given.
-func (s *Server) Reconsider() {}
+// Reconsider looks again at the operator's consent, which may have been given. It is heeded after another look for other servers, which takes 3 s.
+func (s *Server) Reconsider() { s.keeper.reconsider() }
 
 // Reserve says which PCs always have the same address, in place of what was said before. It returns why it cannot be, naming the PC, and
 // then changes nothing.
-func (s *Server) Reserve(all []lease.Reservation) error { return nil }
+func (s *Server) Reserve(all []lease.Reservation) error { return s.dhcp.Reserve(all) }
 
 // Leases are those that there are, by address.
-func (s *Server) Leases() []lease.Lease { return nil }
+func (s *Server) Leases() []lease.Lease { return s.dhcp.Leases() }
 
-// Probe looks for other DHCP servers now.
-func (s *Server) Probe(ctx context.Context) ([]neighbour.Server, error) { return nil, nil }
+// Probe looks for other DHCP servers now, which takes 3 s, and returns those that answered. It needs Run.
+func (s *Server) Probe(ctx context.Context) ([]neighbour.Server, error) {
+	if s.lookout == nil {
+		return nil, errors.New("other DHCP servers cannot be looked for: the program lacks the capability CAP_NET_RAW; run it as root")
+	}
+	return s.keeper.probe(ctx)
+}
 
 // Run serves until ctx ends, then closes everything and returns nil; it returns an error when a service breaks.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.dhcp.Run(ctx) })
-	group.Go(func() error { return s.tftp.run(ctx) })
-	group.Go(func() error { return s.http.run(ctx) })
+	for _, run := range []func(context.Context) error{
+		s.dhcp.Run, s.tftp.run, s.http.run, s.keeper.run, s.keeper.follow, s.link.run, s.lookOut, s.advertise,
+	} {
+		group.Go(func() error { return run(ctx) })
+	}
 	return errors.Join(group.Wait(), s.Close())
+}
+
+// lookOut listens to other servers. PCs boot without it.
+func (s *Server) lookOut(ctx context.Context) error {
+	if s.lookout == nil {
+		return nil
+	}
+	if err := s.lookout.Run(ctx); err != nil {
+		s.plan.Log.Error("other DHCP servers are not heard any more", "error", err)
+	}
+	return nil
+}
+
+// advertise spares booting PCs the wait for a router. They boot without it.
+func (s *Server) advertise(ctx context.Context) error {
+	a, err := advert.New(advert.Config{NIC: s.plan.nic, Booting: s.watch.isBooting, Log: s.plan.Log})
+	if err == nil {
+		err = a.Run(ctx)
+	}
+	if err != nil {
+		s.plan.Log.Warn("PCs that boot by iPXE may wait some seconds for an IPv6 router", "error", err)
+	}
+	return nil
 }
 
 // Close closes what New opened. A Server that was run has closed itself.
 func (s *Server) Close() error {
 	var errs []error
+	if s.lookout != nil {
+		errs = append(errs, s.lookout.Close())
+	}
 	if s.ports != nil {
 		errs = append(errs, s.ports.Close())
 	}

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
 	"aula/netboot/dhcp"
 	"aula/netboot/lease"
+	"aula/netboot/neighbour"
 	"aula/netboot/script"
 )
 
@@ -23,10 +25,11 @@ type plan struct {
 }
 
 const (
-	defaultLeaseTime = time.Hour
-	minLeaseTime     = 2 * time.Minute
-	defaultHTTPPort  = 80
-	smallestSubnet   = 29 // bits: six addresses, of which one is the appliance's
+	defaultLeaseTime    = time.Hour
+	defaultStrangerTime = 10 * time.Minute
+	minLeaseTime        = 2 * time.Minute
+	defaultHTTPPort     = 80
+	smallestSubnet      = 29 // bits: six addresses, of which one is the appliance's
 )
 
 func (c Config) plan() (*plan, error) {
@@ -34,13 +37,23 @@ func (c Config) plan() (*plan, error) {
 	if p.LeaseTime == 0 {
 		p.LeaseTime = defaultLeaseTime
 	}
+	if p.StrangerTime == 0 {
+		p.StrangerTime = min(defaultStrangerTime, p.LeaseTime)
+	}
 	if p.HTTPPort == 0 {
 		p.HTTPPort = defaultHTTPPort
+	}
+	if p.Mode == "" {
+		p.Mode = ModeAuto
+	}
+	if p.Name == "" {
+		host, _ := os.Hostname() // which may have none
+		p.Name = neighbour.Name(host)
 	}
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, step := range []func() error{p.check, p.findNIC, p.findAddress, p.findPool} {
+	for _, step := range []func() error{p.check, p.findNIC, p.findAddress, p.findPool, p.checkSubnets} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -59,6 +72,12 @@ func (p *plan) check() error {
 		return errors.New("no file is named for the leases")
 	case p.LeaseTime < minLeaseTime:
 		return fmt.Errorf("lease time %s is too short: PCs would do nothing but renew; give at least %s", p.LeaseTime, minLeaseTime)
+	case p.StrangerTime < minLeaseTime:
+		return fmt.Errorf("lease time %s of unknown PCs is too short: they would do nothing but renew; give at least %s", p.StrangerTime, minLeaseTime)
+	case p.Mode != ModeAuto && p.Mode != ModeFull && p.Mode != ModeProxy:
+		return fmt.Errorf("DHCP mode %q: give %q, %q or %q", p.Mode, ModeAuto, ModeFull, ModeProxy)
+	case p.Name != neighbour.Name(p.Name):
+		return fmt.Errorf("the name %q cannot be told to other Aulas: give one of 1 to 64 letters, digits and hyphens", p.Name)
 	case p.HTTPPort < 1 || p.HTTPPort > 65535 || p.AgentPort < 1 || p.AgentPort > 65535:
 		return fmt.Errorf("HTTP port %d, agents' port %d: a port is from 1 to 65535", p.HTTPPort, p.AgentPort)
 	case !script.Plain(p.Extra):
@@ -145,8 +164,8 @@ func (p *plan) findAddress() error {
 
 func (p *plan) findPool() error {
 	subnet := p.address.Masked()
-	last := lastOf(subnet)
-	p.pool = lease.Pool{First: p.PoolFirst, Last: p.PoolLast}
+	last := lease.LastOf(subnet)
+	p.pool = lease.Pool{Network: subnet, First: p.PoolFirst, Last: p.PoolLast}
 	if !p.PoolFirst.IsValid() {
 		upper := netip.PrefixFrom(last, subnet.Bits()+1).Masked()
 		p.pool.First, p.pool.Last = upper.Addr(), last.Prev()
@@ -163,13 +182,17 @@ func (p *plan) findPool() error {
 	return nil
 }
 
-// lastOf returns the broadcast address of a subnet.
-func lastOf(subnet netip.Prefix) netip.Addr {
-	a := subnet.Masked().Addr().As4()
-	for bit := subnet.Bits(); bit < 32; bit++ {
-		a[bit/8] |= 0x80 >> (bit % 8)
+// checkSubnets looks at the networks behind relay agents, and whether they go with the NIC's own.
+func (p *plan) checkSubnets() error {
+	for _, s := range p.Subnets {
+		switch {
+		case !s.First.IsValid() || !s.Last.IsValid():
+			return fmt.Errorf("the network %s behind a relay agent has no range of addresses to lease: give its first and its last", s.Network)
+		case s.Network.IsValid() && s.Network.Addr().Is4() && s.Network.Bits() > smallestSubnet:
+			return fmt.Errorf("in the network %s behind a relay agent there is no room for PCs: its mask must be /%d or shorter", s.Network, smallestSubnet)
+		}
 	}
-	return netip.AddrFrom4(a)
+	return p.network().Check()
 }
 
 // host is the appliance in URLs.
@@ -181,17 +204,20 @@ func (p *plan) host() string {
 }
 
 // newDHCP puts the DHCP server together.
-func newDHCP(p *plan, store *lease.Store, ports *ports, w *watch) (*dhcp.Server, error) {
+func newDHCP(p *plan, store *lease.Store, ports *ports, g *register, role dhcp.Role, w *watch) (*dhcp.Server, error) {
 	return dhcp.New(dhcp.Config{
-		Network: dhcp.Network{
-			Server: p.address.Addr(), Subnets: p.subnets(), LeaseTime: p.LeaseTime, StrangerTime: p.StrangerTime,
-			Files: bootFiles, HTTP: p.host(),
-			Script: func(mac lease.MAC, f dhcp.Firmware) string { return ipxeURL(p.host(), mac, f) },
-		},
-		Store: store, Conn: ports.dhcp, Prober: ports.prober,
-		Observe: func(r dhcp.Request, d dhcp.Decision) { w.pc(r.MAC, d.Address(), StepDHCP, d.Note) },
-		Log:     p.Log,
+		Network: p.network(), Role: role, Register: g, Store: store, Conn: &listener{ports.dhcp, w}, Boot: &listener{ports.boot, w},
+		Prober: ports.prober, Pinger: ports.pinger, Observe: w.decided, Log: p.Log,
 	})
+}
+
+// network is what DHCP serves.
+func (p *plan) network() dhcp.Network {
+	return dhcp.Network{
+		Server: p.address.Addr(), Subnets: p.subnets(), LeaseTime: p.LeaseTime, StrangerTime: p.StrangerTime,
+		Files: bootFiles, HTTP: p.host(),
+		Script: func(mac lease.MAC, f dhcp.Firmware) string { return ipxeURL(p.host(), mac, f) },
+	}
 }
 
 // subnets are the networks in which addresses are leased: that of the NIC, and those behind relay agents.
@@ -206,4 +232,12 @@ func (p *plan) subnets() []dhcp.Subnet {
 // ipxeURL is where iPXE finds its script. What stands in braces iPXE itself replaces.
 func ipxeURL(host string, mac lease.MAC, f dhcp.Firmware) string {
 	return fmt.Sprintf("http://%s/boot/%s/script.ipxe?firmware=%s&uuid=${uuid}&serial=${serial:uristring}", host, mac, f)
+}
+
+// target is what a PC was planned to boot, empty when that is not known. It is called where the register's other methods are.
+func (g *register) target(mac lease.MAC) string {
+	if k := g.plans[mac]; k != nil {
+		return k.plan.Target
+	}
+	return ""
 }

@@ -11,12 +11,16 @@ import (
 
 	"aula/netboot/arp"
 	"aula/netboot/dhcp"
+	"aula/netboot/neighbour"
+	"aula/netboot/ping"
 )
 
 // ports are the sockets of all services, opened before any of them starts.
 type ports struct {
 	dhcp   *dhcp.Socket
-	prober dhcp.Prober // nil when not permitted
+	boot   *dhcp.Socket // port 4011, of boot servers
+	prober dhcp.Prober  // nil when not permitted
+	pinger dhcp.Pinger  // nil when not permitted, or when nothing is behind relay agents
 	tftp   *net.UDPConn
 	http   net.Listener
 }
@@ -35,10 +39,20 @@ func (p *plan) open(s *ports) (err error) {
 	if s.dhcp, err = dhcp.Listen(ctx, p.nic, address); err != nil {
 		return p.explain(err, 67, "udp", "another DHCP server (dnsmasq, isc-dhcp-server, kea, another aula...) runs on this machine; stop it first (ss -lunp shows which it is)")
 	}
+	if s.boot, err = dhcp.ListenPort(ctx, p.nic, address, dhcp.BootServerPort); err != nil {
+		return p.explain(err, dhcp.BootServerPort, "udp", "another PXE boot server (dnsmasq, pixiecore, another aula...) runs on this machine; stop it first (ss -lunp shows which it is)")
+	}
 	if prober, err := arp.New(p.nic); err != nil {
 		p.Log.Warn("addresses are leased without a look whether something uses them already", "error", err)
 	} else {
 		s.prober = prober
+	}
+	if len(p.Subnets) > 0 {
+		if pinger, err := ping.New(address); err != nil {
+			p.Log.Warn("addresses behind relay agents are leased without a look whether something uses them already", "error", err)
+		} else {
+			s.pinger = pinger
+		}
 	}
 	if s.tftp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: address.AsSlice(), Port: 69}); err != nil {
 		return p.explain(err, 69, "udp", "another TFTP server (tftpd-hpa, atftpd, dnsmasq...) runs on this machine; stop it first (ss -lunp shows which it is)")
@@ -69,6 +83,9 @@ func (s *ports) Close() error {
 	if s.dhcp != nil {
 		errs = append(errs, s.dhcp.Close())
 	}
+	if s.boot != nil {
+		errs = append(errs, s.boot.Close())
+	}
 	if s.tftp != nil {
 		errs = append(errs, s.tftp.Close())
 	}
@@ -81,4 +98,25 @@ func (s *ports) Close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// A listener is a port of the DHCP server through which the watch hears who uses which address.
+type listener struct {
+	*dhcp.Socket
+	watch *watch
+}
+
+// Receive implements dhcp.Conn. Other Aulas that look for DHCP servers are left to the neighbour.Lookout: nothing is offered to a PC that there is not.
+func (l *listener) Receive(buf []byte) (int, dhcp.Arrival, error) {
+	for {
+		n, from, err := l.Socket.Receive(buf)
+		if err != nil {
+			return n, from, err
+		}
+		if neighbour.IsProbe(buf[:n]) {
+			continue
+		}
+		l.watch.overhear(buf[:n])
+		return n, from, nil
+	}
 }
