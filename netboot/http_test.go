@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -33,7 +34,9 @@ type plane struct {
 	err     error
 	kernel  string
 	missing error
-	events  []Event
+
+	mu     sync.Mutex
+	events []Event
 }
 
 func (p *plane) Decide(_ context.Context, c Client) (Boot, error) {
@@ -41,7 +44,11 @@ func (p *plane) Decide(_ context.Context, c Client) (Boot, error) {
 	return p.boot, p.err
 }
 
-func (p *plane) Observe(e Event) { p.events = append(p.events, e) }
+func (p *plane) Observe(e Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, e)
+}
 
 func (p *plane) Kernel() (io.ReadSeekCloser, error) {
 	return text{strings.NewReader(p.kernel)}, p.missing

@@ -13,8 +13,6 @@ import (
 // program, and what is there must be copied into the kernel for every PC; of a file, sendfile(2) hands on the pages themselves.
 type memory struct {
 	file *os.File
-	path string // opens it anew, with a position of its own
-	size int64
 }
 
 // inMemory copies what is left of a file. Of a file that is on a disk there is no need to.
@@ -23,8 +21,8 @@ func inMemory(name string, from io.Reader) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd of %s: %w", name, err)
 	}
-	m := &memory{file: os.NewFile(uintptr(fd), name), path: fmt.Sprintf("/proc/self/fd/%d", fd)}
-	if m.size, err = io.Copy(m.file, from); err == nil {
+	m := &memory{file: os.NewFile(uintptr(fd), name)}
+	if _, err = io.Copy(m.file, from); err == nil {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
 	}
 	if err == nil {
@@ -45,7 +43,22 @@ func (m *memory) check() error {
 	return f.Close()
 }
 
-func (m *memory) open() (*os.File, error) { return os.Open(m.path) }
+// open opens it anew, with a position of its own. It fails after Close, when the number of its descriptor may be another file's.
+func (m *memory) open() (f *os.File, err error) {
+	raw, err := m.file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	if held := raw.Control(func(fd uintptr) { f, err = os.Open(fmt.Sprintf("/proc/self/fd/%d", fd)) }); held != nil {
+		return nil, held
+	}
+	return f, err
+}
 
-// Close gives the memory back when the last PC has its file.
-func (m *memory) Close() error { return m.file.Close() }
+// Close gives the memory back when the last PC has its file. It may be called again.
+func (m *memory) Close() error {
+	if err := m.file.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
