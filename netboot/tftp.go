@@ -25,7 +25,7 @@ type tftpService struct {
 }
 
 func newTFTP(p *plan, s *ports, l *loaders, w *watch) *tftpService {
-	t := &tftpService{plan: p, loaders: l, watch: w, audit: throttle{every: time.Minute, most: 60}}
+	t := &tftpService{plan: p, loaders: l, watch: w, audit: throttle{every: time.Minute, most: 120}}
 	t.server = tftp.New(tftp.Config{Conn: s.tftp, Open: t.open, MTU: p.nic.MTU, SinglePort: p.SinglePort, Began: t.began, Ended: t.ended})
 	return t
 }
@@ -54,41 +54,42 @@ func plainName(name string) error {
 	return nil
 }
 
-// began tells that a PC has asked for a file that there is.
+// began tells that a PC has asked for a file and takes it.
 func (t *tftpService) began(peer netip.AddrPort, name string, size int64) {
-	t.tell(Event{Address: peer.Addr(), Phase: Asked, File: name, Size: size, Detail: fmt.Sprintf("asked for %q", name)}, false)
+	t.tell(Event{Address: peer.Addr(), Phase: Asked, File: name, Size: size, Detail: fmt.Sprintf("asked for %q", name)}, true)
 }
 
-// ended tells how a request ended. Forged requests end here too: of them nothing is told but to the log, and there not each.
+// ended tells how a request ended. Of what may be forged not each is told, nor written to the log.
 func (t *tftpService) ended(x tftp.Transfer) {
-	log := t.plan.Log.With("address", x.Peer.Addr(), "file", fmt.Sprintf("%.255s", x.File))
+	log := t.plan.Log.With("address", x.Peer.Addr(), "file", x.File)
 	e := Event{Address: x.Peer.Addr(), File: x.File, Bytes: x.Sent, Size: x.Size, Took: x.Took, Phase: Failed}
 	switch {
 	case x.Probe:
 		log.Debug("tftp client wanted the size only", "size", x.Size)
 		return
+	case errors.Is(x.Err, tftp.ErrEvicted):
+		log.Debug("tftp request came to nothing", "error", x.Err)
+		return
 	case x.Err == nil:
 		log.Info("tftp transfer", "bytes", x.Size, "took", x.Took.Round(time.Millisecond), "block", x.BlockSize, "window", x.Window,
 			"retransmits", x.Retransmits, "unconfirmed", x.Unconfirmed)
 		e.Phase, e.Bytes, e.Detail = Answered, x.Size, fmt.Sprintf("%q sent, %d bytes", x.File, x.Size)
-	case errors.Is(x.Err, fs.ErrNotExist):
+	case x.Heard:
+		log.Warn("tftp transfer broke off", "bytes", x.Sent, "of", x.Size, "took", x.Took.Round(time.Millisecond), "retransmits", x.Retransmits, "error", x.Err)
+		e.Detail = fmt.Sprintf("%q broke off after %d bytes: %v", x.File, x.Sent, x.Err)
+	case errors.Is(x.Err, fs.ErrNotExist) && optional(x.File):
 		log.Debug("tftp file not served", "error", x.Err)
-		if optional(x.File) {
+		return
+	default:
+		held, ok := t.audit.allow(time.Now())
+		if !ok {
 			return
 		}
-		e.Detail = fmt.Sprintf("%q is not among the boot files here: look which file name the DHCP server hands out", x.File)
-	case x.Size == 0 && x.BlockSize == 0: // it did not begin
-		if n, ok := t.audit.allow(time.Now()); ok {
-			log.Warn("tftp request refused", "error", x.Err, "unmentioned", n)
+		log.Warn("tftp request came to nothing", "error", x.Err, "unmentioned", held)
+		e.Detail = fmt.Sprintf("%.80q: %v", x.File, x.Err)
+		if errors.Is(x.Err, fs.ErrNotExist) {
+			e.Detail = fmt.Sprintf("%.80q is not among the boot files here: look which file name the DHCP server tells PCs", x.File)
 		}
-		e.Detail = fmt.Sprintf("%.80q refused: %v", x.File, x.Err)
-	default:
-		if x.Heard {
-			log.Warn("tftp transfer broke off", "bytes", x.Sent, "of", x.Size, "took", x.Took.Round(time.Millisecond), "retransmits", x.Retransmits, "error", x.Err)
-		} else {
-			log.Debug("tftp request came to nothing", "error", x.Err)
-		}
-		e.Detail = fmt.Sprintf("%q broke off after %d bytes: %v", x.File, x.Sent, x.Err)
 	}
 	t.tell(e, x.Heard)
 }

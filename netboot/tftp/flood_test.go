@@ -93,7 +93,7 @@ func TestOnePCCannotTakeAll(t *testing.T) {
 		}
 		evicted, busy := 0, 0
 		for _, x := range h.close(t) {
-			if errors.Is(x.Err, errEvicted) {
+			if errors.Is(x.Err, ErrEvicted) {
 				evicted++
 			}
 			if errors.Is(x.Err, errBusy) {

@@ -170,7 +170,7 @@ func (s *Server) room(pc netip.Addr) bool {
 func (s *Server) evict(mayGo func(*transfer) bool) bool {
 	for e := s.unheard.Front(); e != nil; e = e.Next() {
 		if t := e.Value.(*transfer); mayGo(t) {
-			s.end(t, errEvicted)
+			s.end(t, ErrEvicted)
 			return true
 		}
 	}

@@ -48,7 +48,7 @@ type Config struct {
 	PerPC    int // at once, by one address; 8 when zero
 	// SinglePort answers from port 69, for firewalls that let nothing else pass, in place of a port for each transfer.
 	SinglePort bool
-	// Began is called when a file was opened for a PC. It must not block. May be nil.
+	// Began is called when a PC has acknowledged something of a file for the first time. It must not block. May be nil.
 	Began func(peer netip.AddrPort, name string, size int64)
 	// Ended is called after each transfer, also a refused one. It must not block. May be nil.
 	Ended func(Transfer)

@@ -18,11 +18,13 @@ var (
 	errSilent   = errors.New("the PC does not answer")
 	errNoAnswer = errors.New("the PC never answered: a firewall, or a forged request")
 	errBusy     = errors.New("too many transfers at once")
-	errEvicted  = errors.New("the PC has not answered, and others want its place")
 	errAgain    = errors.New("the PC asked anew")
 	errStopped  = errors.New("the server stops")
 	errProbe    = errors.New("the PC wanted the size only")
 )
+
+// ErrEvicted is the Err of a Transfer whose PC had not answered when its place was wanted: most likely its address was forged.
+var ErrEvicted = errors.New("the PC has not answered, and others want its place")
 
 // A transfer sends one file to one PC. One goroutine runs it; the Server may close its conn to end it.
 type transfer struct {
@@ -86,9 +88,6 @@ func (t *transfer) serve() error {
 	t.terms = t.req.negotiate(size, t.server.maxBlock)
 	t.tell.BlockSize, t.tell.Window = t.terms.block, t.terms.window
 	t.window = window{blocks: size/int64(t.terms.block) + 1, size: int64(t.terms.window)}
-	if began := t.server.cfg.Began; began != nil {
-		began(t.peer, t.req.file, size)
-	}
 	return t.converse()
 }
 
@@ -178,7 +177,7 @@ func (t *transfer) take(b []byte) (moved bool, err error) {
 			}
 			t.greeting = nil
 			t.window.mute = t.tell.Retransmits > 0 // each OACK may bring an ACK
-			t.alive()
+			t.alive(true)
 			return true, nil
 		}
 		verdict := t.window.ack(number)
@@ -199,11 +198,11 @@ func (t *transfer) take(b []byte) (moved bool, err error) {
 			t.doubt = time.Now().Add(t.patience())
 		}
 		t.resent = false
-		t.alive()
+		t.alive(true)
 		return true, nil
 	case opError:
 		code, text := parseError(b)
-		t.alive()
+		t.alive(false)
 		if t.greeting != nil && (t.terms.sized || code == errNegotiation) {
 			t.tell.Probe = true
 			return false, errProbe
@@ -213,10 +212,14 @@ func (t *transfer) take(b []byte) (moved bool, err error) {
 	return false, nil
 }
 
-// alive notes that the PC was heard.
-func (t *transfer) alive() {
-	if t.heard.Swap(time.Now().UnixNano()) == 0 {
-		t.server.proven(t)
+// alive notes that the PC was heard, and whether it takes the file.
+func (t *transfer) alive(takes bool) {
+	if t.heard.Swap(time.Now().UnixNano()) != 0 {
+		return
+	}
+	t.server.proven(t)
+	if began := t.server.cfg.Began; began != nil && takes {
+		began(t.peer, t.req.file, t.tell.Size)
 	}
 }
 
