@@ -20,15 +20,17 @@ import (
 	"aula/netboot/lease"
 )
 
-// overWire serves the plane on the loopback, by the connections that the product has, and returns its address.
-func (p *plane) overWire(t *testing.T, watch func(net.Conn)) string {
+func onLoopback() (net.Listener, error) { return net.Listen("tcp4", "127.0.0.1:0") }
+
+// overWire serves the plane by the connections that the product has, and returns its address.
+func (p *plane) overWire(t testing.TB, listen func() (net.Listener, error), watch func(net.Conn)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	listener, err := listen()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.listener = watchedListener{listener, watch}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- p.run(ctx) }()
 	t.Cleanup(func() {
@@ -113,7 +115,7 @@ func (d *discard) WriteHeader(int)             {}
 func TestManyLoadTheSameCopy(t *testing.T) {
 	const pcs = 24
 	p := newPlane(t, func(p *plane) { p.kernel = strings.Repeat("0123456789abcdef", 1<<17) })
-	url := p.overWire(t, nil)
+	url := p.overWire(t, onLoopback, nil)
 	var group sync.WaitGroup
 	for range pcs {
 		group.Go(func() {
@@ -163,7 +165,7 @@ func TestPartOfAFolderIsNotCopied(t *testing.T) {
 
 func TestConnectionsAreBounded(t *testing.T) {
 	p := newPlane(t)
-	url := p.overWire(t, nil)
+	url := p.overWire(t, onLoopback, nil)
 	var open []net.Conn
 	for range mostConnectionsOfOne {
 		c, err := net.Dial("tcp4", strings.TrimPrefix(url, "http://"))
@@ -218,7 +220,7 @@ func TestCrowdHasAnEnd(t *testing.T) {
 func TestSlowPCIsSentToSlowly(t *testing.T) {
 	p := newPlane(t)
 	rates := make(chan func() int, 8)
-	url := p.overWire(t, func(c net.Conn) {
+	url := p.overWire(t, onLoopback, func(c net.Conn) {
 		rates <- func() (rate int) {
 			if err := control(c.(*net.TCPConn), func(fd int) (err error) {
 				rate, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE)
@@ -291,7 +293,7 @@ func TestDownloadThatBreaksOff(t *testing.T) {
 	p := newPlane(t, func(p *plane) { p.kernel = strings.Repeat("0123456789abcdef", 1<<20) })
 	told := make(chan Event, 8)
 	p.watch.to = toChannel{p, told}
-	url := p.overWire(t, nil)
+	url := p.overWire(t, onLoopback, nil)
 	c, err := net.Dial("tcp4", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)

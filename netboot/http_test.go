@@ -33,6 +33,7 @@ type plane struct {
 	boot    Boot
 	err     error
 	kernel  string
+	archive string // the initramfs
 	missing error
 
 	mu     sync.Mutex
@@ -55,12 +56,12 @@ func (p *plane) Kernel() (io.ReadSeekCloser, error) {
 }
 
 func (p *plane) Initramfs() (io.ReadSeekCloser, error) {
-	return text{strings.NewReader("initramfs")}, nil
+	return text{strings.NewReader(p.archive)}, nil
 }
 
-func newPlane(t *testing.T, change ...func(*plane)) *plane {
+func newPlane(t testing.TB, change ...func(*plane)) *plane {
 	t.Helper()
-	p := &plane{boot: Boot{Target: BootClientOS, Ticket: "abc123"}, kernel: "the kernel"}
+	p := &plane{boot: Boot{Target: BootClientOS, Ticket: "abc123"}, kernel: "the kernel", archive: "initramfs"}
 	for _, c := range change {
 		c(p)
 	}
