@@ -27,6 +27,9 @@ const (
 	consoleKey  = "console.key"
 )
 
+// CertificatePath is the console's certificate of a server with this data folder.
+func CertificatePath(data string) string { return filepath.Join(data, consoleCert) }
+
 // consoleCertificate loads the console's certificate and key from dir, or makes a self-signed pair there at the first
 // start. A pair that is there but cannot be used is an error, never replaced: it may be the operator's own.
 func consoleCertificate(dir string, addresses []net.IP, now time.Time) (tls.Certificate, error) {

@@ -196,8 +196,8 @@ func (c RepositoryConfig) validate() error {
 	return nil
 }
 
-// imagesDir is the folder of the repository.
-func (c Config) imagesDir() string {
+// ImagesDir is the folder of the repository.
+func (c Config) ImagesDir() string {
 	if c.Repository.Dir != "" {
 		return c.Repository.Dir
 	}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// chooseInterface returns the NIC to serve: name if given, else the only one that is up with an IPv4 address. Where the choice is not
+// ChooseInterface returns the NIC to serve: name if given, else the only one that is up with an IPv4 address. Where the choice is not
 // plain it is the operator's, because a DHCP server on the wrong wire harms others.
-func chooseInterface(name string) (string, error) {
+func ChooseInterface(name string) (string, error) {
 	all, err := net.Interfaces()
 	if err != nil {
 		return "", fmt.Errorf("list network interfaces: %w", err)

@@ -54,7 +54,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	nic, err := chooseInterface(cfg.Interface)
+	nic, err := ChooseInterface(cfg.Interface)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	if opt.Ready != nil {
 		free, err := images.Free(catalog.FirstRepository)
 		if err != nil {
-			opt.Log.Warn("the room left in the repository cannot be told", "dir", cfg.imagesDir(), "error", err)
+			opt.Log.Warn("the room left in the repository cannot be told", "dir", cfg.ImagesDir(), "error", err)
 		}
 		opt.Ready(Status{
 			Interface: nic, Address: address.Addr(),

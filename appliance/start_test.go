@@ -14,7 +14,7 @@ import (
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 func TestAbsentInterfaceIsNamedWithThoseThereAre(t *testing.T) {
-	_, err := chooseInterface("no-such-nic")
+	_, err := ChooseInterface("no-such-nic")
 	if err == nil || !strings.Contains(err.Error(), "no-such-nic does not exist") {
 		t.Errorf("got error %v", err)
 	}

@@ -26,7 +26,7 @@ type store struct {
 
 // openStore opens the first repository, which must be there, and those of the catalog, which need not. The caller closes the library.
 func openStore(cfg Config, address netip.Addr, cat *catalog.Catalog, changes *changes, log *slog.Logger) (_ store, err error) {
-	first, err := imagestore.Open(cfg.imagesDir(), imagestore.Options{
+	first, err := imagestore.Open(cfg.ImagesDir(), imagestore.Options{
 		Name:    catalog.FirstRepository,
 		Reserve: cfg.Repository.Reserve << 20, Keep: cfg.Repository.Keep,
 		Trash:    time.Duration(cfg.Repository.TrashDays) * 24 * time.Hour,

@@ -37,6 +37,7 @@ type commandLine struct {
 	Schedule    scheduleCommand    `cmd:"" help:"Run procedures at times."`
 	Holiday     holidayCommand     `cmd:"" help:"Days on which weekly schedules do not run."`
 	Task        taskCommand        `cmd:"" help:"List and cancel the long work on images."`
+	Doctor      doctorCommand      `cmd:"" help:"Test this machine: network card, ports, other DHCP servers, clock, disk, boot files."`
 	Version     versionCommand     `cmd:"" help:"Tell the version of this program and of its client OS."`
 	Agent       agentCommand       `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`
 }
