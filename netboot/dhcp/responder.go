@@ -240,7 +240,7 @@ func (s *Responder) Probed(now time.Time, r Request, a netip.Addr, f Found) Deci
 	}
 	note := s.taken(now, r.MAC, a, f)
 	d := s.Decide(now, r)
-	d.Note, d.Level, d.Key = "was not offered "+note, slog.LevelWarn, conflictKey(a)
+	d.Note, d.Level, d.Key = note, slog.LevelWarn, conflictKey(a)
 	return d
 }
 
@@ -274,7 +274,11 @@ func (s *Responder) taken(now time.Time, complainer lease.MAC, a netip.Addr, f F
 	s.book.Quarantine(now, complainer, a)
 	delete(s.vouched, a)
 	s.board.tell(now, conflictKey(a), lease.Quarantine+probeLasts)
-	return fmt.Sprintf("%s: %s uses it without a lease; give that device an address outside the range", a, who)
+	whose := ""
+	if reserved, ok := s.book.ReservedAt(a); ok {
+		whose = ", though it is reserved for " + reserved.Name
+	}
+	return fmt.Sprintf("%s is not leased%s: %s uses it without a lease; give that device an address outside the range", a, whose, who)
 }
 
 // bind answers a PC that takes our offer or wants to keep the address that it uses. A NAK makes it start anew, which is
@@ -345,7 +349,7 @@ func (s *Responder) decline(now time.Time, r Request, subnet Subnet) Decision {
 	s.board.tell(now, conflictKey(r.Wanted), lease.Quarantine+probeLasts)
 	return Decision{
 		Durable: true, Level: slog.LevelWarn, Key: conflictKey(r.Wanted),
-		Note: fmt.Sprintf("refused %s: something else uses it; give that device an address outside the range", r.Wanted),
+		Note: fmt.Sprintf("%s is not leased: %s refused it, because something else uses it; give that device an address outside the range", r.Wanted, r.MAC),
 	}
 }
 

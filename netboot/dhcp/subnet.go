@@ -84,8 +84,8 @@ func (s *Responder) behindRelay(r Request, subnet Subnet) (Subnet, Decision, boo
 		subnet.Gateway = relays[0]
 		return subnet, Decision{}, true
 	}
-	if r.Relay.IsValid() {
-		return subnet, Decision{}, true // it names a network in which it has no address itself
+	if r.Link.IsValid() {
+		return subnet, Decision{}, true // who names the network has no address in it
 	}
 	// After a restart nothing is known of the relay agent yet. Without an answer the PC asks through it (RFC 2131 4.4.5), and keeps its gateway.
 	return Subnet{}, Decision{}, false

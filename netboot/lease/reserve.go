@@ -76,6 +76,12 @@ func (b *Book) Reservation(c Client) (Reservation, bool) {
 	return Reservation{}, false
 }
 
+// ReservedAt returns for whom an address is reserved.
+func (b *Book) ReservedAt(a netip.Addr) (Reservation, bool) {
+	r, ok := b.reserved.at[a]
+	return r, ok
+}
+
 // HasReservation says whether any address is reserved for a PC.
 func (b *Book) HasReservation(mac MAC) bool { return len(b.reserved.of[mac]) > 0 }
 
