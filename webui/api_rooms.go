@@ -78,7 +78,7 @@ func (s *Server) apiClassrooms() ([]api.Classroom, error) {
 	}
 	out := make([]api.Classroom, len(rooms))
 	for i, r := range rooms {
-		out[i] = api.Classroom{ID: r.ID, CentreID: r.CentreID, Name: r.Name, Computers: count[r.ID], Defaults: api.Defaults(r.Defaults)}
+		out[i] = api.Classroom{ID: r.ID, CentreID: r.CentreID, Name: r.Name, Computers: count[r.ID], Defaults: api.Defaults(r.Defaults), Boot: r.Boot}
 	}
 	return out, nil
 }
@@ -120,6 +120,7 @@ func (s *Server) apiComputer(pc catalog.Computer) api.Computer {
 	out := api.Computer{
 		ID: pc.ID, Name: pc.Name, State: pc.State, ClassroomID: pc.ClassroomID, MACs: pc.MACs, Address: pc.Address,
 		Inventory: pc.Inventory, FirstSeen: pc.FirstSeen, LastSeen: pc.LastSeen,
+		GroupID: pc.GroupID, Boot: pc.Boot, NextBoot: pc.NextBoot, Reserved: shown(pc.Reserved),
 	}
 	if session, ok := s.cfg.Roster.Session(pc.ID); ok {
 		out.Connected, out.Since, out.Agent, out.Code = true, session.Since, session.Version, session.Code

@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -243,13 +244,9 @@ func (s *Server) answerQuestion(c echo.Context) error {
 	var err error
 	switch answer := c.FormValue("answer"); answer {
 	case "lease":
-		err = s.cfg.Catalog.ChangeBootSettings(func(b *catalog.BootSettings) { b.LeaseConsent = true })
-		if err == nil {
-			s.cfg.Network.Reconsider()
-			s.log.Info("leasing of addresses agreed to", "by", callerOf(c.Request().Context()).name())
-		}
+		err = s.agreeToLease(c.Request().Context())
 	case "proxy":
-		err = s.setMode(c, netboot.ModeProxy)
+		err = s.setMode(c.Request().Context(), netboot.ModeProxy)
 	default:
 		err = invalid("answer %q or %q, not %.40q", "lease", "proxy", answer)
 	}
@@ -261,10 +258,10 @@ func (s *Server) changeMode(c echo.Context) error {
 	if s.cfg.Network == nil {
 		return echo.ErrNotFound
 	}
-	return s.afterNetwork(c, s.setMode(c, netboot.Mode(c.FormValue("mode"))))
+	return s.afterNetwork(c, s.setMode(c.Request().Context(), netboot.Mode(c.FormValue("mode"))))
 }
 
-func (s *Server) setMode(c echo.Context, mode netboot.Mode) error {
+func (s *Server) setMode(ctx context.Context, mode netboot.Mode) error {
 	if s.cfg.ModeFixed {
 		return invalid("the mode is set by the configuration file or the command line; change it there")
 	}
@@ -275,7 +272,17 @@ func (s *Server) setMode(c echo.Context, mode netboot.Mode) error {
 		return err
 	}
 	s.cfg.Network.SetMode(mode)
-	s.log.Info("mode of DHCP set", "mode", mode, "by", callerOf(c.Request().Context()).name())
+	s.log.Info("mode of DHCP set", "mode", mode, "by", callerOf(ctx).name())
+	return nil
+}
+
+// agreeToLease answers the question whether addresses may be leased.
+func (s *Server) agreeToLease(ctx context.Context) error {
+	if err := s.cfg.Catalog.ChangeBootSettings(func(b *catalog.BootSettings) { b.LeaseConsent = true }); err != nil {
+		return err
+	}
+	s.cfg.Network.Reconsider()
+	s.log.Info("leasing of addresses agreed to", "by", callerOf(ctx).name())
 	return nil
 }
 

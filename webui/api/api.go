@@ -42,6 +42,7 @@ type Classroom struct {
 	// Computers is how many PCs are in it.
 	Computers int      `json:"computers"`
 	Defaults  Defaults `json:"defaults,omitzero" doc:"What deployments in it begin with"`
+	Boot      string   `json:"boot,omitempty" doc:"What its PCs without work boot; empty: what all do"`
 }
 
 // NewCentre makes or renames a centre.
@@ -75,6 +76,11 @@ type Computer struct {
 	Operation string `json:"operation,omitempty"`
 	// Work is how that operation stands on the PC, in words such as "writing".
 	Work string `json:"work,omitempty"`
+
+	GroupID  string `json:"groupID,omitempty"`
+	Boot     string `json:"boot,omitempty" doc:"What it always boots without work; empty: what its group, its classroom or all do"`
+	NextBoot string `json:"nextBoot,omitempty" doc:"What it boots next, once"`
+	Reserved string `json:"reserved,omitempty" doc:"Address that DHCP always gives it"`
 }
 
 // Placement puts a PC into a classroom under a name. When accepting, an empty name means the next free pc-NN.
