@@ -221,8 +221,16 @@ func (c *classroom) decisions() []netboot.Client {
 	return append([]netboot.Client(nil), c.decided...)
 }
 
-// open starts a server on br0.
+// open starts a server on br0, which leases.
 func open(t *testing.T, change func(*netboot.Config)) *classroom {
+	t.Helper()
+	c := prepare(t, change)
+	c.start(t)
+	return c
+}
+
+// prepare makes a server that is not run yet.
+func prepare(t *testing.T, change func(*netboot.Config)) *classroom {
 	t.Helper()
 	c := &classroom{
 		files: part{kernel: strings.Repeat("kernel", 1000), initramfs: strings.Repeat("initramfs", 1000)},
@@ -242,7 +250,6 @@ func open(t *testing.T, change func(*netboot.Config)) *classroom {
 	if c.server, err = netboot.New(cfg); err != nil {
 		t.Fatalf("New: %v", err)
 	}
-	c.start(t)
 	return c
 }
 
