@@ -17,7 +17,7 @@ import (
 	"aula/netboot/quirk"
 )
 
-var update = flag.Bool("update", false, "write the files of testdata anew")
+var updateBoot = flag.Bool("update-boot", false, "write testdata/*.golden anew")
 
 // What every firmware is told by every role for every action, as it stands in testdata/boot.golden: who changes it sees what else changes.
 func TestEveryFirmwareRoleAndAction(t *testing.T) {
@@ -90,7 +90,7 @@ func said(d Decision) string {
 func checkGolden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
-	if *update {
+	if *updateBoot {
 		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -267,6 +267,9 @@ func FuzzProxy(f *testing.F) {
 		f.Add(packet(f, pc1, discover, rom...), false)
 		f.Add(packet(f, pc1, ask, append(slices.Clone(rom), uses(ip(60)))...), true)
 	}
+	for name, raw := range romPackets(f) {
+		f.Add(raw, strings.HasSuffix(name, "4011"))
+	}
 	f.Fuzz(func(t *testing.T, b []byte, boot bool) {
 		r, err := Decode(b)
 		if err != nil {
