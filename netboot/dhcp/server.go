@@ -70,13 +70,18 @@ type Config struct {
 
 // A Server answers the packets of its Conns.
 type Server struct {
-	cfg       Config
-	clock     lease.Clock
-	packets   chan Request
-	probes    chan probeResult
-	probing   map[lease.MAC]Request // the newest request of each PC for which a probe is under way
-	unsaved   bool                  // the last write failed, and people have been told
-	malformed atomic.Uint64
+	cfg     Config
+	clock   lease.Clock
+	packets chan Request
+	probes  chan probeResult
+	probing map[lease.MAC]Request // the newest request of each PC for which a probe is under way
+	written chan batch
+	writing bool       // a write is under way
+	waiting []answered // for the next write
+	unsaved bool       // the last write failed, and people have been told
+	// writeAnyway says that it is time to try again after a write that failed.
+	writeAnyway bool
+	malformed   atomic.Uint64
 
 	state     sync.Mutex // of what follows; only answer changes leases
 	book      *lease.Book
@@ -124,7 +129,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, clock: lease.NewClock(highWater), book: book, role: cfg.Role,
 		responder: NewResponder(cfg.Network, book, cfg.Register), proxy: NewProxyResponder(cfg.Network, cfg.Register),
-		packets: make(chan Request, roundSize), probes: make(chan probeResult),
+		packets: make(chan Request, roundSize), probes: make(chan probeResult), written: make(chan batch),
 		probing: map[lease.MAC]Request{}, holders: map[netip.Addr]lease.MAC{},
 	}
 	for _, l := range leases {
@@ -179,7 +184,8 @@ func (s *Server) receive(ctx context.Context, c Conn, boot bool) error {
 	}
 }
 
-// answer owns the book. It works in rounds: what has arrived meanwhile is decided, then saved at once, then answered.
+// answer owns the book. It works in rounds: what has arrived meanwhile is decided, and answered at once when the answer does not depend on the disk.
+// The rest waits for one write, while the next rounds are decided.
 func (s *Server) answer(ctx context.Context, group *errgroup.Group) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -192,12 +198,16 @@ func (s *Server) answer(ctx context.Context, group *errgroup.Group) error {
 			round = s.decide(s.gather(r))
 		case p := <-s.probes:
 			round = s.probed(p)
+		case b := <-s.written:
+			s.finish(b)
 		case <-ticker.C:
+			s.writeAnyway = true
 		}
 		for i := range round {
 			s.probe(ctx, group, &round[i])
 		}
 		s.settle(round)
+		s.write(ctx, group)
 		s.tellOver()
 	}
 }
@@ -240,47 +250,79 @@ func (s *Server) decideOne(now time.Time, r Request) Decision {
 	return s.responder.Decide(now, r)
 }
 
-// settle saves what the round changed, then sends its replies. When the disk fails, what depends on it is not sent: the PCs
-// ask again.
+// settle sends the replies of a round, but for those that must wait until the leases are on disk.
 func (s *Server) settle(round []answered) {
-	saved := s.save()
 	for _, a := range round {
-		if a.Durable && !saved {
+		if a.Durable {
+			s.waiting = append(s.waiting, a)
 			continue
 		}
-		sent := s.send(a)
-		s.tell(a.Request, a.Decision)
-		if sent && a.Told {
-			s.cfg.Register.Told(a.Request, a.Advice)
-		}
+		s.deliver(a)
 	}
 }
 
-func (s *Server) save() bool {
-	s.state.Lock()
-	changes := s.book.Changes()
-	s.state.Unlock()
-	if len(changes) == 0 {
-		return true
+func (s *Server) deliver(a answered) {
+	sent := s.send(a)
+	s.tell(a.Request, a.Decision)
+	if sent && a.Told {
+		s.cfg.Register.Told(a.Request, a.Advice)
 	}
-	if err := s.cfg.Store.Save(changes, s.clock.Now()); err != nil {
+}
+
+// A batch is what one write puts on disk, and the replies that wait for it.
+type batch struct {
+	changes []lease.Change
+	replies []answered
+	err     error
+}
+
+// write begins to save what has changed, unless a write is under way: then the next one takes it. Several rounds so share a write.
+func (s *Server) write(ctx context.Context, group *errgroup.Group) {
+	if s.writing || s.unsaved && len(s.waiting) == 0 && !s.writeAnyway {
+		return
+	}
+	s.writeAnyway = false
+	s.state.Lock()
+	b := batch{changes: s.book.Changes(), replies: s.waiting}
+	s.book.Saved()
+	s.state.Unlock()
+	if len(b.changes) == 0 && len(b.replies) == 0 {
+		return
+	}
+	s.waiting, s.writing = nil, true
+	group.Go(func() error {
+		b.err = s.cfg.Store.Save(b.changes, s.clock.Now())
+		select {
+		case s.written <- b:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+}
+
+// finish sends what waited for a write. When the disk failed, it is not sent: the PCs ask again.
+func (s *Server) finish(b batch) {
+	s.writing = false
+	if b.err != nil {
 		if !s.unsaved {
-			s.cfg.Log.Error("leases cannot be saved, so PCs get no address until they can: is the disk full?", "error", err)
+			s.cfg.Log.Error("leases cannot be saved, so PCs get no address until they can: is the disk full?", "error", b.err)
 		}
 		s.unsaved = true
-		return false
+		s.state.Lock()
+		s.book.Unsaved(b.changes)
+		s.state.Unlock()
+		return
 	}
 	if s.unsaved {
 		s.cfg.Log.Info("leases can be saved again")
 	}
 	s.unsaved = false
-	s.state.Lock()
-	s.book.Saved()
-	s.state.Unlock()
-	for _, c := range changes {
+	for _, c := range b.changes {
 		s.hold(c.Address, c.Lease)
 	}
-	return true
+	for _, a := range b.replies {
+		s.deliver(a)
+	}
 }
 
 // send says whether a reply left.

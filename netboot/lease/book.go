@@ -476,5 +476,12 @@ func (b *Book) Changes() []Change {
 	return all
 }
 
-// Saved says that the last Changes are on disk.
+// Saved says that what Changes returned is on disk, or is being written.
 func (b *Book) Saved() { clear(b.changed) }
+
+// Unsaved says that changes could not be written after all: they are among the next Changes.
+func (b *Book) Unsaved(changes []Change) {
+	for _, c := range changes {
+		b.changed[c.Address] = true
+	}
+}
