@@ -21,6 +21,9 @@ const (
 	lookSeldom = 10 * time.Minute
 	lookOften  = 45 * time.Second // while leasing
 	lookAgain  = 10 * time.Second // after a look that failed
+	// startLasts is how long another server that is found is obeyed after leasing has begun by itself. A switch forwards nothing for up to 50 s after
+	// a cable was plugged in (IEEE 802.1D), so that the first looks may have reached nobody.
+	startLasts = 2 * time.Minute
 )
 
 // A keeper keeps the role: it looks for other servers, chooses, and tells of what it found.
@@ -34,10 +37,12 @@ type keeper struct {
 	often   time.Duration
 	look    chan struct{} // look now
 	news    chan struct{} // what is known of other servers has changed
+	blind   bool          // it was said that looks fail
 
 	deciding sync.Mutex // one decision at a time; held while others are told, so that they hear things in their order
 	known    map[string]*acquaintance
-	refused  bool // the agreement could not be withdrawn, and does not hold
+	refused  bool      // the agreement could not be withdrawn, and does not hold
+	began    time.Time // to lease by itself
 
 	mu     sync.Mutex
 	now    situation // but for others and given, which are looked up for each decision
@@ -59,10 +64,8 @@ func newKeeper(m Mode, s seeker, c Consent, setRole func(dhcp.Role), notify func
 // run looks around until ctx ends. What it finds it tells, and changes the role.
 func (k *keeper) run(ctx context.Context) error {
 	if k.seeker == nil {
-		k.decide()
-		k.log.Warn("other DHCP servers cannot be looked for: the program lacks the capability CAP_NET_RAW")
 		k.notify(Notice{Key: "dhcp-search", Level: Warning, Text: "Other DHCP servers of this network cannot be looked for, because the program lacks the capability " +
-			"CAP_NET_RAW. So it cannot choose its mode by itself: run it as root, or set the mode to full or proxy."})
+			"CAP_NET_RAW: none is reported, and in the mode auto no address is leased. Run it as root, or set the mode to full or proxy."})
 	}
 	for {
 		k.decide()
@@ -104,11 +107,13 @@ func (k *keeper) lookAround(ctx context.Context) time.Duration {
 		return k.seldom
 	}
 	if _, err := k.probe(ctx); err != nil {
-		if ctx.Err() == nil {
-			k.log.Warn("other DHCP servers were not looked for", "error", err, "again", lookAgain)
+		if ctx.Err() == nil && !k.blind {
+			k.blind = true
+			k.log.Warn("other DHCP servers were not looked for", "error", err, "again every", lookAgain)
 		}
 		return lookAgain
 	}
+	k.blind = false
 	return k.interval()
 }
 
@@ -174,11 +179,15 @@ func (k *keeper) decide() {
 	for _, o := range servers {
 		s.others = s.others || o.Leases
 	}
+	if s.role == dhcp.Full && time.Since(k.began) < startLasts {
+		s.settled = false
+	}
 	c := choose(s)
 	if c.withdraw {
 		k.withdraw()
 	}
 	if c.role != s.role {
+		k.began = time.Now()
 		k.setRole(c.role)
 		k.log.Info("DHCP role", "role", c.role, "mode", s.mode, "another server leases", s.others)
 	}

@@ -1,15 +1,13 @@
 package netboot
 
-import (
-	"aula/netboot/dhcp"
-)
+import "aula/netboot/dhcp"
 
 // A situation is what a role is chosen by.
 type situation struct {
 	mode    Mode
 	role    dhcp.Role // now
 	asking  bool      // now
-	settled bool      // the role was chosen by a look around, since the start or since the mode was set
+	settled bool      // the role was chosen by a look around since the start, or since the mode was set, and holds
 	able    bool      // other servers can be looked for at all
 	looked  bool      // and the last look succeeded
 	others  bool      // another server leases addresses
@@ -27,7 +25,7 @@ type choice struct {
 // choose chooses a role.
 //
 // Set by the operator, it is what was set. Chosen by itself, it leases only with the operator's agreement, and only when no other server did at the
-// start. One that appears later is reported and changes nothing: else one laptop with a DHCP server could take the addresses away from a room. At the next
+// start, of which the keeper says how long it lasts. One that appears later is reported and changes nothing: else one laptop with a DHCP server could take the addresses away from a room. At the next
 // start it is obeyed. Where another server leased and is gone, the operator is asked anew.
 func choose(s situation) choice {
 	switch {

@@ -259,6 +259,21 @@ func TestRogueServerIsReportedWithinAMinute(t *testing.T) {
 	}
 }
 
+// A switch that forwards nothing at first: the other server that was there all the time is still obeyed.
+func TestServerThatIsFoundSoonIsObeyed(t *testing.T) {
+	keep(t, ModeAuto, func(t *testing.T, k *keeper, s *scene) {
+		s.agree()
+		k.start(t)
+		s.check(t, k, dhcp.Full, false)
+		s.plug(rogue)
+		wait(time.Minute)
+		s.check(t, k, dhcp.Proxy, false)
+		if s.Given() {
+			t.Error("the agreement was not withdrawn")
+		}
+	})
+}
+
 // What is heard between the looks is told at once.
 func TestRogueServerThatIsHeardIsReportedAtOnce(t *testing.T) {
 	keep(t, ModeFull, func(t *testing.T, k *keeper, s *scene) {

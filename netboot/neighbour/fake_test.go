@@ -27,7 +27,8 @@ type cable struct {
 	closed chan struct{}
 	once   sync.Once
 	// answer is asked for what follows on a frame that was sent.
-	answer func(p packet) []packet
+	answer    func(p packet) []packet
+	unplugged error
 
 	mu          sync.Mutex
 	sent        []packet
@@ -77,6 +78,8 @@ func (c *cable) Promiscuous(on bool) error {
 }
 
 func (c *cable) MAC() (net.HardwareAddr, error) { return ownMAC, nil }
+
+func (c *cable) Linked() error { return c.unplugged }
 
 func (c *cable) Close() error {
 	c.once.Do(func() { close(c.closed) })

@@ -280,6 +280,15 @@ func TestProbesTakeTurns(t *testing.T) {
 	})
 }
 
+func TestProbeWithoutACableFails(t *testing.T) {
+	on(t, func(t *testing.T, c *cable, l *Lookout, heard *told) {
+		c.unplugged = errors.New("no cable in eth1")
+		if _, err := l.Probe(t.Context()); !errors.Is(err, c.unplugged) || len(c.sent) != 0 {
+			t.Errorf("Probe: %v, after %d packets", err, len(c.sent))
+		}
+	})
+}
+
 func TestName(t *testing.T) {
 	for host, want := range map[string]string{
 		"aula": "aula", "Aula-2.school.example": "Aula-2", "": "unnamed", "<b>": "b", "schüler": "schler", strings.Repeat("a", 99): strings.Repeat("a", 64),

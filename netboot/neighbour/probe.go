@@ -43,7 +43,7 @@ func probeMAC(nic net.HardwareAddr) net.HardwareAddr {
 }
 
 // Probe asks now, and returns who answered within the 3 s or so that a slow server takes. One Probe runs at a time. It needs Run, which hears
-// the answers.
+// the answers. Without a cable it fails, because then it is not known who is there.
 func (l *Lookout) Probe(ctx context.Context) ([]Server, error) {
 	select {
 	case l.turn <- struct{}{}:
@@ -79,6 +79,9 @@ func (l *Lookout) Probe(ctx context.Context) ([]Server, error) {
 // ask sends the question twice and waits for answers. First it comes from the NIC's own address, which every virtual switch lets pass; then from the
 // address of the PC that there is not, for switches that drop DHCP in which the two differ, and to learn where unicast answers go.
 func (l *Lookout) ask(ctx context.Context, id dhcpv4.TransactionID) error {
+	if err := l.conn.Linked(); err != nil {
+		return fmt.Errorf("other DHCP servers cannot be looked for: %w", err)
+	}
 	if err := l.conn.Promiscuous(true); err != nil {
 		return fmt.Errorf("other DHCP servers cannot be looked for: %w", err)
 	}

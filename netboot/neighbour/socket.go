@@ -20,6 +20,8 @@ type conn interface {
 	Promiscuous(on bool) error
 	// MAC is the NIC's.
 	MAC() (net.HardwareAddr, error)
+	// Linked returns an error when what is sent reaches nobody: there is no cable, or the NIC is down.
+	Linked() error
 	// Close makes Read return an error.
 	Close() error
 }
@@ -122,4 +124,18 @@ func (s *socket) MAC() (net.HardwareAddr, error) {
 		return nil, err
 	}
 	return nic.HardwareAddr, nil
+}
+
+// Linked implements conn.
+func (s *socket) Linked() error {
+	nic, err := net.InterfaceByIndex(s.nic)
+	switch {
+	case err != nil:
+		return err
+	case nic.Flags&net.FlagUp == 0:
+		return fmt.Errorf("interface %s is down", nic.Name)
+	case nic.Flags&net.FlagRunning == 0:
+		return fmt.Errorf("no cable in %s", nic.Name)
+	}
+	return nil
 }
