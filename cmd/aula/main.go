@@ -37,6 +37,10 @@ type commandLine struct {
 	Schedule    scheduleCommand    `cmd:"" help:"Run procedures at times."`
 	Holiday     holidayCommand     `cmd:"" help:"Days on which weekly schedules do not run."`
 	Task        taskCommand        `cmd:"" help:"List and cancel the long work on images."`
+	Boot        bootCommand        `cmd:"" help:"Tell what computers boot and how it went, and choose what they boot."`
+	Dhcp        dhcpCommand        `cmd:"" help:"Tell what the appliance is on its network, and let it lease addresses or not."`
+	Group       groupCommand       `cmd:"" help:"Groups of computers within classrooms."`
+	Quirk       quirkCommand       `cmd:"" help:"Rules for computers whose firmware does otherwise than the standards say."`
 	Doctor      doctorCommand      `cmd:"" help:"Test this machine: network card, ports, other DHCP servers, clock, disk, boot files."`
 	Version     versionCommand     `cmd:"" help:"Tell the version of this program and of its client OS."`
 	Agent       agentCommand       `cmd:"" hidden:"" help:"The agent of a virtual classroom's PC without a machine of its own."`

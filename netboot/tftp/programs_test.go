@@ -29,7 +29,7 @@ func serve(tb testing.TB, file []byte, at *net.UDPAddr, single bool, ended func(
 	if err != nil {
 		tb.Fatal(err)
 	}
-	server := tftp.New(tftp.Config{Conn: socket, SinglePort: single, Ended: ended, Open: func(_ netip.AddrPort, name string) (io.ReadSeekCloser, error) {
+	server := tftp.New(tftp.Config{Conn: socket, SinglePort: single, Ended: ended, PerPC: 1000, Open: func(_ netip.AddrPort, name string) (io.ReadSeekCloser, error) {
 		if name != "loader.efi" {
 			return nil, fs.ErrNotExist
 		}
