@@ -94,6 +94,9 @@ func (k *keeper) follow(ctx context.Context) error {
 // heard says that there is news of other servers. It does not block.
 func (k *keeper) heard(neighbour.Server) { nudge(k.news) }
 
+// lookNow says that it is time for a look. It does not block.
+func (k *keeper) lookNow() { nudge(k.look) }
+
 func nudge(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -158,7 +161,7 @@ func (k *keeper) setMode(m Mode) {
 	k.now.mode, k.now.settled, k.now.looked, k.now.asking = m, false, false, false
 	k.mu.Unlock()
 	k.decide()
-	nudge(k.look)
+	k.lookNow()
 }
 
 // reconsider looks at the operator's agreement anew.
@@ -166,7 +169,7 @@ func (k *keeper) reconsider() {
 	k.deciding.Lock()
 	k.refused = false
 	k.deciding.Unlock()
-	nudge(k.look)
+	k.lookNow()
 }
 
 // decide chooses the role by what is known, and tells of it.

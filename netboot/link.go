@@ -13,6 +13,7 @@ import (
 type link struct {
 	plan   *plan
 	notify func(Notice)
+	back   func() // called when what was wrong is over
 	every  time.Duration
 	own    atomic.Pointer[[]netip.Addr] // of this machine, the one of the services first
 	told   map[string]string            // what was told, by key
@@ -21,7 +22,7 @@ type link struct {
 const linkInterval = 2 * time.Second
 
 func newLink(p *plan, notify func(Notice)) *link {
-	l := &link{plan: p, notify: notify, every: linkInterval, told: map[string]string{}}
+	l := &link{plan: p, notify: notify, back: func() {}, every: linkInterval, told: map[string]string{}}
 	l.own.Store(&[]netip.Addr{p.address.Addr()})
 	l.refresh()
 	return l
@@ -95,6 +96,7 @@ func (l *link) tell(key, wrong, over string) {
 	if wrong == "" {
 		l.plan.Log.Info("network interface", "interface", l.plan.Interface, "state", over)
 		l.notify(Notice{Key: key, Level: Info, Text: over, Gone: true})
+		l.back()
 		return
 	}
 	l.plan.Log.Error("network interface", "interface", l.plan.Interface, "state", wrong)

@@ -192,3 +192,29 @@ func TestCableAndAddressAreWatched(t *testing.T) {
 	command(t, "ip", "link", "set", "br0", "down")
 	expect("link:br0", "ip link set br0 up", false)
 }
+
+// A PC whose address comes from another server is told by ProxyDHCP what to boot, and comes here for it.
+func TestPCBootsBehindAnotherServer(t *testing.T) {
+	t.Parallel()
+	if !inNamespace(t) {
+		return
+	}
+	const mac = "52:54:00:00:00:b2"
+	c, console := virtualClassroom(t, 0, "-machine", "pc,graphics=off", "-device", "virtio-net-pci,netdev=lan,mac="+mac+",bootindex=0")
+	c.server.SetMode(netboot.ModeProxy) // the PC asks for an address some seconds after it was switched on
+	plugForeign(t)
+	dnsmasq(t)
+	e := c.await(t, mac, netboot.StepScript, "client OS", emulated)
+	if !strings.HasPrefix(e.Address.String(), "10.20.30.6") {
+		t.Errorf("the PC has %s, which is not of the other server", e.Address)
+	}
+	e = c.await(t, mac, netboot.StepDHCP, "script.ipxe", emulated)
+	if e.Phase != netboot.Answered || e.Target != netboot.BootClientOS || !e.IPXE || e.Firmware != netboot.BIOS {
+		t.Errorf("by ProxyDHCP it was told %+v", e)
+	}
+	c.await(t, mac, netboot.StepKernel, "sent", emulated)
+	console.await(t, "could not be loaded", emulated) // there is no initramfs
+	if all := c.server.Leases(); len(all) != 0 {
+		t.Errorf("leases %+v, want none", all)
+	}
+}

@@ -276,6 +276,7 @@ func New(cfg Config) (s *Server, err error) {
 	}
 	s.link = newLink(plan, s.watch.to.Notify)
 	s.keeper = s.newKeeper()
+	s.link.back = s.keeper.lookNow
 	register := newRegister(cfg.Decider, time.Now)
 	if s.dhcp, err = newDHCP(plan, s.store, s.ports, register, s.keeper.state().role, s.watch); err != nil {
 		return s, err
