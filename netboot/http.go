@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -190,6 +189,3 @@ func contentType(name string) string {
 	}
 	return "application/octet-stream"
 }
-
-// isAbsent tells whether there is no such file.
-func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -405,6 +405,22 @@ func TestOperatorsFiles(t *testing.T) {
 	}
 }
 
+func TestFileThatIsNotHere(t *testing.T) {
+	for path, want := range map[string]int{"/pxelinux.0": 1, "/EFI/boot.efi": 1, "/grub/x86_64-efi/fs.lst": 0, "/revocations_sku.efi": 0, "/shim_certificate_0.efi": 0} {
+		p := newPlane(t)
+		if r := p.ask(t, "GET", path); r.StatusCode != http.StatusNotFound || len(p.events) != want {
+			t.Errorf("%s: status %d, events %+v, want 404 and %d", path, r.StatusCode, p.events, want)
+		}
+		if want > 0 && (p.events[0].Phase != Failed || !strings.Contains(p.events[0].Detail, "DHCP server")) {
+			t.Errorf("%s: event %+v", path, p.events[0])
+		}
+		p.events = nil
+		if p.ask(t, "HEAD", path); len(p.events) > 0 {
+			t.Errorf("HEAD %s: events %+v", path, p.events)
+		}
+	}
+}
+
 func TestTextsForLoaders(t *testing.T) {
 	p := newPlane(t)
 	for path, want := range map[string]string{

@@ -2,8 +2,10 @@ package netboot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,7 +22,8 @@ import (
 func (h *httpService) send(w http.ResponseWriter, a asked, step string, p *part) {
 	f, err := p.open()
 	switch {
-	case err != nil && step == StepLoader && isAbsent(err):
+	case step == StepLoader && errors.Is(err, fs.ErrNotExist):
+		h.tellAbsent(a, p.name)
 		http.Error(w, "no such file", http.StatusNotFound)
 		return
 	case err != nil:
@@ -64,6 +67,16 @@ func (h *httpService) send(w http.ResponseWriter, a asked, step string, p *part)
 		e.Phase, e.Detail = Failed, fmt.Sprintf("%s broke off after %d of %d bytes", p.name, bytes, size)
 	}
 	h.tell(a, e)
+}
+
+// tellAbsent tells that a PC wants a file that is not here, when it is one of this network and cannot do without.
+func (h *httpService) tellAbsent(a asked, name string) {
+	_, known := h.watch.holder(a.address)
+	if a.Method == http.MethodHead || !known || optional(name) {
+		return
+	}
+	h.tell(a, Event{Step: StepLoader, Phase: Failed, File: name,
+		Detail: fmt.Sprintf("%.80q is not among the boot files here: look which file name the DHCP server hands out", name)})
 }
 
 // counter counts what is sent of a body. It hides nothing that sendfile(2) needs: it has ReadFrom, as what it wraps.
