@@ -77,8 +77,8 @@ function patch(document, item) {
 // into puts an element at the head of the list that it belongs to now, or takes it away when the page shows only others there.
 function into(list, old, html) {
   const fresh = parse(html);
-  const { onlyRoom, onlyState } = list.dataset;
-  if ((onlyRoom && onlyRoom !== fresh.dataset.room) || (onlyState && onlyState !== fresh.dataset.state)) {
+  const { showRoom, showState } = list.dataset;
+  if ((showRoom && showRoom !== fresh.dataset.room) || (showState && showState !== fresh.dataset.state)) {
     old?.remove();
     return;
   }
