@@ -1,11 +1,15 @@
 package lab
 
-import "context"
+import (
+	"context"
 
-// bootClientOS has accepted PCs without work boot the client OS, and not their own disk as they would in a classroom: what
-// is shown here is mostly what they do when they are told to.
+	"aula/netboot"
+	"aula/webui/api"
+)
+
+// bootClientOS has accepted PCs without work boot the client OS.
 func (l *Lab) bootClientOS(ctx context.Context) error {
-	// MARK: here goes the API's call for BootSettings.Accepted = "client", unless Config.OwnDisk.
-	_ = ctx
-	return nil
+	target := netboot.BootClientOS
+	_, err := l.api.ChangeBootSettings(ctx, api.BootSettingsEdit{Accepted: &target})
+	return err
 }

@@ -15,8 +15,10 @@ func (s QEMUSpec) check() error {
 		return fmt.Errorf("virtual PC with firmware %q: there are %q and %q", s.Firmware, BIOS, UEFI)
 	case s.Netboot != "" && s.Netboot != PXE && s.Netboot != HTTPBoot:
 		return fmt.Errorf("virtual PC that boots by %q: there are %q and %q", s.Netboot, PXE, HTTPBoot)
-	case s.Firmware == BIOS && (s.SecureBoot || s.Netboot == HTTPBoot):
-		return errors.New("virtual PC with BIOS: Secure Boot and HTTP Boot need UEFI")
+	case s.Firmware == BIOS && (s.SecureBoot || s.Netboot == HTTPBoot || s.IPv4Only):
+		return errors.New("virtual PC with BIOS: Secure Boot, HTTP Boot and a boot order of its own need UEFI")
+	case s.IPv4Only && s.AHCI:
+		return errors.New("virtual PC with a boot order of its own: its disk cannot be a SATA disk")
 	}
 	return nil
 }

@@ -26,8 +26,11 @@ type ForeignDHCP struct {
 	log    *os.File
 }
 
-// AddForeignDHCP starts a foreign DHCP server on a machine of its own. There can be one.
-func (l *Lab) AddForeignDHCP() (*ForeignDHCP, error) {
+// Foreign is the other DHCP server, with Config.Foreign.
+func (l *Lab) Foreign() *ForeignDHCP { return l.foreign }
+
+// addForeign starts a foreign DHCP server on a machine of its own.
+func (l *Lab) addForeign() (*ForeignDHCP, error) {
 	if _, err := exec.LookPath("dnsmasq"); err != nil {
 		return nil, fmt.Errorf("foreign DHCP server (package dnsmasq-base): %w", err)
 	}

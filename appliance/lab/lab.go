@@ -27,6 +27,11 @@ type Config struct {
 	Console *os.File
 	// Mode is that of the appliance's DHCP; netboot.ModeFull, in which it leases addresses without being asked to, when empty.
 	Mode netboot.Mode
+	// Foreign has somebody else's DHCP server in the classroom before the appliance starts.
+	Foreign bool
+	// OwnDisk lets accepted PCs without work boot their own disk, as they do in a classroom. Without it they boot the client OS: what is shown in a lab is mostly
+	// what PCs do when they are told to.
+	OwnDisk bool
 	// Settings are added to the appliance's configuration file (TOML).
 	Settings string
 	// RepositoryBytes makes the repository a volume of this size in memory; 0 for a folder.
@@ -44,6 +49,7 @@ type Lab struct {
 	folder  *folder
 	api     *client.Client
 	console string
+	foreign *ForeignDHCP
 
 	server struct {
 		sync.Mutex
@@ -110,8 +116,16 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := makeBridge(); err != nil {
 		return err
 	}
+	if l.cfg.Foreign {
+		if l.foreign, err = l.addForeign(); err != nil {
+			return err
+		}
+	}
 	if err := l.StartServer(ctx); err != nil {
 		return err
+	}
+	if l.cfg.OwnDisk {
+		return nil
 	}
 	return l.bootClientOS(ctx)
 }

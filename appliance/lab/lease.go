@@ -28,6 +28,7 @@ func (l *Lab) writeLeaseScript() error {
 type lease struct {
 	address netip.Prefix
 	script  string // URL of the boot script
+	ownDisk bool   // DHCP sends the PC on to its own disk
 	client  *child
 }
 
@@ -66,6 +67,9 @@ func (p *NativePC) lease(ctx context.Context) (*lease, error) {
 	return got, nil
 }
 
+// vendorOptions is how Busybox calls option 43.
+const vendorOptions = "opt43"
+
 // readLease reads what leaseScript says.
 func readLease(r io.Reader) (*lease, error) {
 	said := map[string]string{}
@@ -86,7 +90,8 @@ func readLease(r io.Reader) (*lease, error) {
 		if script == "" {
 			script = said["boot_file"]
 		}
-		return &lease{address: address, script: script}, nil
+		// A menu of boot servers for the ROM, and no file: its only entry is "local boot".
+		return &lease{address: address, script: script, ownDisk: script == "" && said[vendorOptions] != ""}, nil
 	}
 	return nil, errors.New("the DHCP client ended without a lease")
 }

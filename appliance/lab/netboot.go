@@ -18,8 +18,8 @@ import (
 	"aula/clientos/protocol"
 )
 
-// errOwnDisk is what a boot script means that boots the PC's own disk.
-var errOwnDisk = errors.New("the boot script boots the PC's own disk")
+// errOwnDisk is what DHCP or a boot script means that has the PC boot its own disk.
+var errOwnDisk = errors.New("the PC boots its own disk")
 
 // bootParameters are what the boot script tells the agent.
 type bootParameters struct {
@@ -28,6 +28,9 @@ type bootParameters struct {
 
 // netboot fetches the boot script and the small one of its files, as a boot loader would.
 func (p *NativePC) netboot(ctx context.Context, l *lease) (bootParameters, error) {
+	if l.ownDisk {
+		return bootParameters{}, errOwnDisk
+	}
 	if l.script == "" {
 		return bootParameters{}, errors.New("DHCP names no boot script")
 	}

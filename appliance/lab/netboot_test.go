@@ -88,8 +88,12 @@ func TestReadLease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.address.String() != "10.77.0.130/24" || l.script != "http://10.77.0.1/boot/x/script.ipxe" {
+	if l.address.String() != "10.77.0.130/24" || l.script != "http://10.77.0.1/boot/x/script.ipxe" || l.ownDisk {
 		t.Errorf("lease %v", l)
+	}
+	l, err = readLease(strings.NewReader("ip=10.77.0.130\nmask=24\nopt43=06010308\nend-of-lease\n"))
+	if err != nil || !l.ownDisk {
+		t.Errorf("lease of a PC that is sent to its own disk: %v, %v", l, err)
 	}
 	for name, said := range map[string]string{"no lease": "", "bad address": "ip=10.77.0.300\nmask=24\nend-of-lease\n"} {
 		if l, err := readLease(strings.NewReader(said)); err == nil {

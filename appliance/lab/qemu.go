@@ -35,7 +35,10 @@ type QEMUSpec struct {
 	SecureBoot bool
 	// Netboot of UEFI firmware: PXE when empty, before HTTPBoot; with HTTPBoot there is no PXE.
 	Netboot Netboot
-	Disk    DiskSpec
+	// IPv4Only says that UEFI firmware boots from the network by IPv4 and then from the disk, as a technician sets it up; otherwise it tries IPv6 after
+	// IPv4, which takes a minute. Its disk is no SATA disk.
+	IPv4Only bool
+	Disk     DiskSpec
 	// NIC is QEMU's device: virtio-net-pci when empty, or e1000.
 	NIC string
 	// AHCI makes the disk a SATA disk, in place of a virtio one.
@@ -111,10 +114,17 @@ func (p *QEMUPC) arguments(order bootOrder) []string {
 		"-drive", fmt.Sprintf("if=none,id=disk,format=raw,cache=writeback,discard=unmap,file=%s", p.disk),
 	}
 	card := fmt.Sprintf("%s,netdev=net,mac=%s", nic, p.mac)
-	if order == networkFirst {
+	disk := fmt.Sprintf("drive=disk,serial=LAB-%s", p.name)
+	switch {
+	case order == networkFirst && p.spec.IPv4Only: // the variables have the order
+		card += fmt.Sprintf(",addr=%d", slotNIC)
+		disk += fmt.Sprintf(",addr=%d", slotDisk)
+	case order == networkFirst:
 		card += ",bootindex=1"
+		disk += ",bootindex=2"
+	default:
+		disk += ",bootindex=2"
 	}
-	disk := fmt.Sprintf("drive=disk,bootindex=2,serial=LAB-%s", p.name)
 	if p.spec.Disk.sectorSize() != 512 {
 		disk += fmt.Sprintf(",logical_block_size=%d,physical_block_size=%[1]d", p.spec.Disk.sectorSize())
 	}
@@ -146,6 +156,11 @@ func (p *QEMUPC) start(order bootOrder) error {
 	}
 	if isOpen(p.off) {
 		return nil
+	}
+	if order == networkFirst && p.spec.IPv4Only {
+		if err := setBootOrder(p.vars, p.spec.Netboot, p.mac); err != nil {
+			return fmt.Errorf("boot order of %s: %w", p.name, err)
+		}
 	}
 	cmd := exec.Command("qemu-system-x86_64", p.arguments(order)...)
 	cmd.Stdout, cmd.Stderr = p.serial, p.serial

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 	"time"
 
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // Software emulation on a busy machine takes its time.
-const emulated = 5 * time.Minute
+const emulated = 8 * time.Minute
 
 // program is the appliance that is tested: what make builds.
 func program(t testing.TB) string {
@@ -56,6 +55,7 @@ type classroom struct {
 	t    testing.TB
 	room api.Classroom
 	tape *recorder
+	role string // of the appliance
 }
 
 func startClassroom(t testing.TB, cfg lab.Config) *classroom {
@@ -88,63 +88,9 @@ func startClassroom(t testing.TB, cfg lab.Config) *classroom {
 	return c
 }
 
-// A pc is a virtual PC with a system on its disk.
-type pc struct {
-	*lab.QEMUPC
-	c    *classroom
-	on   time.Time // when it was switched on last
-	line string    // that its system says
-}
-
-// add adds a PC with a system on its disk.
-func (c *classroom) add(spec lab.QEMUSpec) *pc {
-	c.t.Helper()
-	line := fmt.Sprintf("the %s system has started", spec.Firmware)
-	disk := filepath.Join(c.t.TempDir(), "disk")
-	if err := lab.InstalledDisk(disk, spec.Firmware, line); err != nil {
-		c.t.Fatal(err)
-	}
-	spec.Disk.From = disk
-	q, err := c.AddQEMU(spec)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return &pc{QEMUPC: q, c: c, line: line}
-}
-
-func (p *pc) powerOn() {
-	p.c.t.Helper()
-	p.on = time.Now()
-	if err := p.PowerOn(); err != nil {
-		p.c.t.Fatal(err)
-	}
-}
-
-// arrive waits until the PC's agent is connected, and accepts it. It tells when the agent was seen.
-func (p *pc) arrive() (api.Computer, time.Time) {
-	t := p.c.t
-	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), emulated, fmt.Errorf("no agent after %s", emulated))
-	defer cancel()
-	computer, err := p.c.AwaitComputer(ctx, p, "waiting for its agent", func(c api.Computer) bool { return c.Connected })
-	ready := time.Now()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if computer, err = p.c.Enrol(ctx, p, p.c.room.ID); err != nil {
-		t.Fatal(err)
-	}
-	return computer, ready
-}
-
-// awaitSystem waits until the PC's own system has started, and tells when that was seen.
-func (p *pc) awaitSystem() time.Time {
-	t := p.c.t
-	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), emulated, fmt.Errorf("not within %s", emulated))
-	defer cancel()
-	if _, err := p.Serial().WaitFor(ctx, regexp.MustCompile(regexp.QuoteMeta(p.line))); err != nil {
-		t.Fatalf("%s boots its own disk: %v", p.Name(), err)
-	}
-	return time.Now()
+// in is the classroom for a test of its own.
+func (c *classroom) in(t testing.TB) *classroom {
+	other := *c
+	other.t = t
+	return &other
 }

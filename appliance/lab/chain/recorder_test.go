@@ -198,6 +198,14 @@ func (p packet) kind() string {
 	return "BOOTP"
 }
 
+// dhcpKind is the kind of a DHCP packet, and empty for others.
+func (p packet) dhcpKind() string {
+	if !p.isDHCP() {
+		return ""
+	}
+	return p.kind()
+}
+
 // request is the method and the path of an HTTP request, or the name that TFTP is asked for; empty for other packets.
 func (p packet) request() string {
 	const tftp, read = 69, 1
