@@ -134,4 +134,7 @@ func fit(p, request *dhcpv4.DHCPv4) {
 		}
 		p.DeleteOption(code)
 	}
+	if len(encode(p)) > maxMessage-ipAndUDP {
+		p.DeleteOption(dhcpv4.OptionRelayAgentInformation) // RFC 3046 2.2: rather left out than too long
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"aula/netboot/lease"
 )
 
 func TestDecodeDrops(t *testing.T) {
@@ -48,7 +50,7 @@ func TestDecodeForgivesAMissingEnd(t *testing.T) {
 	}
 }
 
-// FuzzDecode runs whatever arrives through everything that a packet goes through.
+// FuzzDecode runs whatever arrives through everything that a packet goes through, as one of a registered PC and as one of a stranger.
 func FuzzDecode(f *testing.F) {
 	for _, p := range [][]byte{
 		packet(f, pc1, discover),
@@ -61,35 +63,62 @@ func FuzzDecode(f *testing.F) {
 		packet(f, pc1, dhcpv4.MessageTypeDecline, to(server), wants(ip(11))),
 		packet(f, pc1, dhcpv4.MessageTypeRelease, uses(ip(11))),
 		packet(f, pc1, dhcpv4.MessageTypeInform, uses(ip(99))),
+		packet(f, pc2, discover, through(addr("10.1.0.1")), generic(82, 1, 1, 7, 5, 4, 10, 2, 0, 0), generic(61, 0, 1, 2)),
+		packet(f, pc2, discover, generic(118, 10, 1, 0, 0), generic(52, 3)),
 	} {
-		f.Add(p)
+		f.Add(p, true)
+		f.Add(p, false)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, b []byte, known bool) {
 		r, err := Decode(b)
 		if err != nil {
 			return
 		}
-		s := newResponder(bound(11, pc1))
-		d := s.Decide(now, r)
-		if d.Probe.IsValid() {
-			d = s.Probed(now, r, d.Probe, Found{})
-		}
-		if d.Reply == nil {
-			return
-		}
-		wire := d.Reply.ToBytes()
-		if len(wire) > maxMessage {
-			t.Errorf("reply of %d bytes", len(wire))
-		}
-		back, err := dhcpv4.FromBytes(wire)
-		if err != nil {
-			t.Fatalf("the reply cannot be read: %v", err)
-		}
-		if back.OpCode != dhcpv4.OpcodeBootReply || back.TransactionID != r.packet.TransactionID || back.ClientHWAddr.String() != r.MAC.String() {
-			t.Errorf("the reply is not to the request: %s", back.Summary())
-		}
-		if a := address(back.YourIPAddr); a.IsValid() && !testNetwork().pools()[0].Contains(a) {
-			t.Errorf("%s was given, which is not in the pool", a)
+		n := routed()
+		s := NewResponder(n, lease.NewBook(n.pools(), []lease.Lease{bound(11, pc1)}), acquaintances{r.MAC: known})
+		for range 3 { // again, it is a repetition
+			d := s.Decide(now, r)
+			for d.Probe.IsValid() {
+				d = s.Probed(now, r, d.Probe, Found{})
+			}
+			if d.Reply != nil {
+				checkReply(t, n, r, d)
+			}
 		}
 	})
+}
+
+// checkReply looks for what no reply may be.
+func checkReply(t *testing.T, n Network, r Request, d Decision) {
+	t.Helper()
+	wire := encode(d.Reply)
+	limit := minMessage
+	if said, err := r.packet.MaxMessageSize(); err == nil {
+		limit = min(max(int(said), minMessage), maxMessage)
+	}
+	// What a relay agent added comes back whole, however long it is.
+	agent := len(r.packet.Options.Get(dhcpv4.OptionRelayAgentInformation)) + len(r.packet.Options.Get(optionSubnetSelection))
+	if len(wire) < minPacket || len(wire) > maxMessage || len(wire) > limit && agent == 0 {
+		t.Errorf("reply of %d bytes to who takes %d", len(wire), limit)
+	}
+	back, err := dhcpv4.FromBytes(wire)
+	if err != nil {
+		t.Fatalf("the reply cannot be read: %v", err)
+	}
+	if back.OpCode != dhcpv4.OpcodeBootReply || back.TransactionID != r.packet.TransactionID || back.ClientHWAddr.String() != r.MAC.String() {
+		t.Errorf("the reply is not to the request: %s", back.Summary())
+	}
+	if !d.To.IsValid() {
+		t.Error("the reply goes nowhere")
+	}
+	a := d.Address()
+	if !a.IsValid() {
+		return
+	}
+	for _, p := range n.pools() {
+		if p.Contains(a) {
+			return
+		}
+	}
+	t.Errorf("%s was given, which is in no pool", a)
 }
