@@ -2,6 +2,7 @@ package netboot_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,7 +155,8 @@ func virtualClassroom(t *testing.T, port int, hardware ...string) (*classroom, *
 	pc.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out := &console{news: make(chan struct{})}
 	pc.Stdout, pc.Stderr = out, out
-	if _, err := pc.StdinPipe(); err != nil { // open until the end: at an end of file QEMU would close the port
+	var err error
+	if out.keys, err = pc.StdinPipe(); err != nil { // open until the end: at an end of file QEMU would close the port
 		t.Fatal(err)
 	}
 	if err := pc.Start(); err != nil {
@@ -175,6 +177,7 @@ type console struct {
 	mu   sync.Mutex
 	all  bytes.Buffer
 	news chan struct{} // closed and made anew at each write
+	keys io.Writer     // what is typed at the port
 }
 
 func (c *console) Write(b []byte) (int, error) {

@@ -60,7 +60,7 @@ func newHTTP(p *plan, s *ports, l *loaders, w *watch) *httpService {
 	return h
 }
 
-// Close gives back the memory of the parts.
+// Close gives back the memory of the parts. It may be called again.
 func (h *httpService) Close() error {
 	all := []*part{h.kernel, h.initramfs, h.overlay}
 	for _, p := range h.files {
@@ -90,7 +90,7 @@ func (h *httpService) run(ctx context.Context) error {
 		stop()
 		return fmt.Errorf("http: %w", err)
 	}
-	return errors.Join(<-stopped, h.Close())
+	return <-stopped
 }
 
 // ServeHTTP answers one request.

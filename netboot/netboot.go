@@ -388,6 +388,9 @@ func (s *Server) Close() error {
 	if s.ports != nil {
 		errs = append(errs, s.ports.Close())
 	}
+	if s.http != nil {
+		errs = append(errs, s.http.Close())
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
