@@ -168,7 +168,8 @@ func TestFirmwareNamesAgree(t *testing.T) {
 			t.Errorf("%q here is %q in package dhcp", here, there)
 		}
 	}
-	if c := clientOfDHCP(asks(t, aPC, dhcpv4.MessageTypeDiscover, "HTTPClient", iana.EFI_ARM64_HTTP, 1)); c.Firmware != UEFIARM64 || !c.HTTP || !strings.HasSuffix(c.MAC, ":01") {
+	c := clientOfDHCP(asks(t, aPC, dhcpv4.MessageTypeDiscover, "HTTPClient", iana.EFI_ARM64_HTTP, 1))
+	if c.Firmware != UEFIARM64 || !c.HTTP || !strings.HasSuffix(c.MAC, ":01") {
 		t.Errorf("client = %+v", c)
 	}
 }

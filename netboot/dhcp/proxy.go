@@ -87,7 +87,7 @@ func (p *ProxyResponder) bootServer(r Request) Decision {
 		return Decision{Note: p.net.outcome(r, a), Level: slog.LevelDebug}
 	}
 	if p.pcs.asked(r.MAC) {
-		p.reg.Learn(r.MAC, quirk.AskBootServer, fmt.Sprintf("it took none of %d offers, and took the first that left option 43 out", patience))
+		p.reg.Learn(r.MAC, quirk.AskBootServer, fmt.Sprintf("it took none of %d offers, and took one that left option 43 out", patience))
 	}
 	kind := dhcpv4.MessageTypeAck
 	if r.Kind == Discover {
@@ -242,8 +242,8 @@ func (a *attempt) tell(d Decision, r Request, n news, net Network) Decision {
 		d.Note = fmt.Sprintf("took none of %d offers: they leave option 43 out from now on, as with the quirk %s", patience, quirk.AskBootServer)
 		d.Level = slog.LevelInfo
 	case n == nothingHelps:
-		d.Note = fmt.Sprintf("the PC %s takes no offer: no DHCP server gives it an address, or its firmware never takes two offers together. Look whether it gets an address. "+
-			"If it does, set next-server %s and the boot file %q in the other DHCP server and give the PC the quirk %s, or let Aula lease the addresses",
+		d.Note = fmt.Sprintf("the PC %s takes no offer: no DHCP server gives it an address, or its firmware never takes two offers together. "+
+			"Look whether it gets an address. If it does, set next-server %s and the boot file %q in the other DHCP server and give the PC the quirk %s, or let Aula lease the addresses",
 			r.MAC, net.Server, net.loader(r.Firmware, nil), quirk.OneOffer)
 		d.Level, d.Key = slog.LevelWarn, offersKey(r.MAC)
 	case a.offers > 1:
