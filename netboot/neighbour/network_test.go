@@ -3,6 +3,7 @@ package neighbour
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -216,19 +217,15 @@ func TestServerThatAnswersByUnicast(t *testing.T) {
 				continue
 			}
 			n++
-			if _, err := s.Write(offer(p.dhcp, otherAddr).frame(p.dhcp.ClientHWAddr)); err != nil {
+			if _, err := s.Write(offer(p.dhcp, otherAddr).frame(p.dhcp.ClientHWAddr)); err != nil && !errors.Is(err, os.ErrClosed) {
 				t.Errorf("answer: %v", err)
 			}
 		}
 	}()
 	l := lookout(t, named(t, "br0"), "schiller", ownAddr, true)
-	began := time.Now()
 	found := ask(t, l, 1)
 	if f := found[otherAddr.String()]; !f.Leases || f.MAC != otherMAC.String() {
 		t.Errorf("found %+v", found)
-	}
-	if took := time.Since(began); took > 2*askFor {
-		t.Errorf("it took %s", took)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
