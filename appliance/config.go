@@ -215,11 +215,3 @@ func (c Config) makeData() error {
 	}
 	return nil
 }
-
-func (c DHCPConfig) subnets() []netboot.Subnet {
-	var all []netboot.Subnet
-	for _, s := range c.Subnets {
-		all = append(all, netboot.Subnet(s))
-	}
-	return all
-}

@@ -3,38 +3,40 @@ package appliance
 import (
 	"cmp"
 	"context"
-	"log/slog"
-	"net/netip"
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
-	"aula/appliance/boot"
 	"aula/appliance/catalog"
-	"aula/clientos"
 	"aula/netboot"
 	"aula/netboot/lease"
 )
 
-// newNetboot makes the boot services. Where the configuration leaves the mode of DHCP open, it is the one that was chosen in the console.
-func newNetboot(cfg Config, nic string, address netip.Prefix, overlay []byte, files clientos.Image, boots *boot.Service, observer netboot.Observer, log *slog.Logger) (*netboot.Server, error) {
-	mode := cfg.DHCP.Mode
-	if mode == netboot.ModeAuto {
-		chosen, err := boots.Mode()
-		if err != nil {
-			return nil, err
-		}
-		mode = cmp.Or(netboot.Mode(chosen), mode)
+// netboot completes what the boot services are made of by what is configured. chosen is the mode that was chosen in the console, which counts where the configuration
+// leaves it open.
+func (c Config) netboot(base netboot.Config, chosen string) netboot.Config {
+	base.Mode = c.DHCP.Mode
+	if base.Mode == netboot.ModeAuto {
+		base.Mode = cmp.Or(netboot.Mode(chosen), base.Mode)
 	}
-	return netboot.New(netboot.Config{
-		Interface: nic, Address: address, Mode: mode, Consent: boots,
-		PoolFirst: cfg.DHCP.First, PoolLast: cfg.DHCP.Last,
-		LeaseTime: time.Duration(cfg.DHCP.LeaseTime), StrangerTime: time.Duration(cfg.DHCP.StrangerTime),
-		Gateway: cfg.DHCP.Gateway, DNS: cfg.DHCP.DNS, Subnets: cfg.DHCP.subnets(),
-		Leases:   filepath.Join(cfg.Data, "leases.db"),
-		HTTPPort: cfg.Boot.Port, SinglePort: cfg.Boot.SinglePort, AgentPort: cfg.Agents.Port,
-		Overlay: overlay, Extra: cfg.Boot.KernelParameters, Files: files,
-		Decider: boots, Observer: observer, Log: log,
-	})
+	base.PoolFirst, base.PoolLast, base.Gateway, base.DNS = c.DHCP.First, c.DHCP.Last, c.DHCP.Gateway, c.DHCP.DNS
+	base.LeaseTime, base.StrangerTime = time.Duration(c.DHCP.LeaseTime), time.Duration(c.DHCP.StrangerTime)
+	for _, s := range c.DHCP.Subnets {
+		base.Subnets = append(base.Subnets, netboot.Subnet(s))
+	}
+	base.Leases = filepath.Join(c.Data, "leases.db")
+	base.HTTPPort, base.SinglePort, base.AgentPort, base.Extra = c.Boot.Port, c.Boot.SinglePort, c.Agents.Port, c.Boot.KernelParameters
+	return base
+}
+
+// openFirmwareFiles opens the folder of the operator's own files for firmware, which are served beside the boot loaders. Nothing outside of it can be.
+func (c Config) openFirmwareFiles() (*os.Root, error) {
+	dir := filepath.Join(c.Data, "firmware")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("folder for files of firmware: %w", err)
+	}
+	return os.OpenRoot(dir)
 }
 
 // reservations tells DHCP which addresses the catalog reserves for whom.

@@ -143,8 +143,20 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		return err
 	}
 	arrivals.to = boots
+	chosen, err := boots.Mode()
+	if err != nil {
+		return err
+	}
+	firmware, err := cfg.openFirmwareFiles()
+	if err != nil {
+		return err
+	}
+	defer firmware.Close()
 	running := false // who runs closes itself
-	services, err := newNetboot(cfg, nic, address, overlay, files, boots, observer{boots, waker}, opt.Log.With("room", "netboot"))
+	services, err := netboot.New(cfg.netboot(netboot.Config{
+		Interface: nic, Address: address, Overlay: overlay, Files: files, Extras: firmware.FS(),
+		Decider: boots, Consent: boots, Observer: observer{boots, waker}, Log: opt.Log.With("room", "netboot"),
+	}, chosen))
 	if err != nil {
 		return err
 	}
