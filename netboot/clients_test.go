@@ -44,7 +44,9 @@ func TestRealClientsLease(t *testing.T) {
 			t.Errorf("udhcpc got no %s, but\n%s", want, got)
 		}
 	}
-	c.await(t, busybox, netboot.StepDHCP, "52:54:00:00:00:03 uses it", soon)
+	c.awaitNotice(t, soon, "the printer", func(n netboot.Notice) bool {
+		return n.Key == "dhcp/conflict/10.20.30.50" && strings.Contains(n.Text, printer+" uses it")
+	})
 	c.await(t, busybox, netboot.StepDHCP, "has 10.20.30.51", soon)
 
 	plugPC(t, "isc", isc)
