@@ -27,6 +27,7 @@ type bootView struct {
 	Kind  string // firmware in words
 	Told  string // what it was told to boot, in words
 	Total string // from its first packet to the last
+	When  string // it began
 	Strip []bootStep
 }
 
@@ -90,7 +91,7 @@ func viewBoot(b boot.Boot, places map[string]bootPlace) bootView {
 	} else if b.ComputerID != "" {
 		v.Place = "pending"
 	}
-	v.Total = briefly(bootLast(b).Sub(b.Began))
+	v.Total, v.When = briefly(bootLast(b).Sub(b.Began)), "from "+timeOfDay(b.Began)
 	return v
 }
 
@@ -166,6 +167,9 @@ func stripOf(b boot.Boot) []bootStep {
 			step.mark, step.Note = mark{toneIdle, "dash", "Skipped"}, "not needed"
 		default:
 			step.mark = mark{toneIdle, "off", "Not yet"}
+			if b.State == boot.Stopped {
+				step.mark.Word = "Not reached"
+			}
 		}
 		strip = append(strip, step)
 	}
@@ -243,6 +247,7 @@ func (v bootView) fields() map[string]string {
 // past makes the view that of a boot before the last, which the live stream leaves alone.
 func (v bootView) past() bootView {
 	v.Key += fmt.Sprintf("-%d", v.Began.UnixMilli())
+	v.When = moment(v.Began)
 	return v
 }
 

@@ -90,6 +90,10 @@ func hostilePages(b *bed) []string {
 	}}}, []torrent.Status{{Hash: winHash, Name: hostile, State: torrent.Failed, Err: errors.New(hostile), Pieces: 1, Peers: []torrent.PeerStatus{
 		{Address: netip.AddrPort{}, Client: hostile, Have: -1},
 	}}}, nil)
+	hostileBoots(b)
+	group, err := b.cat.AddGroup(room.ID, hostileName)
+	b.check(err)
+	b.check(b.cat.SetGroup(group.ID, known.ID))
 	failed := b.start("capture", url.Values{"pc": {plain.ID}, "part": {"1/2"}, "image": {"x"}})
 	b.report(plain, protocol.Report{State: protocol.Failed, Stage: hostile, Failure: &protocol.Failure{Problem: hostile, Advice: hostile, Detail: hostile, Stage: hostile}})
 	_, err = b.cat.PutProcedure(catalog.Procedure{Name: hostileName, Text: "# " + hostileName + "\nreboot", Comment: hostileName}, b.clock.Now())
@@ -112,6 +116,8 @@ func hostilePages(b *bed) []string {
 		"/import", "/import/" + u.ID, "/import/" + u.ID + "?name=" + url.QueryEscape(hostile), "/trash", "/tasks/t1", "/tasks/t2", "/repositories", "/capture", "/capture?pc=" + known.ID, "/capture/name?image=" + url.QueryEscape(hostile),
 		"/restore", "/restore?pc=" + known.ID + "&image=win11&target=" + url.QueryEscape(hostile), "/restore/check?method=UNICAST-DIRECT&image=win11&pc=" + known.ID,
 		"/restore/check?method=MULTICAST&image=win11&pc=" + known.ID + "&target=" + h, "/restore/check?image=win11&pc=" + known.ID,
+		"/boot", "/boot?classroom=" + h + "&state=" + h, "/boot/" + mac(1), "/boot/" + mac(50), "/boot/" + h, "/leases", "/classrooms/" + room.ID + "/boot",
+		"/choices?pc=" + known.ID, "/choices?pc=" + h,
 		"/power?kind=reboot&pc=" + known.ID, "/operations", failed, "/torrents", "/settings", "/settings?did=" + url.QueryEscape(hostile),
 		"/login?next=" + url.QueryEscape(hostile), "/" + url.PathEscape(hostile),
 	}
@@ -149,6 +155,17 @@ func TestHostileStringsStayStrings(t *testing.T) {
 		"/templates":           {"template": {hostile}, "table": {hostile}, "type": {hostile}, "label": {hostile}, "size": {hostile}},
 		"/power":               {"kind": {hostile}, "pc": {hostile}},
 		"/images/win11/remove": {"confirm": {hostile}},
+		"/settings/boot":       {"accepted": {hostile}, "unknown": {hostile}, "seconds": {hostile}, "menuPassword": {hostile}},
+		"/network/mode":        {"mode": {hostile}},
+		"/network/answer":      {"answer": {hostile}},
+		"/network/look":        {},
+		"/notices/dismiss":     {"key": {hostile}},
+		"/choices":             {"pc": {b.someone()}, "once": {hostile}, "always": {hostile}, "group": {hostile}},
+		"/groups/none":         {"name": {hostile}},
+
+		"/computers/" + b.someone() + "/boot":   {"once": {hostile}, "address": {hostile}},
+		"/computers/" + b.someone() + "/quirks": {"quirk": {hostile}},
+		"/boot/" + mac(1) + "/quirks":           {"quirk": {hostile}},
 
 		"/images/win11":             {"display": {hostile}, "profile": {hostile}, "partition": {hostile}, "type": {hostile}, "comments": {hostile}},
 		"/images/win11/convert":     {"compressor": {hostile}, "newName": {hostile}},
