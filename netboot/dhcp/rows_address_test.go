@@ -13,7 +13,7 @@ import (
 )
 
 // The rows of the table of RFC 2131 behaviour that a DHCP server is held to, by their numbers. Rows 19 to 21, which are about booting, are in
-// rows_boot_test.go.
+// boot_test.go and proxy_test.go.
 
 func TestRow01DiscoverOfAKnownBindingIsOfferedTheSameAndHeld(t *testing.T) {
 	s := newResponder(bound(11, pc1))
