@@ -30,7 +30,7 @@ func (s *Server) place(ctx context.Context, id, classroomID, name string) (catal
 	return pc, nil
 }
 
-// forget removes a PC that no operation has. Its next boot brings it back as pending.
+// forget removes a PC that no operation has. Its next boot of the client OS brings it back as pending.
 func (s *Server) forget(ctx context.Context, id string) error {
 	pc, err := s.cfg.Catalog.Computer(id)
 	if err != nil {
