@@ -56,6 +56,7 @@ func findGroup(s scope, all []api.Group, word string) (api.Group, error) {
 			found, names = append(found, g), append(names, s.longRoom(g.ClassroomID)+"/"+g.Name)
 		}
 	}
+	slices.Sort(names)
 	switch len(found) {
 	case 0:
 		return api.Group{}, exitError{fmt.Errorf("there is no group %q: 'aula group list' has them", word), exitNoFile}

@@ -38,6 +38,8 @@ type bed struct {
 	cat     *catalog.Catalog
 	pcs     *testPCs
 	console *webui.Server
+	boots   *testBoots
+	network *testNetwork
 }
 
 func newBed(t *testing.T) *bed {
@@ -77,8 +79,9 @@ func newBed(t *testing.T) *bed {
 	runUntilTheEnd(t, operations.Run)
 	pcs.Roster, err = roster.New(roster.Config{Catalog: cat, Images: images, Identity: identity, Work: operations, Log: log})
 	ok(err)
+	boots, network := &testBoots{}, &testNetwork{}
 	console, err := webui.New(webui.Config{
-		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: work, Uploads: uploads, Log: log,
+		Catalog: cat, Roster: pcs, Operations: operations, Images: images, Upkeep: work, Uploads: uploads, Log: log, Boots: boots, Network: network,
 	})
 	ok(err)
 
@@ -91,7 +94,7 @@ func newBed(t *testing.T) *bed {
 		server.Close()
 		<-ended
 	})
-	return &bed{t: t, data: data, cat: cat, pcs: pcs, console: console}
+	return &bed{t: t, data: data, cat: cat, pcs: pcs, console: console, boots: boots, network: network}
 }
 
 // runUntilTheEnd runs a service until the test has ended.
