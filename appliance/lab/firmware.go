@@ -15,10 +15,8 @@ func (s QEMUSpec) check() error {
 		return fmt.Errorf("virtual PC with firmware %q: there are %q and %q", s.Firmware, BIOS, UEFI)
 	case s.Netboot != "" && s.Netboot != PXE && s.Netboot != HTTPBoot:
 		return fmt.Errorf("virtual PC that boots by %q: there are %q and %q", s.Netboot, PXE, HTTPBoot)
-	case s.Firmware == BIOS && (s.SecureBoot || s.Netboot == HTTPBoot || s.IPv4Only):
-		return errors.New("virtual PC with BIOS: Secure Boot, HTTP Boot and a boot order of its own need UEFI")
-	case s.IPv4Only && s.AHCI:
-		return errors.New("virtual PC with a boot order of its own: its disk cannot be a SATA disk")
+	case s.Firmware == BIOS && (s.SecureBoot || s.Netboot == HTTPBoot):
+		return errors.New("virtual PC with BIOS: Secure Boot and HTTP Boot need UEFI")
 	}
 	return nil
 }
@@ -40,13 +38,7 @@ func (s QEMUSpec) firmware(vars string) []string {
 		machine, code = "q35,smm=on", "OVMF_CODE_4M.ms.fd"
 		args = append(args, "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1")
 	}
-	args = append(args, "-machine", machine,
+	return append(args, "-machine", machine,
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+filepath.Join(ovmf, code),
 		"-drive", "if=pflash,unit=1,format=raw,file="+vars)
-	// Nobody answers IPv6 here, and the firmware would wait a minute for it.
-	args = append(args, "-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n")
-	if s.Netboot == HTTPBoot {
-		args = append(args, "-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n")
-	}
-	return args
 }

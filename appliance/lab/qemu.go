@@ -33,12 +33,9 @@ type QEMUSpec struct {
 	Firmware Firmware
 	// SecureBoot is on in UEFI firmware, with Microsoft's keys.
 	SecureBoot bool
-	// Netboot of UEFI firmware: PXE when empty, before HTTPBoot; with HTTPBoot there is no PXE.
+	// Netboot of UEFI firmware: PXE when empty.
 	Netboot Netboot
-	// IPv4Only says that UEFI firmware boots from the network by IPv4 and then from the disk, as a technician sets it up; otherwise it tries IPv6 after
-	// IPv4, which takes a minute. Its disk is no SATA disk.
-	IPv4Only bool
-	Disk     DiskSpec
+	Disk    DiskSpec
 	// NIC is QEMU's device: virtio-net-pci when empty, or e1000.
 	NIC string
 	// AHCI makes the disk a SATA disk, in place of a virtio one.
@@ -116,13 +113,10 @@ func (p *QEMUPC) arguments(order bootOrder) []string {
 	card := fmt.Sprintf("%s,netdev=net,mac=%s", nic, p.mac)
 	disk := fmt.Sprintf("drive=disk,serial=LAB-%s", p.name)
 	switch {
-	case order == networkFirst && p.spec.IPv4Only: // the variables have the order
-		card += fmt.Sprintf(",addr=%d", slotNIC)
-		disk += fmt.Sprintf(",addr=%d", slotDisk)
-	case order == networkFirst:
-		card += ",bootindex=1"
+	case order == diskOnly:
 		disk += ",bootindex=2"
-	default:
+	case p.spec.Firmware == BIOS: // UEFI has the order in its variables
+		card += ",bootindex=1"
 		disk += ",bootindex=2"
 	}
 	if p.spec.Disk.sectorSize() != 512 {
@@ -130,16 +124,16 @@ func (p *QEMUPC) arguments(order bootOrder) []string {
 	}
 	if p.spec.Firmware == UEFI {
 		// Without QEMU's option ROM the firmware's own network driver is the one that boots, as on most PCs.
-		card += ",romfile="
+		card += fmt.Sprintf(",romfile=,addr=%d", slotNIC)
 		args = append(args, p.spec.firmware(p.vars)...)
 	} else {
 		args = append(args, "-machine", "pc")
 	}
 	args = append(args, "-device", card)
 	if p.spec.AHCI {
-		return append(args, "-device", "ahci,id=sata", "-device", "ide-hd,bus=sata.0,"+disk)
+		return append(args, "-device", fmt.Sprintf("ahci,id=sata,addr=%d", slotDisk), "-device", "ide-hd,bus=sata.0,"+disk)
 	}
-	return append(args, "-device", "virtio-blk-pci,"+disk)
+	return append(args, "-device", fmt.Sprintf("virtio-blk-pci,addr=%d,%s", slotDisk, disk))
 }
 
 // PowerOn implements PC.
@@ -157,8 +151,8 @@ func (p *QEMUPC) start(order bootOrder) error {
 	if isOpen(p.off) {
 		return nil
 	}
-	if order == networkFirst && p.spec.IPv4Only {
-		if err := setBootOrder(p.vars, p.spec.Netboot, p.mac); err != nil {
+	if order == networkFirst && p.spec.Firmware == UEFI {
+		if err := setBootOrder(p.vars, p.spec, p.mac); err != nil {
 			return fmt.Errorf("boot order of %s: %w", p.name, err)
 		}
 	}

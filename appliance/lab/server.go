@@ -20,14 +20,15 @@ func (l *Lab) ServerLog() string { return filepath.Join(l.Dir(), "serve.log") }
 func (l *Lab) configFile() string { return filepath.Join(l.Dir(), "aula.toml") }
 
 func (l *Lab) writeConfig() error {
-	// The kernel's last console is the one that PCs without a screen have.
+	// The kernel's last console is the one that PCs without a screen have. It does not try its timer, because in emulation on a busy machine the timer is late, and the
+	// kernel would panic.
 	text := fmt.Sprintf(`interface = %q
 data = %q
 %s
 [dhcp]
 mode = %q
 [boot]
-kernel-parameters = "console=tty0 console=ttyS0,115200"
+kernel-parameters = "console=tty0 console=ttyS0,115200 no_timer_check"
 [repository]
 reserve-mib = 0
 `, bridge, l.Data(), l.cfg.Settings, l.cfg.Mode)

@@ -10,7 +10,7 @@ import (
 	"unicode/utf16"
 )
 
-// Places on the PCI bus of a PC whose firmware knows the order of its boot by heart.
+// Places on the PCI bus, which UEFI's variables name.
 const (
 	slotNIC  = 3
 	slotDisk = 4
@@ -18,7 +18,7 @@ const (
 
 // setBootOrder writes into the file of a UEFI firmware's variables that it boots from the network by IPv4, by PXE or HTTP, and then from its disk, as a
 // technician sets it up. QEMU's own boot order cannot tell IPv4 from IPv6, for which the firmware waits a minute each.
-func setBootOrder(path string, how Netboot, mac string) error {
+func setBootOrder(path string, spec QEMUSpec, mac string) error {
 	address, err := net.ParseMAC(mac)
 	if err != nil {
 		return err
@@ -30,12 +30,16 @@ func setBootOrder(path string, how Netboot, mac string) error {
 	network := append(pciDevice(slotNIC), macAddress(address)...)
 	network = append(network, ipv4ByDHCP...)
 	name := "UEFI PXEv4"
-	if how == HTTPBoot {
+	if spec.Netboot == HTTPBoot {
 		network, name = append(network, anyURI...), "UEFI HTTPv4"
+	}
+	disk := pciDevice(slotDisk)
+	if spec.AHCI {
+		disk = append(disk, firstSATA...)
 	}
 	store, err = setVariables(store, []variable{
 		{"Boot0000", loadOption(name, network)},
-		{"Boot0001", loadOption("Disk", pciDevice(slotDisk))},
+		{"Boot0001", loadOption("Disk", disk)},
 		{"BootOrder", []byte{0, 0, 1, 0}},
 	})
 	if err != nil {
@@ -49,6 +53,7 @@ var (
 	pciRoot    = []byte{2, 1, 12, 0, 0xd0, 0x41, 0x03, 0x0a, 0, 0, 0, 0}
 	ipv4ByDHCP = append([]byte{3, 12, 27, 0}, make([]byte, 23)...)
 	anyURI     = []byte{3, 24, 4, 0}
+	firstSATA  = []byte{3, 18, 10, 0, 0, 0, 0xff, 0xff, 0, 0} // at port 0, without a port multiplier
 	pathEnd    = []byte{0x7f, 0xff, 4, 0}
 )
 

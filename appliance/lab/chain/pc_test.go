@@ -31,10 +31,10 @@ var (
 // The kinds that there are.
 var (
 	bios       = kind{"BIOS", lab.QEMUSpec{Firmware: lab.BIOS}, byIPXE}
-	uefiPXE    = kind{"UEFI PXE", lab.QEMUSpec{Firmware: lab.UEFI, IPv4Only: true}, concat(byTFTP, byGRUB)}
-	uefiHTTP   = kind{"UEFI HTTP Boot", lab.QEMUSpec{Firmware: lab.UEFI, Netboot: lab.HTTPBoot, IPv4Only: true}, concat(byHTTP, byGRUB)}
-	securePXE  = kind{"Secure Boot PXE", lab.QEMUSpec{Firmware: lab.UEFI, SecureBoot: true, IPv4Only: true}, concat(byTFTP, byGRUB)}
-	secureHTTP = kind{"Secure Boot HTTP Boot", lab.QEMUSpec{Firmware: lab.UEFI, SecureBoot: true, Netboot: lab.HTTPBoot, IPv4Only: true}, concat(byHTTP, byGRUB)}
+	uefiPXE    = kind{"UEFI PXE", lab.QEMUSpec{Firmware: lab.UEFI}, concat(byTFTP, byGRUB)}
+	uefiHTTP   = kind{"UEFI HTTP Boot", lab.QEMUSpec{Firmware: lab.UEFI, Netboot: lab.HTTPBoot}, concat(byHTTP, byGRUB)}
+	securePXE  = kind{"Secure Boot PXE", lab.QEMUSpec{Firmware: lab.UEFI, SecureBoot: true}, concat(byTFTP, byGRUB)}
+	secureHTTP = kind{"Secure Boot HTTP Boot", lab.QEMUSpec{Firmware: lab.UEFI, SecureBoot: true, Netboot: lab.HTTPBoot}, concat(byHTTP, byGRUB)}
 )
 
 func concat(a, b []string) []string { return append(append([]string{}, a...), b...) }
