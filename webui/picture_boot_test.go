@@ -110,6 +110,7 @@ func TestBootPageIsLive(t *testing.T) {
 	}
 	c.run("agree", chromedp.Click(chromedp.CSS(".ask .primary")))
 	b.eventually("the agreement", func() bool { return b.network.called() == "reconsider" })
+	c.sees(".did", "Done.")
 	c.open("/boot?state=arrived")
 	b.boots(b.bootOf(2, 0).did(netboot.StepDHCP, time.Second).Boot)
 	done := b.bootOf(3, time.Second).to(netboot.BootDisk, "").did(netboot.StepDHCP, time.Second)
