@@ -72,7 +72,7 @@ func TestOnePCCannotTakeAll(t *testing.T) {
 			_, _ = w.plug(pc, 3000+i).WriteToUDPAddrPort(rrq("f", "octet"), port69)
 			time.Sleep(10 * time.Millisecond)
 		}
-		if n := len(h.server.all); n != 3 {
+		if n := h.running(); n != 3 {
 			t.Errorf("%d transfers to one address, want 3", n)
 		}
 		time.Sleep(10 * time.Second)
@@ -104,4 +104,39 @@ func TestOnePCCannotTakeAll(t *testing.T) {
 			t.Errorf("%d transfers made room and %d requests were refused, want 7 and 1", evicted, busy)
 		}
 	})
+}
+
+// running is how many transfers run.
+func (h *house) running() int {
+	h.server.mu.Lock()
+	defer h.server.mu.Unlock()
+	return len(h.server.all)
+}
+
+// In a flood an address must ask twice; after it, once.
+func TestSieve(t *testing.T) {
+	var s sieve
+	now := time.Unix(1000, 0)
+	pc, other := netip.MustParseAddr("10.9.1.1"), netip.MustParseAddr("10.9.1.2")
+	for i := range 100 {
+		if s.stops(pc, now) {
+			t.Fatal("stopped without a flood")
+		}
+		s.evict(now.Add(time.Duration(i)*time.Millisecond), 100)
+	}
+	now = now.Add(100 * time.Millisecond)
+	if !s.stops(pc, now) || s.stops(pc, now.Add(500*time.Millisecond)) || !s.stops(other, now) {
+		t.Error("in a flood the first request of an address must be stopped, and no other")
+	}
+	if s.stops(netip.MustParseAddr("10.9.1.3"), now.Add(2*time.Second)) {
+		t.Error("stopped after the flood")
+	}
+	for _, after := range []time.Duration{7 * time.Second, 20 * time.Second} {
+		for range 100 {
+			s.evict(now.Add(after), 100)
+		}
+		if again := !s.stops(other, now.Add(after)); again != (after < sieveTurn) {
+			t.Errorf("asked again after %s: let in %t", after, again)
+		}
+	}
 }

@@ -144,3 +144,10 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+// count is how many packets of an opcode were sent.
+func (w *wire) count(op uint16) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.carried[op]
+}

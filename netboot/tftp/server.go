@@ -31,6 +31,7 @@ type Server struct {
 	byPeer  map[netip.AddrPort]*transfer // the newest of each
 	perPC   map[netip.Addr]int
 	unheard list.List // transfers whose PC has not answered yet, the oldest first
+	sieve   sieve
 	group   sync.WaitGroup
 }
 
@@ -96,6 +97,9 @@ func (s *Server) listen() error {
 
 // request begins a transfer.
 func (s *Server) request(b []byte, from netip.AddrPort) {
+	if s.flooded(from.Addr()) {
+		return
+	}
 	r, err := parseRequest(b)
 	if err != nil {
 		s.refuse(r, from, errIllegal, err.Error(), err)
@@ -126,6 +130,13 @@ func (s *Server) request(b []byte, from netip.AddrPort) {
 		t.run()
 		s.forget(t)
 	})
+}
+
+// flooded tells whether a request is left unanswered because there are too many. Nobody is told of it.
+func (s *Server) flooded(pc netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sieve.stops(pc, time.Now())
 }
 
 // repeated tells whether a request is one that is being answered. A PC that started anew and happens to use the same port is let in.
@@ -171,6 +182,7 @@ func (s *Server) evict(mayGo func(*transfer) bool) bool {
 	for e := s.unheard.Front(); e != nil; e = e.Next() {
 		if t := e.Value.(*transfer); mayGo(t) {
 			s.end(t, ErrEvicted)
+			s.sieve.evict(time.Now(), s.cfg.Sessions)
 			return true
 		}
 	}

@@ -5,8 +5,8 @@
 // HTTP. It is a server for firmware: there is no client in it, no writing, no netascii.
 //
 // Requests prove nothing of where they come from. Until somebody has acknowledged something a request is answered with one packet, sent three
-// times at most, and its place is given to the next request when places are short: a flood of forged requests costs no memory, and is no
-// obstacle to PCs, which answer within milliseconds.
+// times at most, and its place is given to the next request when places are short; and where that happens a thousand times a second an address must ask
+// twice. A flood of forged requests costs no memory, and is no obstacle to PCs, which answer within milliseconds and ask again.
 package tftp
 
 import (
@@ -54,6 +54,9 @@ type Config struct {
 	Ended func(Transfer)
 }
 
+// readBuffer holds what comes to port 69 while the server is busy, in bytes: some thousand requests.
+const readBuffer = 1 << 20
+
 // Bounds of a transfer.
 const (
 	sessions  = 1024
@@ -81,6 +84,7 @@ const (
 
 // New makes a Server.
 func New(cfg Config) *Server {
+	_ = cfg.Conn.SetReadBuffer(readBuffer) // it may get less
 	local := *cfg.Conn.LocalAddr().(*net.UDPAddr)
 	local.Port = 0
 	return newServer(cfg, cfg.Conn, func() (conn, error) { return net.ListenUDP("udp4", &local) })

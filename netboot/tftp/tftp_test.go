@@ -121,7 +121,7 @@ func TestBadNetworks(t *testing.T) {
 								t.Errorf("got %d bytes, %v", len(got), err)
 							}
 							told := h.close(t)
-							if n := w.carried[opData]; n > 59*6 {
+							if n := w.count(opData); n > 59*6 {
 								t.Errorf("%d data packets were sent for 59 blocks", n)
 							}
 							for _, x := range told {
@@ -154,7 +154,7 @@ func TestDoubledPacketsAreNotAnsweredTwice(t *testing.T) {
 					t.Errorf("got %d bytes, %v", len(got), err)
 				}
 				h.close(t)
-				if n := w.carried[opData]; n > most {
+				if n := w.count(opData); n > most {
 					t.Errorf("window %s, chatty %t: %d data packets for %d blocks, want %d at most", window, chatty, n, blocks, most)
 				}
 			})
@@ -171,7 +171,7 @@ func TestForgedRequestIsNotAmplified(t *testing.T) {
 			victim := w.plug(netip.MustParseAddr("10.9.7.7"), 53)
 			_, _ = victim.WriteToUDPAddrPort(rrq("f", "octet", options...), port69)
 			time.Sleep(10 * time.Second)
-			if n := w.carried[opData] + w.carried[opOACK]; n != greetings {
+			if n := w.count(opData) + w.count(opOACK); n != greetings {
 				t.Errorf("options %v: %d packets were sent, want %d", options, n, greetings)
 			}
 			told := h.close(t)
@@ -304,7 +304,7 @@ func TestRepeatedRequest(t *testing.T) {
 			hear(t, r.conn, opData)
 			_, _ = r.conn.WriteToUDPAddrPort(ask, port69)
 			time.Sleep(100 * time.Millisecond)
-			if n := len(h.server.all); n != 1 {
+			if n := h.running(); n != 1 {
 				t.Errorf("single port %t: %d transfers run, want 1", single, n)
 			}
 			_ = r.conn.Close()
