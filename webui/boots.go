@@ -277,7 +277,7 @@ func (v bootView) Facts() string {
 	return strings.Join(append(facts, v.Kind), " · ")
 }
 
-// Sent is "to its own disk: no work waits for it".
+// Sent is "Told to boot: own disk (nothing else is chosen for it)".
 func (v bootView) Sent() string {
 	switch {
 	case v.Told == "" && v.Why == "":
@@ -287,7 +287,7 @@ func (v bootView) Sent() string {
 	case v.Why == "":
 		return "Told to boot: " + v.Told
 	}
-	return "Told to boot: " + v.Told + ", because " + v.Why
+	return "Told to boot: " + v.Told + " (" + v.Why + ")"
 }
 
 // briefly writes how long a step took: they differ by milliseconds and by minutes.
