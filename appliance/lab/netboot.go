@@ -58,7 +58,7 @@ func (p *NativePC) netboot(ctx context.Context, l *lease) (bootParameters, error
 // readScript understands as much of an iPXE script as a native PC needs: what is on the kernel's command line, and where the last
 // initrd is.
 func readScript(text string) (b bootParameters, overlay string, err error) {
-	var kernel bool
+	var other bool // comes before the own disk, which is then only for when all else fails
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		if len(words) < 2 {
@@ -66,7 +66,7 @@ func readScript(text string) (b bootParameters, overlay string, err error) {
 		}
 		switch words[0] {
 		case "kernel":
-			kernel = true
+			other = true
 			for _, word := range words[2:] {
 				name, value, _ := strings.Cut(word, "=")
 				switch name {
@@ -78,8 +78,10 @@ func readScript(text string) (b bootParameters, overlay string, err error) {
 			}
 		case "initrd":
 			overlay = words[1]
+		case "sleep", "menu":
+			other = true
 		case "sanboot":
-			if !kernel {
+			if !other {
 				return bootParameters{}, "", errOwnDisk
 			}
 		}

@@ -130,10 +130,14 @@ func (p *QEMUPC) arguments(order bootOrder) []string {
 		args = append(args, "-machine", "pc")
 	}
 	args = append(args, "-device", card)
-	if p.spec.AHCI {
-		return append(args, "-device", fmt.Sprintf("ahci,id=sata,addr=%d", slotDisk), "-device", "ide-hd,bus=sata.0,"+disk)
+	var slot string
+	if p.spec.Firmware == UEFI {
+		slot = fmt.Sprintf(",addr=%d", slotDisk)
 	}
-	return append(args, "-device", fmt.Sprintf("virtio-blk-pci,addr=%d,%s", slotDisk, disk))
+	if p.spec.AHCI {
+		return append(args, "-device", "ahci,id=sata"+slot, "-device", "ide-hd,bus=sata.0,"+disk)
+	}
+	return append(args, "-device", "virtio-blk-pci,"+disk+slot)
 }
 
 // PowerOn implements PC.

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -78,6 +79,15 @@ func (p *pc) arrive() (api.Computer, time.Time) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), emulated, fmt.Errorf("no agent after %s", emulated))
 	defer cancel()
+	ctx, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	go func() {
+		select {
+		case <-p.Off():
+			give(errors.New("it is off"))
+		case <-ctx.Done():
+		}
+	}()
 	computer, err := p.c.AwaitComputer(ctx, p, "waiting for its agent", func(c api.Computer) bool { return c.Connected })
 	ready := time.Now()
 	if err != nil {
