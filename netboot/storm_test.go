@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	if n := os.Getenv(stormVariable); n != "" {
 		os.Exit(beStorm(n))
 	}
+	if folder := os.Getenv(dhcpServerVariable); folder != "" {
+		os.Exit(beDHCPServer(folder))
+	}
 	os.Exit(m.Run())
 }
 
