@@ -33,8 +33,10 @@ const (
 type Prober struct {
 	nic int // index
 
-	mu  sync.Mutex
-	ear *ear // nil while nobody probes
+	mu    sync.Mutex
+	ear   *ear             // nil while nobody probes
+	mac   net.HardwareAddr // the NIC's, as it was when the kernel was asked
+	asked time.Time
 }
 
 // An ear hears ARP for those who probe.
@@ -58,7 +60,7 @@ func New(nic *net.Interface) (*Prober, error) {
 
 // Probe returns the MAC that answers for address a, or zero when nothing does.
 func (p *Prober) Probe(ctx context.Context, a netip.Addr) (lease.MAC, error) {
-	nic, err := net.InterfaceByIndex(p.nic) // anew: a bridge's MAC changes with its ports
+	own, err := p.own()
 	if err != nil {
 		return lease.MAC{}, fmt.Errorf("arp probe of %s: %w", a, err)
 	}
@@ -67,7 +69,7 @@ func (p *Prober) Probe(ctx context.Context, a netip.Addr) (lease.MAC, error) {
 		return lease.MAC{}, err
 	}
 	defer p.leave(e, a, found)
-	question := request(nic.HardwareAddr, a)
+	question := request(own, a)
 	for range requests {
 		if err := p.broadcast(e.socket, question); err != nil {
 			return lease.MAC{}, fmt.Errorf("arp probe of %s: %w", a, err)
@@ -83,6 +85,24 @@ func (p *Prober) Probe(ctx context.Context, a netip.Addr) (lease.MAC, error) {
 		}
 	}
 	return lease.MAC{}, nil
+}
+
+// macLasts is for how long the NIC's MAC is taken for what it was: to ask the kernel costs more than all the rest of a probe, and a bridge's changes only
+// with its ports.
+const macLasts = time.Second
+
+// own is the NIC's MAC.
+func (p *Prober) own() (net.HardwareAddr, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked.IsZero() || time.Since(p.asked) >= macLasts {
+		nic, err := net.InterfaceByIndex(p.nic)
+		if err != nil {
+			return nil, err
+		}
+		p.mac, p.asked = nic.HardwareAddr, time.Now()
+	}
+	return p.mac, nil
 }
 
 // listen has the ear wait for address a, on the returned channel.

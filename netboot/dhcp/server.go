@@ -76,9 +76,11 @@ type Server struct {
 	probes  chan probeResult
 	probing map[lease.MAC]Request // the newest request of each PC for which a probe is under way
 	written chan batch
-	writing bool       // a write is under way
-	waiting []answered // for the next write
-	unsaved bool       // the last write failed, and people have been told
+	writing bool             // a write is under way
+	waiting []answered       // for the next write
+	ready   []answered       // their leases are on disk
+	pause   <-chan time.Time // until the next burst of those; nil when there is no need to wait
+	unsaved bool             // the last write failed, and people have been told
 	// writeAnyway says that it is time to try again after a write that failed.
 	writeAnyway bool
 	malformed   atomic.Uint64
@@ -106,6 +108,10 @@ const (
 	roundSize = 256
 	// probesAtOnce bounds the goroutines that probe; beyond it, addresses are offered unprobed.
 	probesAtOnce = 1024
+	// After a write, replies leave in bursts with pauses between, 16,000 in a second: those of a classroom behind a relay agent go to its one socket, and
+	// would be lost there.
+	burst      = 16
+	burstPause = time.Millisecond
 	// tick is how often is looked for what is over.
 	tick = time.Second
 )
@@ -200,6 +206,8 @@ func (s *Server) answer(ctx context.Context, group *errgroup.Group) error {
 			round = s.probed(p)
 		case b := <-s.written:
 			s.finish(b)
+		case <-s.pause:
+			s.release()
 		case <-ticker.C:
 			s.writeAnyway = true
 		}
@@ -320,8 +328,21 @@ func (s *Server) finish(b batch) {
 	for _, c := range b.changes {
 		s.hold(c.Address, c.Lease)
 	}
-	for _, a := range b.replies {
+	s.ready = append(s.ready, b.replies...)
+	if s.pause == nil {
+		s.release()
+	}
+}
+
+// release sends the next burst of the replies that are ready.
+func (s *Server) release() {
+	n := min(len(s.ready), burst)
+	for _, a := range s.ready[:n] {
 		s.deliver(a)
+	}
+	s.ready, s.pause = s.ready[n:], nil
+	if len(s.ready) > 0 {
+		s.pause = time.After(burstPause)
 	}
 }
 

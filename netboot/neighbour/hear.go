@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
@@ -19,9 +20,8 @@ const (
 
 // hear takes what somebody said to everybody, or to the address from which Probe asks.
 func (l *Lookout) hear(p packet) {
-	own, err := l.conn.MAC()
 	switch {
-	case err == nil && bytes.Equal(p.from, own), bytes.Equal(p.from, l.mac), l.isOwn(p.source.Addr()):
+	case bytes.Equal(p.from, l.nicMAC()), bytes.Equal(p.from, l.mac), l.isOwn(p.source.Addr()):
 		return // a switch that mirrors, or another NIC of this machine
 	case p.dhcp.OpCode == dhcpv4.OpcodeBootReply:
 		l.hearServer(p)
@@ -29,6 +29,19 @@ func (l *Lookout) hear(p packet) {
 		// What a relay passes on is said in another network.
 		l.hearPC(p)
 	}
+}
+
+// macLasts is for how long the NIC's MAC is taken for what it was: to ask the kernel costs many times what a packet does, and a bridge's changes only
+// with its ports.
+const macLasts = time.Second
+
+// nicMAC is the NIC's MAC of late, nil when it is not known.
+func (l *Lookout) nicMAC() net.HardwareAddr {
+	if now := time.Now(); l.nicAt.IsZero() || now.Sub(l.nicAt) >= macLasts {
+		l.nic, _ = l.conn.MAC()
+		l.nicAt = now
+	}
+	return l.nic
 }
 
 // hearPC listens to a request. One that takes an offer names the server, and all servers hear it (RFC 2131 3.1).

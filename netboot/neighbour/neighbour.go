@@ -63,6 +63,8 @@ type Lookout struct {
 	mac   net.HardwareAddr // from which it asks
 	turn  chan struct{}    // holds one token: whoever has it probes
 	slots slots            // answers to other Aulas
+	nic   net.HardwareAddr // the NIC's MAC, as it was at nicAt; of Run alone
+	nicAt time.Time
 
 	mu       sync.Mutex
 	servers  map[netip.Addr]*Server
