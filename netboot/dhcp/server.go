@@ -76,10 +76,12 @@ type Server struct {
 	probes  chan probeResult
 	probing map[lease.MAC]Request // the newest request of each PC for which a probe is under way
 	written chan batch
-	writing bool             // a write is under way
-	waiting []answered       // for the next write
-	ready   []answered       // their leases are on disk
-	pause   <-chan time.Time // until the next burst of those; nil when there is no need to wait
+	writing bool       // a write is under way
+	waiting []answered // for the next write
+	ready   []answered // to be sent
+	sent    int        // of the burst that began at
+	began   time.Time
+	pause   <-chan time.Time // until the next burst; nil when nothing is ready for it
 	unsaved bool             // the last write failed, and people have been told
 	// writeAnyway says that it is time to try again after a write that failed.
 	writeAnyway bool
@@ -108,10 +110,11 @@ const (
 	roundSize = 256
 	// probesAtOnce bounds the goroutines that probe; beyond it, addresses are offered unprobed.
 	probesAtOnce = 1024
-	// After a write, replies leave in bursts with pauses between, 16,000 in a second: those of a classroom behind a relay agent go to its one socket, and
-	// would be lost there.
+	// Replies leave in bursts, 16,000 in a second at the most: those of a school behind a relay agent go to its one socket, and would be lost there.
 	burst      = 16
 	burstPause = time.Millisecond
+	// mostUnsent is after how many replies that wait nothing more is read: packets then wait in the socket.
+	mostUnsent = 4096
 	// tick is how often is looked for what is over.
 	tick = time.Second
 )
@@ -197,17 +200,21 @@ func (s *Server) answer(ctx context.Context, group *errgroup.Group) error {
 	defer ticker.Stop()
 	for {
 		var round []answered
+		packets := s.packets
+		if len(s.waiting)+len(s.ready) >= mostUnsent {
+			packets = nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case r := <-s.packets:
+		case r := <-packets:
 			round = s.decide(s.gather(r))
 		case p := <-s.probes:
 			round = s.probed(p)
 		case b := <-s.written:
 			s.finish(b)
 		case <-s.pause:
-			s.release()
+			s.pause = nil
 		case <-ticker.C:
 			s.writeAnyway = true
 		}
@@ -215,6 +222,7 @@ func (s *Server) answer(ctx context.Context, group *errgroup.Group) error {
 			s.probe(ctx, group, &round[i])
 		}
 		s.settle(round)
+		s.release()
 		s.write(ctx, group)
 		s.tellOver()
 	}
@@ -258,14 +266,31 @@ func (s *Server) decideOne(now time.Time, r Request) Decision {
 	return s.responder.Decide(now, r)
 }
 
-// settle sends the replies of a round, but for those that must wait until the leases are on disk.
+// settle has the replies of a round sent, but for those that must wait until the leases are on disk.
 func (s *Server) settle(round []answered) {
 	for _, a := range round {
 		if a.Durable {
 			s.waiting = append(s.waiting, a)
 			continue
 		}
+		s.ready = append(s.ready, a)
+	}
+}
+
+// release sends what is ready, as far as the burst goes.
+func (s *Server) release() {
+	if now := time.Now(); now.Sub(s.began) >= burstPause {
+		s.began, s.sent = now, 0
+	}
+	n := min(len(s.ready), burst-s.sent)
+	for _, a := range s.ready[:n] {
 		s.deliver(a)
+	}
+	s.sent += n
+	if s.ready = s.ready[n:]; len(s.ready) == 0 {
+		s.ready, s.pause = nil, nil
+	} else if s.pause == nil {
+		s.pause = time.After(burstPause)
 	}
 }
 
@@ -329,21 +354,6 @@ func (s *Server) finish(b batch) {
 		s.hold(c.Address, c.Lease)
 	}
 	s.ready = append(s.ready, b.replies...)
-	if s.pause == nil {
-		s.release()
-	}
-}
-
-// release sends the next burst of the replies that are ready.
-func (s *Server) release() {
-	n := min(len(s.ready), burst)
-	for _, a := range s.ready[:n] {
-		s.deliver(a)
-	}
-	s.ready, s.pause = s.ready[n:], nil
-	if len(s.ready) > 0 {
-		s.pause = time.After(burstPause)
-	}
 }
 
 // send says whether a reply left.
