@@ -52,6 +52,8 @@ type Client struct {
 	Serial   string
 	// Choice is the id of the menu's entry that somebody chose, with the password that was typed for it.
 	Choice, Password string
+	// Again says that the PC has asked before in this boot, and what it got could not be carried out.
+	Again bool
 	// PasswordChecked says that the loader has checked the password itself, as GRUB does.
 	PasswordChecked bool
 }
@@ -69,6 +71,8 @@ type Plan struct {
 	Target string // BootClientOS, BootDisk, BootMenu or BootNothing
 	Quirks quirk.Set
 	Why    string // for people; may be empty
+	// Assumed says that nobody chose it: it is what PCs boot of which nobody has said anything.
+	Assumed bool
 }
 
 // A Boot is the answer to a loader.

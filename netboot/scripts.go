@@ -54,6 +54,9 @@ func clientOf(a asked, l script.Loader) Client {
 	case UEFIx64, UEFIia32, UEFIARM64:
 		c.Firmware = told
 	}
+	if n, err := strconv.Atoi(q.Get("try")); err == nil && n > 0 {
+		c.Again = true
+	}
 	if choice := q.Get("choice"); script.IsID(choice) {
 		c.Choice = choice
 		c.PasswordChecked = l == script.GRUB
@@ -134,8 +137,14 @@ func refusal(f Firmware) string {
 	return ""
 }
 
+// errNotItself is told to whoever asks with the address of one PC for what another boots. Firmware asks for itself.
+var errNotItself = errors.New("this address is another PC's: start the PC again")
+
 // decide asks the Decider, and makes sure that its answer can be carried out. Of an answer that cannot be, the quirks are returned all the same.
 func (h *httpService) decide(a asked, c Client) (Boot, error) {
+	if mac, ok := h.watch.holder(a.address); ok && mac != a.mac {
+		return Boot{}, errNotItself
+	}
 	boot, err := h.plan.Decider.Decide(a.Context(), c)
 	if err != nil {
 		return Boot{}, err

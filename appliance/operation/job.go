@@ -171,7 +171,7 @@ func (m *Manager) moved(s *seat, before string) {
 	}
 	log.Info("computer's part changed", "from", before, "to", s.State)
 	if ended(s.State) && m.active[s.ComputerID] == s {
-		delete(m.active, s.ComputerID)
+		m.leave(s.ComputerID)
 	}
 }
 

@@ -115,13 +115,14 @@ type Manager struct {
 	cfg   Config
 	rules rules
 
-	mu     sync.Mutex
-	jobs   map[string]*job   // by operation
-	order  []string          // operations, oldest first
-	seats  map[string]*seat  // by the first instruction
-	active map[string]*seat  // by computer: the one that has not ended
-	held   map[string]string // by computer: the running instruction that its agent says it holds
-	outbox outbox
+	mu      sync.Mutex
+	jobs    map[string]*job   // by operation
+	order   []string          // operations, oldest first
+	seats   map[string]*seat  // by the first instruction
+	active  map[string]*seat  // by computer: the one that has not ended; changed by occupy and leave only
+	working working           // the computers of active
+	held    map[string]string // by computer: the running instruction that its agent says it holds
+	outbox  outbox
 }
 
 // New makes a Manager and takes up what the records say was being done. PCs that were at work are LostContact until they
@@ -131,12 +132,13 @@ func New(cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		cfg:    cfg,
-		rules:  rules{lostAfter: cfg.LostAfter},
-		jobs:   make(map[string]*job),
-		seats:  make(map[string]*seat),
-		active: make(map[string]*seat),
-		held:   make(map[string]string),
+		cfg:     cfg,
+		rules:   rules{lostAfter: cfg.LostAfter},
+		jobs:    make(map[string]*job),
+		seats:   make(map[string]*seat),
+		active:  make(map[string]*seat),
+		working: working{ids: map[string]bool{}},
+		held:    make(map[string]string),
 	}
 	m.outbox.init()
 	if err := m.load(); err != nil {
@@ -214,7 +216,7 @@ func (m *Manager) add(j *job) {
 	for _, s := range j.seats {
 		m.seats[s.record] = s
 		if !ended(s.State) {
-			m.active[s.ComputerID] = s
+			m.occupy(s)
 		}
 	}
 }
@@ -279,12 +281,33 @@ func (m *Manager) Current(computerID string) (Operation, Target, bool) {
 	return s.job.snapshot(), s.Target, true
 }
 
-// Busy tells whether an operation has the PC now: it works, or is waited for.
+// working are the computers that operations have. It has a lock of its own, because the Manager's is held while records are stored.
+type working struct {
+	sync.RWMutex
+	ids map[string]bool
+}
+
+// occupy gives a PC to an operation. The caller holds the lock.
+func (m *Manager) occupy(s *seat) {
+	m.active[s.ComputerID] = s
+	m.working.Lock()
+	m.working.ids[s.ComputerID] = true
+	m.working.Unlock()
+}
+
+// leave takes a PC from its operation. The caller holds the lock.
+func (m *Manager) leave(computerID string) {
+	delete(m.active, computerID)
+	m.working.Lock()
+	delete(m.working.ids, computerID)
+	m.working.Unlock()
+}
+
+// Busy tells whether an operation has the PC now: it works, or is waited for. It never waits for the disk: DHCP asks it for each packet.
 func (m *Manager) Busy(computerID string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, ok := m.active[computerID]
-	return ok
+	m.working.RLock()
+	defer m.working.RUnlock()
+	return m.working.ids[computerID]
 }
 
 // tell calls Changed for each operation; the caller does not hold the lock.

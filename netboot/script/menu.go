@@ -70,10 +70,10 @@ func ShowMenu(l Loader, p PC, m Menu) (string, error) {
 		return "", err
 	}
 	page := menuPage{PC: p, Menu: m, FirstID: m.Entries[0].ID}
-	page.Title = Sanitize(m.Title)
+	page.Title = strings.TrimLeft(Sanitize(m.Title), "- ")
 	page.Entries = nil
 	for _, e := range m.Entries {
-		e.Label = Sanitize(e.Label)
+		e.Label = strings.TrimLeft(Sanitize(e.Label), "- ") // no option of the command
 		page.Entries = append(page.Entries, e)
 	}
 	return render(menu, l, page)

@@ -123,14 +123,14 @@ func Plain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) })
 }
 
-// Sanitize makes a text that only people read harmless in every loader's language: it leaves what is Plain and '(); and writes the letters of
-// Spanish and its neighbours without their marks, for firmware has no others.
+// Sanitize makes a text that only people read harmless in every loader's language: it leaves what is Plain and '() and writes the letters of
+// Spanish and its neighbours without their marks, for firmware has no others. A semicolon becomes a comma: alone between blanks it ends a command of iPXE.
 func Sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
 		if i := strings.IndexRune(marked, r); i >= 0 {
 			return rune(unmarked[utf8.RuneCountInString(marked[:i])])
 		}
-		if plain(r) || strings.ContainsRune("'();", r) {
+		if plain(r) || strings.ContainsRune("'()", r) {
 			return r
 		}
 		return ' '
@@ -139,8 +139,8 @@ func Sanitize(text string) string {
 
 // Letters, and what stands for them.
 const (
-	marked   = "áàâäãéèêëíìîïóòôöõúùûüñçÁÀÂÄÃÉÈÊËÍÌÎÏÓÒÔÖÕÚÙÛÜÑÇºª·"
-	unmarked = "aaaaaeeeeiiiiooooouuuuncAAAAAEEEEIIIIOOOOOUUUUNCoa-"
+	marked   = "áàâäãéèêëíìîïóòôöõúùûüñçÁÀÂÄÃÉÈÊËÍÌÎÏÓÒÔÖÕÚÙÛÜÑÇºª·;"
+	unmarked = "aaaaaeeeeiiiiooooouuuuncAAAAAEEEEIIIIOOOOOUUUUNCoa-,"
 )
 
 func plain(r rune) bool {

@@ -137,7 +137,7 @@ func TestPlain(t *testing.T) {
 
 // A menu says only what its entries are, whatever they are called.
 func TestMenuOfHostileTexts(t *testing.T) {
-	hostile := "x\nshell $(reboot) `x` \"; reboot; \" ${net0/mac} || shell \\ { }"
+	hostile := "--x ; chain http://10.0.0.66/a ; x && reboot\nshell $(reboot) `x` \"; reboot; \" ${net0/mac} || shell \\ { }"
 	m := Menu{Title: hostile, Entries: []Entry{{ID: "a", Label: hostile}}}
 	for _, l := range []Loader{IPXE, GRUB} {
 		text, err := ShowMenu(l, PC{Server: "10.0.0.1", MAC: "52:54:00:12:34:56", UEFI: l == GRUB}, m)
@@ -145,6 +145,11 @@ func TestMenuOfHostileTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(text) {
+			for _, word := range strings.Fields(line) {
+				if l == IPXE && (word == ";" || word == "&&") {
+					t.Errorf("%q has a word that ends a command of iPXE", line)
+				}
+			}
 			if strings.HasPrefix(line, "shell") || strings.Contains(line, "$(") || strings.Contains(line, "`") || strings.Contains(line, "|| shell") {
 				t.Errorf("%s: %q is in the menu", l, line)
 			}
