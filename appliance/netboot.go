@@ -78,7 +78,7 @@ func (r *reservations) tell() {
 		err = r.to.Reserve(all)
 	}
 	if err != nil {
-		notice.Gone, notice.Text = false, "addresses are not reserved: "+err.Error()
+		notice.Gone, notice.Text = false, "Not every address is reserved: "+err.Error()+"."
 	}
 	r.notices.Notify(notice)
 }

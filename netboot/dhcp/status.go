@@ -38,8 +38,8 @@ func (s *Server) SetRole(r Role) {
 	s.role = r
 }
 
-// Reserve says which PCs always have the same address, in place of what was said before. It returns why it cannot be, naming the PC, and
-// then changes nothing.
+// Reserve says which PCs always have the same address, in place of what was said before. The error names each PC whose reservation cannot be, and why; those of
+// the others hold.
 func (s *Server) Reserve(all []lease.Reservation) error {
 	s.state.Lock()
 	defer s.state.Unlock()

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"container/list"
 	"errors"
 	"maps"
 	"net/netip"
@@ -50,7 +51,7 @@ type Book struct {
 	owner    map[key]netip.Addr // the address that a client has or last had: leases[owner[k]].key() == k, and not quarantined
 	offers   map[netip.Addr]offer
 	offered  map[key]netip.Addr // offers[offered[k]].who == k
-	held     []hold             // offers as they were made, and so as they end
+	held     *list.List         // of the addresses on offer, in the order in which the offers end
 	declines map[MAC][]time.Time
 	changed  map[netip.Addr]bool
 }
@@ -59,11 +60,7 @@ type offer struct {
 	who      key
 	until    time.Time
 	stranger bool
-}
-
-type hold struct {
-	address netip.Addr
-	until   time.Time
+	held     *list.Element
 }
 
 // NewBook makes a Book over pools that CheckPools found good, with the leases of a Store. Leases outside the pools are kept, in case a pool
@@ -73,7 +70,7 @@ func NewBook(pools []Pool, leases []Lease) *Book {
 		pools:  pools,
 		fresh:  make([]netip.Addr, len(pools)),
 		leases: map[netip.Addr]Lease{}, owner: map[key]netip.Addr{},
-		offers: map[netip.Addr]offer{}, offered: map[key]netip.Addr{},
+		offers: map[netip.Addr]offer{}, offered: map[key]netip.Addr{}, held: list.New(),
 		declines: map[MAC][]time.Time{}, changed: map[netip.Addr]bool{},
 	}
 	b.rewind()
@@ -119,23 +116,26 @@ func (b *Book) Offer(now time.Time, c Client, wanted netip.Addr) (netip.Addr, er
 		b.Withdraw(c)
 		b.withdrawAt(a)
 	}
-	until := now.Add(OfferHold)
-	b.offers[a] = offer{c.key(), until, c.Stranger}
-	b.offered[c.key()] = a
-	b.held = append(b.held, hold{a, until})
+	o, again := b.offers[a]
+	if again {
+		b.held.MoveToBack(o.held)
+	} else {
+		o.held = b.held.PushBack(a)
+	}
+	o.who, o.until, o.stranger = c.key(), now.Add(OfferHold), c.Stranger
+	b.offers[a], b.offered[c.key()] = o, a
 	return a, nil
 }
 
 // endOffers forgets the offers whose time is over.
 func (b *Book) endOffers(now time.Time) {
-	n := 0
-	for n < len(b.held) && !now.Before(b.held[n].until) {
-		if h := b.held[n]; b.offers[h.address].until.Equal(h.until) {
-			b.withdrawAt(h.address)
+	for e := b.held.Front(); e != nil; e = b.held.Front() {
+		a := e.Value.(netip.Addr)
+		if now.Before(b.offers[a].until) {
+			return
 		}
-		n++
+		b.withdrawAt(a)
 	}
-	b.held = b.held[n:]
 }
 
 func (b *Book) choose(now time.Time, c Client, wanted netip.Addr) (netip.Addr, error) {
@@ -358,6 +358,7 @@ func (b *Book) Withdraw(c Client) { b.withdraw(c.key()) }
 
 func (b *Book) withdraw(who key) {
 	if a, ok := b.offered[who]; ok {
+		b.held.Remove(b.offers[a].held)
 		delete(b.offers, a)
 		delete(b.offered, who)
 		b.refresh(a)

@@ -124,6 +124,22 @@ func TestOfferIsHeldForAMinute(t *testing.T) {
 	mustBind(t, b, t0.Add(OfferHold), pc(2), ip(10), hour)
 }
 
+// Who asks on and on takes no memory, and its offer lasts from when it asked last.
+func TestOfferThatIsRepeatedIsHeldOnce(t *testing.T) {
+	b := NewBook(between(10, 11), nil)
+	mustOffer(t, b, t0, pc(2), none, ip(10))
+	for i := range 1000 {
+		mustOffer(t, b, t0.Add(time.Duration(i)*time.Millisecond), pc(1), none, ip(11))
+		b.Withdraw(client(pc(1)))
+		mustOffer(t, b, t0.Add(time.Duration(i)*time.Millisecond), pc(1), none, ip(11))
+	}
+	if b.held.Len() != 2 || len(b.offers) != 2 {
+		t.Errorf("%d offers are held in %d places, want 2 in 2", len(b.offers), b.held.Len())
+	}
+	mustOffer(t, b, t0.Add(OfferHold), pc(3), none, ip(10))
+	mustOffer(t, b, t0.Add(OfferHold+time.Second), pc(4), none, ip(11))
+}
+
 func TestBind(t *testing.T) {
 	held := []Lease{record(ip(10), pc(1), Bound, t0.Add(hour))}
 	t.Run("takes what was offered", func(t *testing.T) {

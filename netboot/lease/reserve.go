@@ -1,10 +1,11 @@
 package lease
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
+	"strings"
 )
 
 // A Reservation gives a PC, by one of its MACs, an address that nobody else gets. The address may be outside every pool, but must be in a subnet
@@ -17,17 +18,22 @@ type Reservation struct {
 
 // reservations are the addresses that are promised.
 type reservations struct {
-	at  map[netip.Addr]Reservation
-	of  map[MAC][]netip.Addr // at most one in each network
-	set []Reservation
+	at map[netip.Addr]Reservation
+	of map[MAC][]netip.Addr // at most one in each network
 }
 
-// Reserve sets what is reserved, in place of what was. The error names the PC whose reservation cannot be, and then nothing is changed. A PC
-// that now has another's reserved address keeps it until its lease ends, and is not given it for longer.
+// Reserve sets what is reserved, in place of what was. Reservations that cannot be are left out, and the error names each; the others hold, so that one
+// mistake takes no other PC's address away. A PC that now has another's reserved address keeps it until its lease ends, and is not given it for longer.
 func (b *Book) Reserve(all []Reservation) error {
-	r, err := b.checked(all)
-	if err != nil {
-		return err
+	r := reservations{at: map[netip.Addr]Reservation{}, of: map[MAC][]netip.Addr{}}
+	var refused []string
+	for _, n := range all {
+		if err := b.check(r, n); err != nil {
+			refused = append(refused, err.Error())
+			continue
+		}
+		r.at[n.Address] = n
+		r.of[n.MAC] = append(r.of[n.MAC], n.Address)
 	}
 	b.reserved = r
 	for a := range r.at {
@@ -36,34 +42,33 @@ func (b *Book) Reserve(all []Reservation) error {
 		}
 	}
 	b.rewind()
+	if len(refused) > 0 {
+		return errors.New(strings.Join(refused, "; "))
+	}
 	return nil
 }
 
-func (b *Book) checked(all []Reservation) (reservations, error) {
-	r := reservations{at: map[netip.Addr]Reservation{}, of: map[MAC][]netip.Addr{}, set: slices.Clone(all)}
-	for _, n := range all {
-		pool, ok := b.poolAt(n.Address)
-		if !ok {
-			return r, fmt.Errorf("address %s cannot be reserved for %s: it is in no network that is served, which are %s", n.Address, n.Name, b.networks())
-		}
-		if whose, taken := pool.Taken[n.Address]; taken {
-			return r, fmt.Errorf("address %s cannot be reserved for %s: it is %s", n.Address, n.Name, whose)
-		}
-		if n.Address == pool.Network.Addr() || n.Address == LastOf(pool.Network) {
-			return r, fmt.Errorf("address %s cannot be reserved for %s: the first and the last address of %s belong to the network itself", n.Address, n.Name, pool.Network)
-		}
-		if other, ok := r.at[n.Address]; ok {
-			return r, fmt.Errorf("address %s is reserved twice, for %s and for %s: give one of them another", n.Address, other.Name, n.Name)
-		}
-		for _, a := range r.of[n.MAC] {
-			if pool.Network.Contains(a) {
-				return r, fmt.Errorf("%s (%s) has two reserved addresses in one network, %s and %s: give it one", n.Name, n.MAC, a, n.Address)
-			}
-		}
-		r.at[n.Address] = n
-		r.of[n.MAC] = append(r.of[n.MAC], n.Address)
+// check says why one more reservation cannot be.
+func (b *Book) check(r reservations, n Reservation) error {
+	pool, ok := b.poolAt(n.Address)
+	if !ok {
+		return fmt.Errorf("address %s cannot be reserved for %s: it is in no network that is served, which are %s", n.Address, n.Name, b.networks())
 	}
-	return r, nil
+	if whose, taken := pool.Taken[n.Address]; taken {
+		return fmt.Errorf("address %s cannot be reserved for %s: it is %s", n.Address, n.Name, whose)
+	}
+	if n.Address == pool.Network.Addr() || n.Address == LastOf(pool.Network) {
+		return fmt.Errorf("address %s cannot be reserved for %s: the first and the last address of %s belong to the network itself", n.Address, n.Name, pool.Network)
+	}
+	if other, ok := r.at[n.Address]; ok {
+		return fmt.Errorf("address %s is reserved twice, for %s and for %s, and only the first gets it: give one of them another", n.Address, other.Name, n.Name)
+	}
+	for _, a := range r.of[n.MAC] {
+		if pool.Network.Contains(a) {
+			return fmt.Errorf("%s (%s) has two reserved addresses in one network, %s and %s, and gets the first: give it one", n.Name, n.MAC, a, n.Address)
+		}
+	}
+	return nil
 }
 
 // Reservation returns the address that is reserved for a PC in the network in which it stands.

@@ -3,36 +3,47 @@ package lease
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
 
+// One that cannot be is named, and takes nothing from the others.
 func TestReserveRefusesByName(t *testing.T) {
 	at := func(n byte, a netip.Addr, name string) Reservation { return Reservation{pc(n), a, name} }
-	good := []Reservation{at(1, ip(11), "PC 1")}
+	good, last := []Reservation{at(1, ip(11), "PC 1")}, at(6, ip(13), "PC 6")
 	for name, row := range map[string]struct {
 		all  []Reservation
 		want string
 	}{
-		"the same address twice":   {[]Reservation{at(1, ip(50), "PC 1"), at(2, ip(50), "PC 2")}, "10.0.0.50 is reserved twice, for PC 1 and for PC 2"},
-		"two addresses of one PC":  {[]Reservation{at(1, ip(50), "PC 1"), at(1, ip(51), "PC 1")}, "two reserved addresses in one network"},
-		"a network not served":     {[]Reservation{at(1, netip.MustParseAddr("10.9.0.1"), "PC 1")}, "10.9.0.1 cannot be reserved for PC 1: it is in no network that is served, which are 10.0.0.0/24"},
-		"no address":               {[]Reservation{at(1, none, "PC 1")}, "in no network"},
-		"the gateway's":            {[]Reservation{at(1, ip(12), "PC 1")}, "10.0.0.12 cannot be reserved for PC 1: it is the gateway"},
-		"the network's own":        {[]Reservation{at(1, ip(0), "PC 1")}, "belong to the network itself"},
-		"the broadcast address":    {[]Reservation{at(1, ip(255), "PC 1")}, "belong to the network itself"},
-		"good ones beside bad one": {append(good, at(2, ip(12), "PC 2")), "PC 2"},
+		"the same address twice":  {[]Reservation{at(2, ip(50), "PC 2"), at(3, ip(50), "PC 3")}, "10.0.0.50 is reserved twice, for PC 2 and for PC 3"},
+		"two addresses of one PC": {[]Reservation{at(1, ip(51), "PC 1")}, "two reserved addresses in one network, 10.0.0.11 and 10.0.0.51"},
+		"a network not served":    {[]Reservation{at(4, netip.MustParseAddr("10.9.0.1"), "PC 4")}, "10.9.0.1 cannot be reserved for PC 4: it is in no network that is served, which are 10.0.0.0/24"},
+		"no address":              {[]Reservation{at(4, none, "PC 4")}, "in no network"},
+		"the gateway's":           {[]Reservation{at(4, ip(12), "PC 4")}, "10.0.0.12 cannot be reserved for PC 4: it is the gateway"},
+		"the network's own":       {[]Reservation{at(4, ip(0), "PC 4")}, "belong to the network itself"},
+		"the broadcast address":   {[]Reservation{at(4, ip(255), "PC 4")}, "belong to the network itself"},
 	} {
 		b := NewBook(pool(), nil)
-		if err := b.Reserve(good); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.Reserve(row.all); err == nil || !strings.Contains(err.Error(), row.want) {
+		if err := b.Reserve(slices.Concat(good, row.all, []Reservation{last})); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, want %q", name, err, row.want)
 		}
-		if r, ok := b.ReservedAt(ip(11)); !ok || r.Name != "PC 1" || b.HasReservation(pc(2)) {
-			t.Errorf("%s: what was reserved before is not any more", name)
+		for _, g := range []Reservation{good[0], last} {
+			if r, ok := b.ReservedAt(g.Address); !ok || r != g {
+				t.Errorf("%s: %s is not reserved for %s", name, g.Address, g.Name)
+			}
 		}
+		if b.HasReservation(pc(4)) || b.HasReservation(pc(3)) {
+			t.Errorf("%s: the bad one holds", name)
+		}
+		if err := b.Reserve(good); err != nil || b.HasReservation(last.MAC) {
+			t.Errorf("%s: afterwards the good one alone: %v", name, err)
+		}
+	}
+	b := NewBook(pool(), nil)
+	err := b.Reserve([]Reservation{at(4, ip(0), "PC 4"), good[0], at(5, none, "PC 5")})
+	if err == nil || !strings.Contains(err.Error(), "PC 4") || !strings.Contains(err.Error(), "PC 5") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("of two bad ones is said: %v", err)
 	}
 }
 
