@@ -8,7 +8,7 @@ import (
 // Limits of how many strangers that were never seen before get an offer. They hold off programs that ask for all addresses under invented
 // MACs, and let a school through whose PCs are all new and start at once.
 const (
-	newcomersPerMinute = 1000
+	newcomersPerMinute = 2000
 	newcomersPerPort   = 64 // of a switch's port, behind which may be another switch with a classroom
 )
 

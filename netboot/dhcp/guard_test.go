@@ -56,7 +56,7 @@ func TestNewcomersAreLimitedForEachPortAndInAll(t *testing.T) {
 	if a := offered(t, s, now, request(t, pc1, discover, through(addr("10.0.1.200")), generic(82, 1, 1, 1))); !a.IsValid() {
 		t.Error("a registered PC at the port gets nothing")
 	}
-	if got := len(offers(t, s, now, 2000)); got != newcomersPerMinute-newcomersPerPort-10 {
+	if got := len(offers(t, s, now, 2500)); got != newcomersPerMinute-newcomersPerPort-10 {
 		t.Errorf("%d more newcomers are served in the minute, want up to %d in all", got, newcomersPerMinute)
 	}
 	if got := count(now.Add(time.Minute), 90, 1); got < newcomersPerPort {
