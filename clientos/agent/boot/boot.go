@@ -32,6 +32,9 @@ const ChildArgument = "--client-os"
 // hopelessPause is how long a PC shows what only the next boot can change.
 const hopelessPause = 2 * time.Minute
 
+// driverPatience is how long a PC with a network waits for its other drivers. A broken disk can hold its driver for minutes.
+const driverPatience = 30 * time.Second
+
 // Main is the second process: it boots, runs the agent and returns the exit status that says what is to become of the PC.
 func Main(version string) int {
 	ctx, stop := context.WithCancel(context.Background())
@@ -74,22 +77,26 @@ func run(ctx context.Context, version string, board *screen.Board, log *slog.Log
 		return "", err
 	}
 
-	drivers := newDrivers(log)
-	drivers.settle(ctx)
-	awaitRandomness(log)
-	firmware := mountFirmwareVariables(log)
-	// Disks and cards that take their time to appear are looked for while everything else goes on.
+	modules, err := openModules(log)
+	if err != nil {
+		return "", fmt.Errorf("the client OS has no drivers for its kernel: %w", err)
+	}
+	// Drivers are loaded while the network comes up: its card's first, and disks and cards that take their time to appear later.
 	ctx, stop := context.WithCancel(ctx)
 	var background errgroup.Group
 	defer func() {
 		stop()
 		_ = background.Wait() // its functions answer no errors
 	}()
+	settled := make(chan struct{})
 	background.Go(func() error {
+		drivers := newDrivers(modules.load, log)
+		drivers.settle(ctx)
+		close(settled)
 		drivers.keep(ctx)
 		return nil
 	})
-
+	awaitRandomness(log)
 	network := &network{mac: given.mac, board: board, log: log, limits: usualLimits()}
 	if err := network.up(ctx); err != nil {
 		return "", err
@@ -98,7 +105,13 @@ func run(ctx context.Context, version string, board *screen.Board, log *slog.Log
 		network.keep(ctx)
 		return nil
 	})
-	drivers.settle(ctx)
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	case <-time.After(driverPatience):
+		log.Warn("a driver takes long: the PC goes on without the devices that wait for it", "waited", driverPatience)
+	}
+	firmware := mountFirmwareVariables(ctx, modules, log)
 	a, err := agent.New(agent.Config{
 		Server: given.server, Pin: strings.TrimSpace(string(pin)), Ticket: given.ticket, MAC: network.bootMAC(), Version: version,
 		Folder: "/run/aula", Firmware: firmware, Interface: network.card.Name,

@@ -70,26 +70,35 @@ func FuzzParameters(f *testing.F) {
 	})
 }
 
-// TestDriversUncoverDevices loads the drivers of a virtual PC: the network card shows only behind the driver of virtio's PCI devices.
+// TestDriversUncoverDevices loads the drivers of a virtual PC: the network card shows only behind the driver of virtio's PCI devices, and is looked for
+// before the disk is.
 func TestDriversUncoverDevices(t *testing.T) {
 	t.Parallel()
-	const pci, virtio, odd = "pci:v00001AF4d00001000", "virtio:d00000001v00001AF4", "acpi:PNP0C0F:"
-	devices := fstest.MapFS{"pci0000:00/0000:00:03.0/modalias": {Data: []byte(pci + "\n")}, "platform/x/modalias": {Data: []byte(odd + "\n")}}
+	const disk, card, virtio, odd = "pci:v00008086d00007010sv00001AF4sd00001100bc01sc01i80", "pci:v00001AF4d00001000sv00001AF4sd00000001bc02sc00i00",
+		"virtio:d00000001v00001AF4", "acpi:PNP0C0F:"
+	sys := fstest.MapFS{
+		"bus/pci/devices/0000:00:01.1/modalias": {Data: []byte(disk + "\n")},
+		"bus/pci/devices/0000:00:03.0/modalias": {Data: []byte(card + "\n")},
+		"bus/acpi/devices/PNP0C0F:00/modalias":  {Data: []byte(odd + "\n")},
+		"bus/acpi/devices/PNP0C0F:01/modalias":  {Data: []byte(odd + "\n")},
+		"bus/acpi/devices/PNP0C0F:01/status":    {Data: []byte("15\n")},
+		"bus/empty/drivers_probe":               {},
+		"bus/cpu/devices/cpu0/modalias":         {Data: []byte("cpu:type:x86,ven0002fam000Fmod006B:feature:,0000\n")},
+	}
 	var loaded []string
-	d := &drivers{devices: devices, log: slog.New(slog.DiscardHandler), seen: map[string]bool{}, load: func(_ context.Context, aliases []string) error {
+	d := &drivers{sys: sys, log: slog.New(slog.DiscardHandler), seen: map[string]bool{}, load: func(_ context.Context, aliases []string) error {
 		loaded = append(loaded, aliases...)
-		if slices.Contains(aliases, pci) {
-			devices["pci0000:00/0000:00:03.0/virtio0/modalias"] = &fstest.MapFile{Data: []byte(virtio + "\n")}
+		if slices.Contains(aliases, card) {
+			sys["bus/virtio/devices/virtio0/modalias"] = &fstest.MapFile{Data: []byte(virtio + "\n")}
 		}
 		return nil
 	}}
 	d.settle(t.Context())
-	slices.Sort(loaded)
-	if want := []string{odd, pci, virtio}; !slices.Equal(loaded, want) {
+	if want := []string{card, virtio, odd, disk}; !slices.Equal(loaded, want) {
 		t.Errorf("loaded %q, want %q, each once", loaded, want)
 	}
 	d.settle(t.Context())
-	if len(loaded) != 3 {
+	if len(loaded) != 4 {
 		t.Errorf("a second look loaded again: %q", loaded)
 	}
 }
@@ -97,9 +106,13 @@ func TestDriversUncoverDevices(t *testing.T) {
 func TestDriversOfWhatIsPluggedInLater(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	device := filepath.Join(dir, "bus/usb/devices/1-1")
+	if err := os.MkdirAll(device, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		loaded := make(chan string, 1)
-		d := &drivers{devices: os.DirFS(dir), log: slog.New(slog.DiscardHandler), seen: map[string]bool{}, load: func(_ context.Context, aliases []string) error {
+		d := &drivers{sys: os.DirFS(dir), log: slog.New(slog.DiscardHandler), seen: map[string]bool{}, load: func(_ context.Context, aliases []string) error {
 			loaded <- aliases[0]
 			return nil
 		}}
@@ -110,7 +123,7 @@ func TestDriversOfWhatIsPluggedInLater(t *testing.T) {
 			close(ended)
 		}()
 		synctest.Wait()
-		if err := os.WriteFile(filepath.Join(dir, "modalias"), []byte("usb:v0951\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(device, "modalias"), []byte("usb:v0951\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if got := <-loaded; got != "usb:v0951" {

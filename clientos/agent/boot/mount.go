@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,13 +46,13 @@ func mountAll() error {
 
 // mountFirmwareVariables makes UEFI's variables visible (Secure Boot, boot entries), on a PC that has them, and answers in which folder; empty
 // for none.
-func mountFirmwareVariables(log *slog.Logger) string {
+func mountFirmwareVariables(ctx context.Context, modules *modules, log *slog.Logger) string {
 	if _, err := os.Stat("/sys/firmware/efi"); err != nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	_ = exec.CommandContext(ctx, "modprobe", "-q", "efivarfs").Run() // may be built in
+	if err := modules.load(ctx, []string{"efivarfs"}); err != nil { // may be built in
+		return ""
+	}
 	const dir = "/sys/firmware/efi/efivars"
 	if err := unix.Mount("efivarfs", dir, "efivarfs", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		log.Warn("firmware variables not mounted", "error", err)

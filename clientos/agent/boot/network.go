@@ -38,6 +38,7 @@ type network struct {
 	board  *screen.Board
 	log    *slog.Logger
 	limits limits
+	change <-chan struct{} // says that a card or its link has changed; nil: it is looked at every while
 
 	card  protocol.NIC
 	lease *nclient4.Lease
@@ -52,6 +53,9 @@ func (n *network) up(ctx context.Context) error {
 	if lo, err := netlink.LinkByName("lo"); err == nil {
 		_ = netlink.LinkSetUp(lo) // nothing here needs it
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n.change = n.changes(ctx)
 	started := time.Now()
 	for ctx.Err() == nil {
 		cards, err := n.cards(time.Since(started))
@@ -63,9 +67,39 @@ func (n *network) up(ctx context.Context) error {
 				return nil
 			}
 		}
-		pause(ctx, n.limits.look)
+		n.wait(ctx)
 	}
 	return ctx.Err()
+}
+
+// changes tells of cards that come and links that come up, until ctx ends; nil when the kernel does not tell.
+func (n *network) changes(ctx context.Context) <-chan struct{} {
+	updates := make(chan netlink.LinkUpdate)
+	if err := netlink.LinkSubscribe(updates, ctx.Done()); err != nil {
+		n.log.Warn("changes of network cards are not told, and looked for", "error", err)
+		return nil
+	}
+	changed := make(chan struct{}, 1)
+	go func() { // ends with ctx, which closes updates
+		for range updates {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return changed
+}
+
+// wait waits until it is time for another look.
+func (n *network) wait(ctx context.Context) {
+	timer := time.NewTimer(n.limits.look)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-n.change:
+	case <-timer.C:
+	}
 }
 
 // cards returns the cards to try: the one that booted, or after a while all.
@@ -156,7 +190,7 @@ func noLease(card string, err error) (problem, advice string) {
 
 // waitLink waits until the card has a link, at most the limit.
 func (n *network) waitLink(ctx context.Context, name string) bool {
-	for end := time.Now().Add(n.limits.link); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, n.limits.look) {
+	for end := time.Now().Add(n.limits.link); time.Now().Before(end) && ctx.Err() == nil; n.wait(ctx) {
 		l, err := netlink.LinkByName(name)
 		if err == nil && hasLink(l.Attrs()) {
 			return true
