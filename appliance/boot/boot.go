@@ -60,7 +60,16 @@ type pc struct {
 	boots   []*Boot     // the latest last
 	clients []time.Time // when it was given the client OS, within LoopTime
 	broken  bool        // it boots over and over, and is sent to its own disk
+	idle    bool        // it had no work since it was found to be broken
+	once    usedUp
+	guesses []time.Time // of the menu's password, that were wrong
 	menu    time.Time   // when it was given a menu
+}
+
+// A usedUp is what a PC was to boot once, and was told: when it asks again in the same boot, it is told the same.
+type usedUp struct {
+	target string
+	at     time.Time
 }
 
 // Bounds of the journal.
@@ -155,7 +164,7 @@ const StepAgent = "agent"
 // States of a Boot.
 const (
 	Underway = "underway" // the next step is awaited
-	Arrived  = "arrived"  // at the client OS, or at its own disk
+	Arrived  = "arrived"  // at the client OS, at its own disk, or at the menu
 	Stopped  = "stopped"  // it said so, or nothing came for too long
 )
 

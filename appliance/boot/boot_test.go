@@ -268,6 +268,75 @@ func TestLoopOfAPCWithWorkIsBrokenLater(t *testing.T) {
 	r.wantDecision("but not for ever", client(knownMAC), netboot.BootDisk)
 }
 
+func TestNewWorkForgivesALoop(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.ok(r.catalog.SetBoot(catalog.BootClientOS, r.pc.ID))
+	for range 3 {
+		r.wantDecision("within bounds", client(knownMAC), netboot.BootClientOS)
+	}
+	r.wantDecision("broken", client(knownMAC), netboot.BootDisk)
+	r.mu.Lock()
+	r.busy[r.pc.ID] = true
+	r.mu.Unlock()
+	r.wantPlan("the operator gives it work", knownMAC, netboot.BootClientOS)
+}
+
+func TestPCThatAsksAgainIsToldTheSame(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.ok(r.catalog.SetNextBoot(r.pc.ID, catalog.BootClientOS))
+	r.noTicket = errors.New("no ticket today")
+	if boot, err := r.Decide(t.Context(), client(knownMAC)); err == nil {
+		t.Fatalf("without a ticket it boots %+v", boot)
+	}
+	r.noTicket = nil
+	again := client(knownMAC)
+	again.Again = true
+	for range 5 { // the kernel broke off each time: that is no loop
+		r.wantDecision("again", again, netboot.BootClientOS)
+	}
+	r.wantDecision("the next boot", client(knownMAC), netboot.BootDisk)
+	r.pass(onceTime)
+	r.wantDecision("long after", again, netboot.BootDisk)
+}
+
+func TestPasswordsCannotBeTriedForEver(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	hash, err := script.HashPassword("pizarra")
+	r.ok(err)
+	r.ok(r.catalog.ChangeBootSettings(func(s *catalog.BootSettings) { s.Menu.PasswordHash = hash }))
+	r.ok(r.catalog.SetBoot(catalog.BootMenu, r.pc.ID))
+	r.wantDecision("menu", client(knownMAC), netboot.BootMenu)
+	c := client(knownMAC)
+	c.Choice, c.Password = "client", "tiza"
+	for range mostGuesses {
+		if _, err := r.Decide(t.Context(), c); !errors.Is(err, errPassword) {
+			t.Fatal(err)
+		}
+	}
+	c.Password = "pizarra"
+	if boot, err := r.Decide(t.Context(), c); err == nil {
+		t.Errorf("after %d wrong ones the right one gives %+v", mostGuesses, boot)
+	}
+	r.pass(guessTime)
+	r.wantDecision("a minute later", c, netboot.BootClientOS)
+}
+
+func TestAlarmIsToldThoughThereIsNoRoom(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	for i := range maxNotices {
+		r.Notify(netboot.Notice{Key: fmt.Sprint(i), Level: netboot.Warning, Text: "spoofed"})
+	}
+	r.Notify(netboot.Notice{Key: "rogue", Level: netboot.Alarm, Text: "another DHCP server"})
+	r.Notify(netboot.Notice{Key: "more", Level: netboot.Warning, Text: "spoofed"})
+	if all := r.Notices(); len(all) != maxNotices || all[0].Key != "rogue" {
+		t.Errorf("%d notices, the first is %+v", len(all), all[0])
+	}
+}
+
 func TestSlowBootsAreNoLoop(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"aula/appliance/catalog"
@@ -19,6 +20,7 @@ type facts struct {
 	classroom  string
 	target     string // without work
 	why        string
+	assumed    bool // nobody chose the target
 	quirks     quirk.Set
 }
 
@@ -61,7 +63,11 @@ func (s *Service) read(mac string) (*facts, error) {
 		}
 		f.classroom = room.Name
 	}
-	f.target, f.why, err = s.cfg.Catalog.BootOf(f.computer)
+	if f.target, f.why, err = s.cfg.Catalog.BootOf(f.computer); err != nil || f.accepted() {
+		return f, err
+	}
+	settings, err := s.cfg.Catalog.BootSettings()
+	f.assumed = settings.UnknownAssumed
 	return f, err
 }
 
@@ -79,18 +85,16 @@ func (s *Service) Plan(c netboot.Client) netboot.Plan {
 		return netboot.Plan{Target: netboot.BootClientOS, Why: "the catalog cannot be read"}
 	}
 	target, why := s.target(c.MAC, f)
-	return netboot.Plan{Target: target, Quirks: f.quirks, Why: why}
+	return netboot.Plan{Target: target, Quirks: f.quirks, Why: why, Assumed: f.assumed}
 }
 
 // target tells what a PC boots now, and why. What is chosen for once goes before work: that is how work has a PC boot its own disk.
 func (s *Service) target(mac string, f *facts) (target, why string) {
-	s.mu.Lock()
-	broken := s.pc(mac).broken
-	s.mu.Unlock()
+	busy := f.accepted() && s.cfg.Busy(f.computer.ID)
 	switch {
-	case broken:
-		return netboot.BootDisk, "it was given the client OS over and over"
-	case f.computer.NextBoot == "" && f.accepted() && s.cfg.Busy(f.computer.ID):
+	case s.broken(mac, busy):
+		return netboot.BootDisk, whyBroken
+	case f.computer.NextBoot == "" && busy:
 		return netboot.BootClientOS, "it has work"
 	}
 	return f.target, f.why
@@ -147,37 +151,65 @@ const menuTime = 2 * time.Hour
 var errPassword = errors.New("the password is wrong")
 
 // Decide implements netboot.Decider.
-func (s *Service) Decide(ctx context.Context, c netboot.Client) (netboot.Boot, error) {
+func (s *Service) Decide(_ context.Context, c netboot.Client) (netboot.Boot, error) {
 	f, err := s.of(c.MAC)
 	if err != nil {
 		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
 	}
 	target, why := s.target(c.MAC, f)
-	if c.Choice != "" {
+	switch again, ok := s.repeated(c); {
+	case c.Choice != "":
 		if target, why, err = s.chosen(c, f); err != nil {
 			return netboot.Boot{}, err
 		}
-	} else if err := s.cfg.Catalog.TakeNextBoot(f.computer.ID, f.computer.NextBoot); err != nil {
-		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
+	case ok:
+		target, why = again, "chosen for once"
 	}
-	if target == netboot.BootClientOS && s.loops(c.MAC, f) {
-		target, why = netboot.BootDisk, "it was given the client OS over and over"
+	if target == netboot.BootClientOS && !c.Again && s.loops(c.MAC, f) {
+		target, why = netboot.BootDisk, whyBroken
 	}
 	boot := netboot.Boot{Target: target, Quirks: f.quirks}
 	switch target {
 	case netboot.BootClientOS:
-		if boot.Ticket, err = s.cfg.Tickets.IssueTicket(c.MAC, c.Address); err != nil {
-			return netboot.Boot{}, fmt.Errorf("ticket for %s: %w", c.MAC, err)
-		}
+		boot.Ticket, err = s.cfg.Tickets.IssueTicket(c.MAC, c.Address)
 	case netboot.BootMenu:
-		if boot.Menu, err = s.menu(c, f); err != nil {
-			return netboot.Boot{}, err
-		}
+		boot.Menu, err = s.menu(c, f)
 	case netboot.BootNothing: // somebody started the loader by hand
 		boot.Target = netboot.BootDisk
 	}
+	if err == nil && c.Choice == "" && why != whyBroken {
+		err = s.takeOnce(c.MAC, f)
+	}
+	if err != nil {
+		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
+	}
 	s.decided(c, boot.Target, why)
 	return boot, nil
+}
+
+// onceTime is for how long a PC that asks again is told what it was to boot once.
+const onceTime = 5 * time.Minute
+
+// takeOnce uses up what a PC was to boot once, now that it is told.
+func (s *Service) takeOnce(mac string, f *facts) error {
+	if f.computer.NextBoot == "" {
+		return nil
+	}
+	if err := s.cfg.Catalog.TakeNextBoot(f.computer.ID, f.computer.NextBoot); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.pc(mac).once = usedUp{f.computer.NextBoot, s.cfg.Now()}
+	s.mu.Unlock()
+	return nil
+}
+
+// repeated tells what a PC was to boot once that asks again because it could not.
+func (s *Service) repeated(c netboot.Client) (target string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	once := s.pc(c.MAC).once
+	return once.target, c.Again && once.target != "" && s.cfg.Now().Sub(once.at) < onceTime
 }
 
 // menu makes what somebody at the PC may choose from.
@@ -220,6 +252,12 @@ func (s *Service) chosen(c netboot.Client, f *facts) (target, why string, err er
 	return netboot.BootClientOS, "chosen at the PC", nil
 }
 
+// Wrong passwords of a PC's menu that are looked at within a minute.
+const (
+	mostGuesses = 5
+	guessTime   = time.Minute
+)
+
 // admit checks the password of an admin entry. GRUB has checked it itself, and tells none.
 func (s *Service) admit(c netboot.Client) error {
 	settings, err := s.cfg.Catalog.BootSettings()
@@ -229,9 +267,24 @@ func (s *Service) admit(c netboot.Client) error {
 	if _, _, system := systemOf(c.Choice); system || settings.Menu.PasswordHash == "" || c.PasswordChecked {
 		return nil
 	}
-	if !script.CheckPassword(settings.Menu.PasswordHash, c.Password) {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	p := s.pc(c.MAC)
+	p.guesses = slices.DeleteFunc(p.guesses, func(t time.Time) bool { return now.Sub(t) >= guessTime })
+	guesses := len(p.guesses)
+	if guesses < mostGuesses {
+		p.guesses = append(p.guesses, now)
+	}
+	s.mu.Unlock()
+	switch {
+	case guesses >= mostGuesses:
+		return errors.New("too many wrong passwords: wait a minute")
+	case !script.CheckPassword(settings.Menu.PasswordHash, c.Password):
 		return errPassword
 	}
+	s.mu.Lock()
+	p.guesses = nil
+	s.mu.Unlock()
 	return nil
 }
 

@@ -27,8 +27,7 @@ func (s *Service) look() {
 		if b == nil {
 			continue
 		}
-		// Who reads a menu says nothing.
-		if b.State == Underway && len(b.Steps) > 0 && b.Target != netboot.BootMenu && now.Sub(b.last()) >= patience[b.Steps[len(b.Steps)-1].Name] {
+		if b.State == Underway && len(b.Steps) > 0 && now.Sub(b.last()) >= patience[b.Steps[len(b.Steps)-1].Name] {
 			b.stop(now, false)
 			changed = append(changed, mac)
 		}

@@ -85,6 +85,9 @@ func (b *Boot) endsBefore(e netboot.Event) bool {
 	}
 }
 
+// inMenu tells whether somebody at the PC is to choose.
+func (b *Boot) inMenu() bool { return b.State == Arrived && b.Target == netboot.BootMenu }
+
 // add notes an event.
 func (b *Boot) add(e netboot.Event) {
 	b.heard(e)
@@ -98,7 +101,7 @@ func (b *Boot) add(e netboot.Event) {
 	if b.State == Stopped { // it was only slow
 		b.State, b.Reason, b.Ended = Underway, "", time.Time{}
 	}
-	if e.Step == netboot.StepScript && e.Phase == netboot.Answered && e.Target == netboot.BootDisk {
+	if e.Step == netboot.StepScript && e.Phase == netboot.Answered && (e.Target == netboot.BootDisk || e.Target == netboot.BootMenu) {
 		b.arrive(e.Time)
 	}
 }
@@ -188,7 +191,12 @@ func (s *Service) told(c netboot.Client, target, why string) {
 
 // decided notes what a PC was told by its script.
 func (s *Service) decided(c netboot.Client, target, why string) {
-	s.note(c.MAC, func(b *Boot, _ time.Time) { b.Target, b.Why = target, why })
+	s.note(c.MAC, func(b *Boot, now time.Time) {
+		if b.inMenu() { // somebody has chosen
+			b.State, b.Ended, b.lastHeard = Underway, time.Time{}, now
+		}
+		b.Target, b.Why = target, why
+	})
 }
 
 // Arrived says that the agent of a PC has connected.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"aula/appliance/catalog"
 	"aula/netboot"
 )
 
@@ -183,8 +184,17 @@ func TestWhoReadsAMenuHasNotStopped(t *testing.T) {
 	r.play(otherMAC, dhcp(netboot.Answered, netboot.BIOS), netboot.Event{Step: netboot.StepScript, Phase: netboot.Answered, Target: netboot.BootMenu})
 	r.pass(time.Hour)
 	r.look()
-	if b := r.History(otherMAC)[0]; b.State != Underway {
+	if b := r.History(otherMAC)[0]; b.State != Arrived || b.Target != netboot.BootMenu {
 		t.Errorf("boot %+v", b)
+	}
+	r.ok(r.catalog.ChangeBootSettings(func(s *catalog.BootSettings) { s.Unknown = catalog.BootMenu }))
+	r.wantDecision("menu", client(otherMAC), netboot.BootMenu)
+	c := client(otherMAC)
+	c.Choice = "client"
+	r.wantDecision("chosen", c, netboot.BootClientOS)
+	b := r.play(otherMAC, netboot.Event{Step: netboot.StepScript, Phase: netboot.Answered, Target: netboot.BootClientOS}, transfer(netboot.StepKernel, "vmlinuz", 8, 8))
+	if b.State != Underway || b.Target != netboot.BootClientOS || len(r.History(otherMAC)) != 1 {
+		t.Errorf("after somebody chose: %+v", b)
 	}
 }
 

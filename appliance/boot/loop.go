@@ -24,7 +24,7 @@ func (s *Service) loops(mac string, f *facts) bool {
 		s.mu.Unlock()
 		return false
 	}
-	p.broken = true
+	p.broken, p.idle = true, most == s.cfg.LoopBoots // who had no work then may get some
 	s.mu.Unlock()
 	who := mac
 	if f.computer.Name != "" {
@@ -33,6 +33,23 @@ func (s *Service) loops(mac string, f *facts) bool {
 	s.Notify(netboot.Notice{Key: loopKey(mac), Level: netboot.Warning, MAC: mac, Text: fmt.Sprintf(
 		"%s was given the client OS %d times within %s, so it boots its own disk now: look at its screen, then let it try again", who, most, s.cfg.LoopTime)})
 	return true
+}
+
+// whyBroken is why a PC boots its own disk that boots over and over.
+const whyBroken = "it was given the client OS over and over"
+
+// broken tells whether a PC was found to boot over and over. New work forgives it: who gives it wants to see it tried.
+func (s *Service) broken(mac string, busy bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pc(mac)
+	if p.broken && !busy {
+		p.idle = true
+	}
+	if p.broken && p.idle && busy {
+		s.forgive(mac, p)
+	}
+	return p.broken
 }
 
 func loopKey(mac string) string { return "loop:" + mac }
@@ -49,7 +66,7 @@ func (s *Service) Forgive(mac string) {
 
 // forgive is Forgive. mu is held.
 func (s *Service) forgive(mac string, p *pc) {
-	p.broken, p.clients = false, nil
+	p.broken, p.idle, p.clients = false, false, nil
 	delete(s.notices, loopKey(mac))
 }
 
@@ -57,6 +74,9 @@ func (s *Service) forgive(mac string, p *pc) {
 func (s *Service) forgiveQuiet(now time.Time) bool {
 	any := false
 	for mac, p := range s.pcs {
+		if p.broken && p.facts != nil && !s.cfg.Busy(p.facts.computer.ID) {
+			p.idle = true
+		}
 		if p.broken && now.Sub(p.last()) >= s.cfg.LoopTime {
 			s.forgive(mac, p)
 			any = true

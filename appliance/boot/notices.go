@@ -41,7 +41,7 @@ func (s *Service) Notify(n netboot.Notice) {
 		held.Notice.Notice = n
 		held.Times++
 		known = !fresh
-	case len(s.notices) < maxNotices:
+	case s.haveRoom(n):
 		s.notices[n.Key] = &heldNotice{Notice: Notice{Notice: n, Since: s.cfg.Now(), Times: 1}}
 	}
 	s.mu.Unlock()
@@ -54,15 +54,37 @@ func (s *Service) Notify(n netboot.Notice) {
 	s.cfg.Changed("")
 }
 
+// haveRoom makes room for a notice, in place of the oldest of those that matter less. mu is held.
+func (s *Service) haveRoom(n netboot.Notice) bool {
+	if len(s.notices) < maxNotices {
+		return true
+	}
+	var oldest *heldNotice
+	for _, held := range s.notices {
+		if rank(held.Level) > rank(n.Level) && (oldest == nil || held.Since.Before(oldest.Since)) {
+			oldest = held
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(s.notices, oldest.Key)
+	return true
+}
+
+// rank is 0 for what matters most.
+func rank(level string) int {
+	switch level {
+	case netboot.Alarm:
+		return 0
+	case netboot.Warning:
+		return 1
+	}
+	return 2
+}
+
 // Notices returns what the operator should know now, alarms first and then the latest first.
 func (s *Service) Notices() []Notice {
-	rank := map[string]int{netboot.Alarm: 0, netboot.Warning: 1}
-	of := func(n Notice) int {
-		if r, ok := rank[n.Level]; ok {
-			return r
-		}
-		return len(rank)
-	}
 	s.mu.Lock()
 	var all []Notice
 	for _, n := range s.notices {
@@ -72,7 +94,7 @@ func (s *Service) Notices() []Notice {
 	}
 	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b Notice) int {
-		return cmp.Or(cmp.Compare(of(a), of(b)), b.Since.Compare(a.Since), cmp.Compare(a.Key, b.Key))
+		return cmp.Or(cmp.Compare(rank(a.Level), rank(b.Level)), b.Since.Compare(a.Since), cmp.Compare(a.Key, b.Key))
 	})
 	return all
 }

@@ -21,8 +21,10 @@ type BootSettings struct {
 	// Accepted is what PCs of classrooms boot that have no work, when nothing nearer to them says otherwise: BootDisk when empty.
 	Accepted string `json:"accepted,omitempty"`
 	// Unknown is what PCs boot that nobody has accepted: BootClientOS when empty, so that they can introduce themselves.
-	Unknown string       `json:"unknown,omitempty"`
-	Menu    MenuSettings `json:"menu,omitzero"`
+	Unknown string `json:"unknown,omitempty"`
+	// UnknownAssumed says, in an answer, that nobody has chosen what Unknown is.
+	UnknownAssumed bool         `json:"-"`
+	Menu           MenuSettings `json:"menu,omitzero"`
 	// Mode is that of DHCP, a netboot.Mode, when the configuration leaves it to the console; empty: auto.
 	Mode string `json:"mode,omitempty"`
 	// LeaseConsent says that the operator has agreed that addresses are leased, when no other DHCP server was to be found.
@@ -65,7 +67,7 @@ func (c *Catalog) BootSettings() (BootSettings, error) {
 		s.Accepted = BootDisk
 	}
 	if s.Unknown == "" {
-		s.Unknown = BootClientOS
+		s.Unknown, s.UnknownAssumed = BootClientOS, true
 	}
 	return s, err
 }
