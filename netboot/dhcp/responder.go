@@ -42,7 +42,7 @@ func NewResponder(n Network, b *lease.Book, reg Register) *Responder {
 	}
 	return &Responder{
 		net: n, book: b, reg: reg, vouched: vouched{}, looked: vouched{}, recent: recent{}, relays: map[netip.Prefix][]netip.Addr{},
-		board: board{until: map[string]time.Time{}},
+		board: newBoard(),
 	}
 }
 
@@ -217,10 +217,10 @@ func (s *Responder) tooManyNewcomers(now time.Time, r Request) Decision {
 	}
 }
 
-// mustProbe says whether something that we do not know of might be at the address. Who has a lease of it now, or had it last, vouches for
-// it, and so does a recent probe.
+// mustProbe says whether something that we do not know of might be at the address. Who has a lease of it now, or had it until less than a lease time ago, vouches
+// for it, and so does a recent probe.
 func (s *Responder) mustProbe(now time.Time, c lease.Client, a netip.Addr) bool {
-	if l, ok := s.book.Find(c); ok && l.Address == a {
+	if l, ok := s.book.Find(c); ok && l.Address == a && now.Before(l.Expires.Add(s.leaseTime(c))) {
 		return false
 	}
 	return !s.vouched.fresh(now, a)
@@ -237,6 +237,14 @@ func (s *Responder) Probed(now time.Time, r Request, a netip.Addr, f Found) Deci
 	if !f.Something || f.MAC == r.MAC {
 		s.silent(now, a)
 		return s.Decide(now, r)
+	}
+	if s.everywhere(now, a, f) {
+		s.silent(now, a)
+		d := s.Decide(now, r)
+		if told, ok := s.tellEverywhere(now, a, f); ok {
+			d.Note, d.Level, d.Key = told.Note, told.Level, told.Key
+		}
+		return d
 	}
 	note := s.taken(now, r.MAC, a, f)
 	d := s.Decide(now, r)
@@ -256,6 +264,10 @@ func (s *Responder) Swept(now time.Time, a netip.Addr, f Found) Decision {
 	if !f.Something {
 		s.silent(now, a)
 		return Decision{}
+	}
+	if s.everywhere(now, a, f) {
+		told, _ := s.tellEverywhere(now, a, f)
+		return told
 	}
 	return Decision{Note: s.taken(now, f.MAC, a, f), Level: slog.LevelWarn, Key: conflictKey(a)}
 }

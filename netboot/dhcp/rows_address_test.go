@@ -150,7 +150,11 @@ func TestRow08ReleaseIsNotAnsweredAndTheAddressStaysPreferred(t *testing.T) {
 		t.Errorf("decision = %+v, want silence and a durable change", d)
 	}
 	mustGet(t, s.Decide(now, request(t, pc2, discover)), offer, ip(10))
-	mustGet(t, s.Decide(now.Add(24*time.Hour), request(t, pc1, discover)), offer, ip(11))
+	later, again := now.Add(24*time.Hour), request(t, pc1, discover)
+	if d := s.Decide(later, again); d.Probe != ip(11) {
+		t.Errorf("a day later: %+v, want a probe of what was its address", d)
+	}
+	mustGet(t, s.Probed(later, again, ip(11), Found{}), offer, ip(11))
 }
 
 func TestRow09InformIsAnsweredWithoutAnAddress(t *testing.T) {

@@ -32,7 +32,7 @@ func TestServerIsAskedAndToldWhileItWorks(t *testing.T) {
 	if got := <-w.out; address(got.YourIPAddr) != ip(12) {
 		t.Errorf("offered %s, want the reserved address", got.YourIPAddr)
 	}
-	if err := s.Reserve([]lease.Reservation{{MAC: pc2, Address: server, Name: "PC 2"}}); err == nil || !strings.Contains(err.Error(), "PC 2: it is this appliance's own") {
+	if err := s.Reserve([]lease.Reservation{{MAC: pc2, Address: ip(12), Name: "PC 2"}, {MAC: pc1, Address: server, Name: "PC 1"}}); err == nil || !strings.Contains(err.Error(), "PC 1: it is this appliance's own") {
 		t.Errorf("Reserve of the server's address: %v", err)
 	}
 	p := s.Pools()[0]

@@ -94,8 +94,8 @@ func (b *Book) rewind() {
 	}
 }
 
-// poolAt returns the pool in whose network an address is.
-func (b *Book) poolAt(a netip.Addr) (Pool, bool) {
+// PoolAt returns the pool in whose network an address is.
+func (b *Book) PoolAt(a netip.Addr) (Pool, bool) {
 	i := slices.IndexFunc(b.pools, func(p Pool) bool { return p.Network.Contains(a) })
 	if i < 0 {
 		return Pool{}, false
@@ -261,7 +261,7 @@ func (b *Book) allowed(c Client, a netip.Addr) error {
 	case reserved:
 		return ErrReserved
 	}
-	if p, ok := b.poolAt(a); !ok || !p.Contains(a) {
+	if p, ok := b.PoolAt(a); !ok || !p.Contains(a) {
 		return ErrOutside
 	}
 	return nil
@@ -302,7 +302,7 @@ func (b *Book) Bind(now time.Time, c Client, a netip.Addr, d time.Duration) (Lea
 		return Lease{}, ErrOther
 	}
 	if c.Stranger && !b.Expects(now, c, a) {
-		if p, _ := b.poolAt(a); b.strangersFull(now, p) {
+		if p, _ := b.PoolAt(a); b.strangersFull(now, p) {
 			return Lease{}, ErrKept
 		}
 	}
@@ -389,33 +389,6 @@ func (b *Book) Release(now time.Time, c Client, a netip.Addr) error {
 	b.leases[a] = l
 	b.changed[a] = true
 	return nil
-}
-
-// Decline puts the address that a client was given in quarantine, because the client found something else there. Only the
-// client to which it was offered or leased is believed: ErrOther; and not for ever: ErrTooMany.
-func (b *Book) Decline(now time.Time, c Client, a netip.Addr) error {
-	if b.offered[c.key()] != a && !b.mine(c, a) || !a.IsValid() {
-		return ErrOther
-	}
-	old := func(t time.Time) bool { return now.Sub(t) >= Quarantine }
-	maps.DeleteFunc(b.declines, func(_ MAC, at []time.Time) bool { return old(at[len(at)-1]) })
-	recent := slices.DeleteFunc(b.declines[c.MAC], old)
-	if len(recent) >= DeclineLimit {
-		return ErrTooMany
-	}
-	b.declines[c.MAC] = append(recent, now)
-	b.Quarantine(now, c.MAC, a)
-	return nil
-}
-
-// Quarantine keeps an address from everybody for a while, because something that has no lease answers at it. The MAC is what was found, or who complained.
-func (b *Book) Quarantine(now time.Time, mac MAC, a netip.Addr) {
-	b.withdrawAt(a)
-	if _, ok := b.leases[a]; ok {
-		b.forget(a)
-	}
-	b.leases[a] = Lease{Address: a, MAC: mac, State: Quarantined, Expires: now.Add(Quarantine)}
-	b.changed[a] = true
 }
 
 // forget drops the record of an address.

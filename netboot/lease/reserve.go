@@ -50,7 +50,7 @@ func (b *Book) Reserve(all []Reservation) error {
 
 // check says why one more reservation cannot be.
 func (b *Book) check(r reservations, n Reservation) error {
-	pool, ok := b.poolAt(n.Address)
+	pool, ok := b.PoolAt(n.Address)
 	if !ok {
 		return fmt.Errorf("address %s cannot be reserved for %s: it is in no network that is served, which are %s", n.Address, n.Name, b.networks())
 	}
@@ -115,7 +115,7 @@ func (b *Book) reservedIn(n netip.Prefix) int {
 
 // Take says that an address turned out to be somebody's, and whose, for people: it is not leased from now on.
 func (b *Book) Take(a netip.Addr, whose string) {
-	if p, ok := b.poolAt(a); ok && p.Taken != nil {
+	if p, ok := b.PoolAt(a); ok && p.Taken != nil {
 		p.Take(a, whose)
 		b.withdrawAt(a)
 	}
