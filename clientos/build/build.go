@@ -8,6 +8,9 @@
 // The same packages and the same agent give the same bytes on every machine: names are sorted, times are zero, and the
 // tools that make something (zstd, depmod) are those of the packages themselves, not this machine's.
 //
+// Modules stay packed in the initramfs. A PC unpacks all of the initramfs at each boot and loads a dozen of its three hundred modules: this halves what it
+// unpacks and takes 43 MB less of its memory, for an initramfs that is 4 % longer.
+//
 // Nothing here needs root, and nothing of the packages is installed or configured. What was downloaded and compressed is kept in
 // a cache; a build with nothing changed takes less than a second.
 //

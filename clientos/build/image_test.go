@@ -123,7 +123,7 @@ func TestImageHoldsWhatTheRecipeTakes(t *testing.T) {
 	const modules = "usr/lib/modules/6.12.1-amd64/"
 	for _, name := range []string{
 		"init", "dev/console", "bin", "tmp", "var/log", "usr/sbin/tool", "usr/bin/busybox", "usr/bin/ls", "usr/bin/sh",
-		modules + "kernel/drivers/net/nic.ko", modules + "kernel/drivers/bus.ko", modules + "modules.dep.bin",
+		modules + "kernel/drivers/net/nic.ko.xz", modules + "kernel/drivers/bus.ko.xz", modules + "modules.dep.bin",
 		"usr/lib/firmware/vendor/nic-1.bin",
 	} {
 		if !strings.Contains(all, "\n"+name+"\n") {
@@ -131,7 +131,7 @@ func TestImageHoldsWhatTheRecipeTakes(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"usr/bin/tool", "usr/bin/zstd", modules + "kernel/drivers/unwanted.ko", "usr/lib/firmware/vendor/other.bin", "boot/vmlinuz-6.12.1-amd64",
+		"usr/bin/tool", "usr/bin/zstd", modules + "kernel/drivers/unwanted.ko.xz", "usr/lib/firmware/vendor/other.bin", "boot/vmlinuz-6.12.1-amd64",
 	} {
 		if strings.Contains(all, "\n"+name+"\n") {
 			t.Errorf("the initramfs has %s", name)

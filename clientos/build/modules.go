@@ -63,14 +63,14 @@ func parseModuleInfo(section []byte) moduleInfo {
 	return info
 }
 
-// A moduleSet is the kernel modules of a sysroot, packed as Debian ships them, and those of them that were chosen, unpacked into
-// a folder of their own. Their signatures, which Secure Boot wants, stay as they are.
+// A moduleSet is the kernel modules of a sysroot, and those of them that were chosen, in a folder of their own. They are packed as Debian ships
+// them: the kernel unpacks what it loads, which is little of what there is, and checks the signature, which Secure Boot wants, of what is inside.
 type moduleSet struct {
 	root    sysroot
 	release string                // of the kernel, such as 6.12.117+deb13-amd64
 	packed  map[string]string     // path below kernel/ without suffix -> path in the sysroot
 	byName  map[string]string     // module name with underscores -> path below kernel/ without suffix
-	dir     string                // root of the chosen ones
+	dir     string                // root of the chosen ones, which are unpacked there while they are being chosen
 	chosen  map[string]moduleInfo // by path below kernel/ without suffix
 }
 
@@ -112,7 +112,7 @@ func findModules(root sysroot, dir string) (*moduleSet, error) {
 // moduleName is the name that modules know each other by.
 func moduleName(module string) string { return strings.ReplaceAll(path.Base(module), "-", "_") }
 
-// choose unpacks the modules that the recipe asks for and all that they depend on, and writes the indexes of modprobe.
+// choose finds the modules that the recipe asks for and all that they depend on, puts them into dir, and writes the indexes of modprobe.
 func (m *moduleSet) choose(ctx context.Context, r recipe) error {
 	first, err := matchModules(r, m.packed)
 	if err != nil {
@@ -122,7 +122,27 @@ func (m *moduleSet) choose(ctx context.Context, r recipe) error {
 	if err != nil {
 		return err
 	}
+	if err := m.pack(); err != nil {
+		return err
+	}
 	return m.index(ctx)
+}
+
+// pack puts the modules as they came in the place of the unpacked ones.
+func (m *moduleSet) pack() error {
+	for module := range m.chosen {
+		data, err := os.ReadFile(m.root.path(m.packed[module]))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(m.dir, m.folder(), "kernel", module+packedSuffix), data, 0o644); err != nil {
+			return err
+		}
+		if err := os.Remove(m.unpacked(module)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // closure fills chosen with the first modules, with what those depend on, and so on. It has each module unpacked once, to read

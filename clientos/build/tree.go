@@ -94,7 +94,7 @@ func (t *tree) addFiles(r recipe) error {
 func (t *tree) addModules(m *moduleSet) error {
 	names := make([]string, 0, len(m.chosen)+len(indexes))
 	for module := range m.chosen {
-		names = append(names, path.Join("kernel", module+".ko"))
+		names = append(names, path.Join("kernel", module+packedSuffix))
 	}
 	names = append(names, indexes...)
 	for _, name := range names {
