@@ -42,8 +42,8 @@ type Result struct {
 // Options say what to test.
 type Options struct {
 	Config appliance.Config
-	// Server asks the appliance that runs on this machine for its version; an error says that none runs.
-	Server func(context.Context) (version string, err error)
+	// Server asks the appliance that runs on this machine; an error says that none runs.
+	Server func(context.Context) (Server, error)
 }
 
 // limit is how long all tests take at most. The slowest waits 3 s for DHCP servers.
@@ -73,23 +73,11 @@ func Run(ctx context.Context, o Options) []Result {
 		all.Go(func() { results[i] = test(ctx, m) })
 	}
 	all.Wait()
-	flat := []Result{server, card}
+	flat := append(server, card)
 	for _, r := range results {
 		flat = append(flat, r...)
 	}
 	return flat
-}
-
-// ask finds out whether the appliance runs.
-func (m *machine) ask(ctx context.Context, server func(context.Context) (string, error)) Result {
-	const test = "appliance"
-	if server != nil {
-		if version, err := server(ctx); err == nil {
-			m.running = version
-			return Result{test, OK, "Aula " + version + " runs on this machine", ""}
-		}
-	}
-	return Result{test, OK, "it does not run now, or with another data folder than " + m.cfg.Data, ""}
 }
 
 // Worst is the worst verdict of all.

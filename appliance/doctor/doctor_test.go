@@ -206,7 +206,7 @@ func TestWholeMachine(t *testing.T) {
 	var results []Result
 	for range 20 { // until the server is there
 		begin := time.Now()
-		results = Run(t.Context(), Options{Config: cfg, Server: func(context.Context) (string, error) { return "", errors.New("none") }})
+		results = Run(t.Context(), Options{Config: cfg, Server: func(context.Context) (Server, error) { return Server{}, errors.New("none") }})
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("took %s", took)
 		}

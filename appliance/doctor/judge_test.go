@@ -139,6 +139,26 @@ func TestDisk(t *testing.T) {
 	})
 }
 
+func TestServing(t *testing.T) {
+	serving := func(change func(*Server)) []Result {
+		s := Server{Version: "1", Mode: netboot.ModeAuto, Role: "proxy"}
+		change(&s)
+		return judgeServing(s)[1:]
+	}
+	try(t, map[string]trial{
+		"full":     {serving(func(s *Server) { s.Role, s.Mode = "full", netboot.ModeFull }), OK, "leases addresses and tells PCs what to boot (mode full)"},
+		"proxy":    {serving(func(*Server) {}), OK, "another DHCP server leases the addresses (mode auto)"},
+		"asking":   {serving(func(s *Server) { s.Asking = true }), Problem, "aula dhcp allow"},
+		"starting": {serving(func(s *Server) { s.Role = "" }), Warning, "cable"},
+	})
+	results := judgeServing(Server{Version: "1", Role: "full", Notices: []Notice{
+		{"info", "a PC was accepted"}, {"warning", "a clock is wrong"}, {"alarm", "10.0.0.9 leases addresses too"},
+	}})
+	if len(results) != 4 || Worst(results) != Problem || results[2].Verdict != Warning || results[3].Found != "10.0.0.9 leases addresses too" {
+		t.Errorf("notices: %v, want the warning and the alarm", results)
+	}
+}
+
 func TestMulticast(t *testing.T) {
 	try(t, map[string]trial{
 		"good":       {judgeMulticast(multicastFacts{querier: true}), OK, "keeps switches forwarding"},

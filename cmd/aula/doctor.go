@@ -8,6 +8,7 @@ import (
 
 	"aula/appliance"
 	"aula/appliance/doctor"
+	"aula/netboot"
 	"aula/webui/client"
 )
 
@@ -37,13 +38,8 @@ func (c *doctorCommand) Run(ctx context.Context) error {
 	if !c.JSON {
 		fmt.Print("Testing this machine; it takes some seconds.\n\n")
 	}
-	results := doctor.Run(ctx, doctor.Options{Config: cfg, Server: func(ctx context.Context) (string, error) {
-		api, err := client.New(appliance.SocketPath(cfg.Data))
-		if err != nil {
-			return "", err
-		}
-		v, err := api.Version(ctx)
-		return v.Version, err
+	results := doctor.Run(ctx, doctor.Options{Config: cfg, Server: func(ctx context.Context) (doctor.Server, error) {
+		return askServer(ctx, appliance.SocketPath(cfg.Data))
 	}})
 	var err error
 	if c.JSON {
@@ -55,4 +51,25 @@ func (c *doctorCommand) Run(ctx context.Context) error {
 		err = errors.New("this machine has problems")
 	}
 	return err
+}
+
+// askServer asks the appliance that listens on a socket how it stands.
+func askServer(ctx context.Context, socket string) (doctor.Server, error) {
+	api, err := client.New(socket)
+	if err != nil {
+		return doctor.Server{}, err
+	}
+	version, err := api.Version(ctx)
+	if err != nil {
+		return doctor.Server{}, err
+	}
+	network, err := api.Network(ctx)
+	if err != nil {
+		return doctor.Server{}, err
+	}
+	s := doctor.Server{Version: version.Version, Mode: netboot.Mode(network.Mode), Role: network.Role, Asking: network.Asking}
+	for _, n := range network.Notices {
+		s.Notices = append(s.Notices, doctor.Notice{Level: n.Level, Text: n.Text})
+	}
+	return s, nil
 }
