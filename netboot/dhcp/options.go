@@ -105,6 +105,15 @@ func encode(p *dhcpv4.DHCPv4) []byte {
 	return b
 }
 
+// length is that of the encoded packet.
+func length(p *dhcpv4.DHCPv4) int {
+	n := optionsAt + 1 // with the end option
+	for _, v := range p.Options {
+		n += len(v) + 2*max(1, (len(v)+254)/255)
+	}
+	return max(n, minPacket)
+}
+
 // minPacket is the length of a BOOTP packet (RFC 951 3).
 const minPacket = 300
 

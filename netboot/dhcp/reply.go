@@ -129,12 +129,12 @@ func fit(p, request *dhcpv4.DHCPv4) {
 		dhcpv4.OptionBroadcastAddress, dhcpv4.OptionTFTPServerName, dhcpv4.OptionBootfileName, dhcpv4.OptionDomainNameServer,
 		dhcpv4.OptionClientIdentifier,
 	} {
-		if len(encode(p)) <= limit-ipAndUDP {
+		if length(p) <= limit-ipAndUDP {
 			return
 		}
 		p.DeleteOption(code)
 	}
-	if len(encode(p)) > maxMessage-ipAndUDP {
+	if length(p) > maxMessage-ipAndUDP {
 		p.DeleteOption(dhcpv4.OptionRelayAgentInformation) // RFC 3046 2.2: rather left out than too long
 	}
 }

@@ -92,6 +92,9 @@ func FuzzDecode(f *testing.F) {
 func checkReply(t *testing.T, n Network, r Request, d Decision) {
 	t.Helper()
 	wire := encode(d.Reply)
+	if n := length(d.Reply); n != len(wire) {
+		t.Errorf("the reply has %d bytes, and is thought to have %d", len(wire), n)
+	}
 	limit := minMessage
 	if said, err := r.packet.MaxMessageSize(); err == nil {
 		limit = min(max(int(said), minMessage), maxMessage)
