@@ -287,8 +287,10 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		"no such network":     {func(c *netboot.Config) { c.Subnets = subnet("10.7.0.5/24", "10.7.0.10", "10.7.0.20") }, "10.7.0.5/24 is not an IPv4 network"},
 		"network twice":       {func(c *netboot.Config) { c.Subnets = subnet("10.20.0.0/16", "10.20.0.10", "10.20.0.20") }, "10.20.30.0/24 and 10.20.0.0/16 overlap"},
 		"range elsewhere":     {func(c *netboot.Config) { c.Subnets = subnet("10.7.0.0/24", "10.8.0.10", "10.8.0.20") }, "is not inside its network, 10.7.0.1 to 10.7.0.254"},
-		"no range":            {func(c *netboot.Config) { c.Subnets = []netboot.Subnet{{Network: netip.MustParsePrefix("10.7.0.0/24")}} }, "no range of addresses to lease"},
-		"network for two":     {func(c *netboot.Config) { c.Subnets = subnet("10.7.0.0/30", "10.7.0.1", "10.7.0.2") }, "no room for PCs"},
+		"half a range": {func(c *netboot.Config) {
+			c.Subnets = []netboot.Subnet{{Network: netip.MustParsePrefix("10.7.0.0/24"), First: addr("10.7.0.10")}}
+		}, "has only one end"},
+		"network for two": {func(c *netboot.Config) { c.Subnets = subnet("10.7.0.0/30", "10.7.0.1", "10.7.0.2") }, "no room for PCs"},
 		"gateway elsewhere there": {func(c *netboot.Config) {
 			c.Subnets = subnet("10.7.0.0/24", "10.7.0.10", "10.7.0.20")
 			c.Subnets[0].Gateway = addr("10.8.0.1")
@@ -313,6 +315,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 	checkNew(t, "a second one", good(), "port 67/udp on br0 is already in use: another DHCP server")
 	second := good()
 	second.Interface = "other0"
+	second.Subnets = []netboot.Subnet{{Network: netip.MustParsePrefix("10.7.0.0/24")}} // without a range only what is reserved is leased there
 	if other, err := netboot.New(second); err != nil {
 		t.Errorf("a server on another network disturbs: %v", err)
 	} else if err := other.Close(); err != nil {

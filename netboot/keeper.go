@@ -41,11 +41,15 @@ type keeper struct {
 
 	deciding sync.Mutex // one decision at a time; held while others are told, so that they hear things in their order
 	known    map[string]*acquaintance
+	lessors  lessors
+	rivals   *rivals
 	refused  bool      // the agreement could not be withdrawn, and does not hold
+	given    bool      // the agreement, when it was looked up last
 	began    time.Time // to lease by itself
 
 	mu     sync.Mutex
 	now    situation // but for others and given, which are looked up for each decision
+	doubts int       // how often what was found came to count for nothing
 	probed time.Time
 }
 
@@ -53,6 +57,7 @@ func newKeeper(m Mode, s seeker, c Consent, setRole func(dhcp.Role), notify func
 	k := &keeper{
 		seeker: s, consent: c, setRole: setRole, notify: notify, log: log, seldom: lookSeldom, often: lookOften,
 		look: make(chan struct{}, 1), news: make(chan struct{}, 1), known: map[string]*acquaintance{},
+		rivals: &rivals{notify: notify},
 	}
 	k.now = situation{mode: m, role: dhcp.Proxy, able: s != nil}
 	if m == ModeFull {
@@ -122,11 +127,15 @@ func (k *keeper) lookAround(ctx context.Context) time.Duration {
 
 // probe looks for other servers now and decides by what it finds.
 func (k *keeper) probe(ctx context.Context) ([]neighbour.Server, error) {
+	k.mu.Lock()
+	doubts := k.doubts
+	k.mu.Unlock()
 	found, err := k.seeker.Probe(ctx)
 	k.mu.Lock()
-	if k.now.looked = err == nil; err == nil {
+	if err == nil {
 		k.probed = time.Now()
 	}
+	k.now.looked = err == nil && doubts == k.doubts
 	k.mu.Unlock()
 	k.decide()
 	return found, err
@@ -157,28 +166,77 @@ func (k *keeper) state() situation {
 
 // setMode changes the mode. Auto looks around before it changes the role.
 func (k *keeper) setMode(m Mode) {
+	k.deciding.Lock()
+	defer k.deciding.Unlock()
 	k.mu.Lock()
-	k.now.mode, k.now.settled, k.now.looked, k.now.asking = m, false, false, false
+	k.now.mode, k.now.settled, k.now.asking = m, false, false
 	k.mu.Unlock()
-	k.decide()
+	k.doubt()
+	k.decideNow()
 	k.lookNow()
 }
 
 // reconsider looks at the operator's agreement anew.
 func (k *keeper) reconsider() {
 	k.deciding.Lock()
+	defer k.deciding.Unlock()
 	k.refused = false
-	k.deciding.Unlock()
+	k.doubt()
 	k.lookNow()
+}
+
+// relinked says that the NIC is connected again, and may be in another network. What leases by itself starts anew: it first looks who else does.
+func (k *keeper) relinked() {
+	k.deciding.Lock()
+	defer k.deciding.Unlock()
+	k.doubt()
+	k.mu.Lock()
+	k.now.settled = false
+	leases := k.now.mode == ModeAuto && k.now.role == dhcp.Full
+	if leases {
+		k.now.role = dhcp.Proxy
+	}
+	k.mu.Unlock()
+	if leases {
+		k.setRole(dhcp.Proxy)
+		k.log.Info("DHCP role", "role", dhcp.Proxy, "why", "the NIC was connected anew: other servers are looked for first")
+	}
+	k.lessors = lessors{}
+	k.lookNow()
+}
+
+// doubt says that only a look that begins from now on counts.
+func (k *keeper) doubt() {
+	k.mu.Lock()
+	k.now.looked = false
+	k.doubts++
+	k.mu.Unlock()
+}
+
+// agreed tells whether the operator's agreement holds. One that is new is heeded after a look that begins now.
+func (k *keeper) agreed() bool {
+	given := k.consent != nil && k.consent.Given() && !k.refused
+	if given && !k.given && k.state().looked {
+		k.doubt()
+		k.lookNow()
+	}
+	k.given = given
+	return given
 }
 
 // decide chooses the role by what is known, and tells of it.
 func (k *keeper) decide() {
 	k.deciding.Lock()
 	defer k.deciding.Unlock()
+	k.decideNow()
+}
+
+// decideNow is decide for who holds the lock.
+func (k *keeper) decideNow() {
 	servers := k.present(time.Now())
+	given := k.agreed()
 	s := k.state()
-	s.given = k.consent != nil && k.consent.Given() && !k.refused
+	s.given = given
 	for _, o := range servers {
 		s.others = s.others || o.Leases
 	}
@@ -198,16 +256,16 @@ func (k *keeper) decide() {
 		k.log.Info("no other DHCP server answers: addresses are leased once the operator agrees")
 	}
 	k.mu.Lock()
-	if k.now.mode == s.mode { // else it was set meanwhile, and that decision follows
-		k.now.role, k.now.asking, k.now.settled = c.role, c.asking, c.settled
-	}
+	k.now.role, k.now.asking, k.now.settled = c.role, c.asking, c.settled
 	k.mu.Unlock()
-	k.introduce(servers, c.role)
+	k.rivals.are(servers, c.role)
+	k.introduce(servers, c.role, k.lessors.late(time.Now(), k.seldom+startLasts, s.looked, servers, c.role))
 }
 
 // withdraw forgets the operator's agreement, or at least does not heed it.
 func (k *keeper) withdraw() {
 	k.log.Warn("another DHCP server leases addresses on this network, so that this one does not; the operator will be asked when it is gone")
+	k.given = false
 	if err := k.consent.Withdraw(); err != nil {
 		k.refused = true
 		k.log.Error("that addresses may be leased could not be forgotten; it is not heeded until it is said again", "error", err)

@@ -37,8 +37,10 @@ func choose(s situation) choice {
 		return choice{role: dhcp.Proxy, asking: true}
 	case s.settled && s.role == dhcp.Full && s.given:
 		return choice{role: dhcp.Full, settled: true}
-	case !s.looked && !(s.settled && s.role == dhcp.Full):
-		return choice{role: s.role, asking: s.asking && !s.given, settled: s.settled}
+	case !s.looked && !s.given: // nothing need be known to lease no addresses
+		return choice{role: dhcp.Proxy, asking: s.asking, settled: s.settled}
+	case !s.looked:
+		return choice{role: s.role, settled: s.settled}
 	case s.others:
 		return choice{role: dhcp.Proxy, settled: true, withdraw: s.given}
 	case s.given:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,8 @@ func TestChoose(t *testing.T) {
 		"blind, it asks":                        {situation{mode: ModeAuto, role: proxy}, choice{role: proxy, asking: true}},
 		"blind, agreement does not help":        {situation{mode: ModeAuto, role: proxy, given: true}, choice{role: proxy, asking: true}},
 		"before the first look nothing changes": {situation{mode: ModeAuto, role: proxy, able: true, given: true}, choice{role: proxy}},
-		"nor from full":                         {situation{mode: ModeAuto, role: full, able: true}, choice{role: full}},
+		"nor from full, agreed":                 {situation{mode: ModeAuto, role: full, able: true, given: true}, choice{role: full}},
+		"from full, not agreed":                 {situation{mode: ModeAuto, role: full, able: true}, choice{role: proxy}},
 		"after a failed look it goes on asking": {situation{mode: ModeAuto, role: proxy, able: true, settled: true, asking: true}, choice{role: proxy, asking: true, settled: true}},
 		"another server leases":                 {situation{mode: ModeAuto, role: proxy, able: true, looked: true, others: true}, choice{role: proxy, settled: true}},
 		"another server leases, agreed":         {situation{mode: ModeAuto, role: proxy, able: true, looked: true, others: true, given: true}, choice{role: proxy, settled: true, withdraw: true}},
@@ -317,6 +319,91 @@ func TestSetMode(t *testing.T) {
 		checkNotice(t, s.take(), rogueKey, Info)
 		k.setMode(ModeProxy)
 		s.check(t, k, dhcp.Proxy, false)
+	})
+}
+
+// Without agreement nothing is leased from the moment on in which the mode is auto, even when no look succeeds.
+func TestSetToAutoWithoutAgreementItStopsAtOnce(t *testing.T) {
+	keep(t, ModeFull, func(t *testing.T, k *keeper, s *scene) {
+		s.fails = errors.New("network is down")
+		k.start(t)
+		s.check(t, k, dhcp.Full, false)
+		k.setMode(ModeAuto)
+		s.check(t, k, dhcp.Proxy, false)
+	})
+}
+
+// The operator agrees and then sets the mode to proxy, while the first is being carried out.
+func TestModeThatIsSetDuringADecisionHolds(t *testing.T) {
+	keep(t, ModeAuto, func(t *testing.T, k *keeper, s *scene) {
+		s.agree()
+		set := k.setRole
+		var others sync.WaitGroup
+		k.setRole = func(r dhcp.Role) {
+			if r == dhcp.Full {
+				others.Go(func() { k.setMode(ModeProxy) })
+				for range 1000 {
+					runtime.Gosched()
+				}
+			}
+			set(r)
+		}
+		k.start(t)
+		others.Wait()
+		wait(time.Hour)
+		s.check(t, k, dhcp.Proxy, false)
+	})
+}
+
+// A server that came since the last look, and answers by unicast, is found before the new agreement is heeded.
+func TestAgreementIsHeededAfterALook(t *testing.T) {
+	keep(t, ModeAuto, func(t *testing.T, k *keeper, s *scene) {
+		k.start(t)
+		s.check(t, k, dhcp.Proxy, true)
+		wait(3 * time.Minute)
+		s.plug(rogue)
+		set := k.setRole
+		k.setRole = func(r dhcp.Role) {
+			if r == dhcp.Full {
+				t.Error("it leases beside another server")
+			}
+			set(r)
+		}
+		s.agree()
+		k.heard(neighbour.Server{}) // some news, before it is told of the agreement
+		synctest.Wait()
+		k.reconsider()
+		wait(time.Minute)
+		s.check(t, k, dhcp.Proxy, false)
+		if s.Given() {
+			t.Error("the agreement was not withdrawn")
+		}
+	})
+}
+
+// What leases is carried to another network.
+func TestCableThatIsBackMakesItLookBeforeItLeases(t *testing.T) {
+	keep(t, ModeAuto, func(t *testing.T, k *keeper, s *scene) {
+		s.agree()
+		k.start(t)
+		wait(time.Hour)
+		s.check(t, k, dhcp.Full, false)
+		k.relinked()
+		s.check(t, k, dhcp.Proxy, false)
+		wait(5 * time.Second)
+		s.check(t, k, dhcp.Full, false) // nobody is there
+		s.plug(rogue)
+		k.relinked()
+		wait(5 * time.Second)
+		s.check(t, k, dhcp.Proxy, false)
+		if s.Given() {
+			t.Error("the agreement was not withdrawn")
+		}
+	})
+	keep(t, ModeFull, func(t *testing.T, k *keeper, s *scene) {
+		k.start(t)
+		k.relinked()
+		s.check(t, k, dhcp.Full, false)
 	})
 }
 

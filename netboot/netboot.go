@@ -239,6 +239,7 @@ type Status struct {
 	Probed time.Time          // when other servers were looked for last; zero when it was not possible
 	Others []neighbour.Server // that were heard of
 	Pools  []Pool             // of this network first
+	Drops  dhcp.Drops         // what was not answered since the start
 }
 
 // A Server is the boot services on one NIC. Its methods are safe for concurrent use.
@@ -280,8 +281,9 @@ func New(cfg Config) (s *Server, err error) {
 	}
 	s.link = newLink(plan, s.watch.to.Notify)
 	s.keeper = s.newKeeper()
-	s.link.back = s.keeper.lookNow
+	s.link.back = s.keeper.relinked
 	register := newRegister(cfg.Decider, time.Now)
+	register.rivals = s.keeper.rivals
 	if s.dhcp, err = newDHCP(plan, s.store, s.ports, register, s.keeper.state().role, s.watch); err != nil {
 		return s, err
 	}
@@ -316,6 +318,7 @@ func (s *Server) Status() Status {
 	now, probed := s.keeper.status()
 	status := Status{
 		Interface: s.plan.Interface, Address: s.plan.address, Mode: now.mode, Role: now.role, Asking: now.asking, Probed: probed,
+		Drops: s.dhcp.Drops(),
 	}
 	if s.lookout != nil {
 		status.Others = s.lookout.Servers()
@@ -334,8 +337,8 @@ func (s *Server) SetMode(m Mode) { s.keeper.setMode(m) }
 // Reconsider looks again at the operator's consent, which may have been given. It is heeded after another look for other servers, which takes 3 s.
 func (s *Server) Reconsider() { s.keeper.reconsider() }
 
-// Reserve says which PCs always have the same address, in place of what was said before. It returns why it cannot be, naming the PC, and
-// then changes nothing.
+// Reserve says which PCs always have the same address, in place of what was said before. The error names each PC whose reservation cannot
+// be, and why; those of the others hold.
 func (s *Server) Reserve(all []lease.Reservation) error { return s.dhcp.Reserve(all) }
 
 // Leases are those that there are, by address.

@@ -64,10 +64,13 @@ func (k *keeper) miss(a *acquaintance) {
 func keyOf(s neighbour.Server) string { return "dhcp-server:" + s.Address.String() }
 
 // introduce tells of each server what has not been told.
-func (k *keeper) introduce(servers []neighbour.Server, role dhcp.Role) {
+func (k *keeper) introduce(servers []neighbour.Server, role dhcp.Role, late map[string]bool) {
 	for _, s := range servers {
 		a := k.known[keyOf(s)]
 		n := noticeOf(s, role)
+		if late[n.Key] {
+			n = lateOf(s)
+		}
 		if n == a.told {
 			continue
 		}

@@ -185,10 +185,7 @@ func (p *plan) findPool() error {
 // checkSubnets looks at the networks behind relay agents, and whether they go with the NIC's own.
 func (p *plan) checkSubnets() error {
 	for _, s := range p.Subnets {
-		switch {
-		case !s.First.IsValid() || !s.Last.IsValid():
-			return fmt.Errorf("the network %s behind a relay agent has no range of addresses to lease: give its first and its last", s.Network)
-		case s.Network.IsValid() && s.Network.Addr().Is4() && s.Network.Bits() > smallestSubnet:
+		if s.Network.IsValid() && s.Network.Addr().Is4() && s.Network.Bits() > smallestSubnet {
 			return fmt.Errorf("in the network %s behind a relay agent there is no room for PCs: its mask must be /%d or shorter", s.Network, smallestSubnet)
 		}
 	}
@@ -234,9 +231,10 @@ func ipxeURL(host string, mac lease.MAC, f dhcp.Firmware) string {
 	return fmt.Sprintf("http://%s/boot/%s/script.ipxe?firmware=%s&uuid=${uuid}&serial=${serial:uristring}", host, mac, f)
 }
 
-// target is what a PC was planned to boot, empty when that is not known. It is called where the register's other methods are.
+// target is what a PC that is to load was planned to boot, empty when that is not known or when its loader has yet to be told. It is called where the register's
+// other methods are.
 func (g *register) target(mac lease.MAC) string {
-	if k := g.plans[mac]; k != nil {
+	if k := g.plans[mac]; k != nil && k.plan.Target != BootDisk {
 		return k.plan.Target
 	}
 	return ""

@@ -15,6 +15,7 @@ import (
 // the ROM, its iPXE and the firmware's next network entry, even when the first of them used up a choice that was made for one boot.
 type register struct {
 	decider Decider
+	rivals  *rivals // nil: none
 	now     func() time.Time
 	plans   map[lease.MAC]*kept
 }
@@ -55,6 +56,8 @@ func (g *register) Advise(r dhcp.Request) dhcp.Advice {
 	switch {
 	case p.Target == BootNothing:
 		a.Action = dhcp.Ignore
+	case g.leaves(r, p):
+		a.Action, a.Why = dhcp.Ignore, "it is unknown, and another boot server serves this network"
 	case !r.Firmware.Served():
 		a.Action, a.Why = dhcp.Refuse, fmt.Sprintf("there is no client OS for %s yet", r.Firmware.Title())
 	case p.Target == BootClientOS, p.Target == BootMenu, p.Target == BootDisk && p.Quirks.Has(quirk.ScriptForDisk):
@@ -65,8 +68,19 @@ func (g *register) Advise(r dhcp.Request) dhcp.Advice {
 	return a
 }
 
-// Told implements dhcp.Register. The Decider hears once of each boot: firmware that got no answer in time asks again. Of a PC whose firmware is refused
-// it hears nothing, because it was not told the plan.
+// leaves tells whether a PC is left to another boot server, which was there before: a stranger, unless somebody chose what strangers boot.
+func (g *register) leaves(r dhcp.Request, p Plan) bool {
+	if !p.Assumed && r.Firmware.Served() || !g.rivals.present() || g.decider.Known(r.MAC.String()) {
+		return false
+	}
+	if p.Assumed {
+		g.rivals.left()
+	}
+	return true
+}
+
+// Told implements dhcp.Register. The Decider hears once of each boot: firmware that got no answer in time asks again. It hears nothing of a PC that was not
+// told the plan: one whose firmware is refused, and one that boots its disk by a script, for which its loader is going to ask.
 func (g *register) Told(r dhcp.Request, a dhcp.Advice) {
 	k := g.plans[r.MAC]
 	if k == nil || a.Action == dhcp.Refuse {
@@ -74,7 +88,7 @@ func (g *register) Told(r dhcp.Request, a dhcp.Advice) {
 	}
 	first := len(k.told) == 0
 	k.told[stageOf(r)] = r.XID
-	if first {
+	if first && !(a.Action == dhcp.Load && k.plan.Target == BootDisk) {
 		g.decider.Told(clientOfDHCP(r), k.plan)
 	}
 }

@@ -134,6 +134,21 @@ func TestRefusedPCKeepsItsChoice(t *testing.T) {
 	}
 }
 
+// A PC that boots its disk by a script takes the choice when its loader asks, not before.
+func TestDiskByScriptIsLeftToTheLoader(t *testing.T) {
+	d := &choices{once: Plan{Target: BootDisk, Quirks: quirk.Set{quirk.ScriptForDisk}}, usual: Plan{Target: BootClientOS}}
+	g := newRegister(d, time.Now)
+	r := uefiLooks(t, 1)
+	a := g.Advise(r)
+	g.Told(r, a)
+	if a.Action != dhcp.Load || d.told != 0 || d.once.Target != BootDisk {
+		t.Errorf("%s; the Decider was told %d times, and once the PC boots %q", a.Action, d.told, d.once.Target)
+	}
+	if got := g.target(aPC); got != "" {
+		t.Errorf("it counts as told to boot %q", got)
+	}
+}
+
 func TestWhatIsLearnedHoldsAtOnce(t *testing.T) {
 	d := &choices{usual: Plan{Target: BootClientOS, Quirks: quirk.Set{quirk.SlowHTTP}}}
 	g := newRegister(d, time.Now)

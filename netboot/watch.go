@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,7 +58,8 @@ type tap struct {
 
 // Observe implements Observer.
 func (t *tap) Observe(e Event) {
-	if e.Step == StepInitramfs && e.Phase == Answered { // the kernel has the network card now
+	// With its initramfs the kernel has the network card; with the script for its disk the PC has left the network.
+	if e.Phase == Answered && (e.Step == StepInitramfs || e.Step == StepScript && e.Target == BootDisk) {
 		if mac, err := lease.ParseMAC(e.MAC); err == nil {
 			t.watch.booted(mac)
 		}
@@ -89,7 +91,11 @@ func (w *watch) decided(r dhcp.Request, d dhcp.Decision) {
 	if r.MAC == (lease.MAC{}) || d.Gone || r.Kind == dhcp.Release {
 		return
 	}
-	if r.Firmware != dhcp.NoFirmware {
+	switch {
+	case r.Firmware == dhcp.NoFirmware:
+	case leaves(d):
+		w.booted(r.MAC)
+	default:
 		w.boots(r.MAC)
 	}
 	e := Event{
@@ -106,6 +112,16 @@ func (w *watch) decided(r dhcp.Request, d dhcp.Decision) {
 		e.Target = w.target(r, d)
 	}
 	w.to.Observe(e)
+}
+
+// leaves tells whether a PC boots no further from here by a decision. Its own system must not hear of routers what only a boot loader should.
+func leaves(d dhcp.Decision) bool {
+	switch d.Advice.Action {
+	case dhcp.LocalDisk, dhcp.Refuse:
+		return d.Told
+	default:
+		return d.Advice.Action == dhcp.Ignore
+	}
 }
 
 // phaseOf tells how far a PC came by a decision.
@@ -212,13 +228,19 @@ const (
 	chaddrEnd                        = chaddrAt + 6
 )
 
-// overhear takes from a DHCP message of a PC the address that it says it has, wherever it got it.
+// overhear takes from a DHCP message of a PC the address that it says it has, wherever it got it, and that it runs a system already.
 func (w *watch) overhear(message []byte) {
 	if len(message) < chaddrEnd || message[opAt] != byte(dhcpv4.OpcodeBootRequest) || message[hlenAt] != chaddrEnd-chaddrAt {
 		return
 	}
 	if a, _ := netip.AddrFromSlice(message[ciaddrAt : ciaddrAt+4]); !a.IsUnspecified() {
 		w.learn(message[chaddrAt:chaddrEnd], a)
+	}
+	if !w.isBooting(message[chaddrAt:chaddrEnd]) {
+		return
+	}
+	if r, err := dhcp.Decode(slices.Clone(message)); err == nil && r.Firmware == dhcp.NoFirmware {
+		w.booted(r.MAC)
 	}
 }
 

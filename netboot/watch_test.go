@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/iana"
 
 	"aula/netboot/dhcp"
 	"aula/netboot/lease"
@@ -175,6 +176,38 @@ func TestWhoBoots(t *testing.T) {
 		}
 		if len(e.events) != 5 {
 			t.Errorf("%d events were handed on, want 5", len(e.events))
+		}
+		system, err := dhcpv4.NewDiscovery(net.HardwareAddr(onePC[:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		loader, err := dhcpv4.NewDiscovery(net.HardwareAddr(onePC[:]), dhcpv4.WithOption(dhcpv4.OptClassIdentifier("PXEClient")),
+			dhcpv4.WithOption(dhcpv4.OptClientArch(iana.INTEL_X86PC)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := func(a dhcp.Action, told bool) func() {
+			return func() { w.decided(rom, dhcp.Decision{Note: "n", Told: told, Advice: dhcp.Advice{Action: a}}) }
+		}
+		for name, row := range map[string]struct {
+			do    func()
+			boots bool
+		}{
+			"told to load":           {told(dhcp.Load, true), true},
+			"offered its disk":       {told(dhcp.LocalDisk, false), true},
+			"told to boot its disk":  {told(dhcp.LocalDisk, true), false},
+			"refused":                {told(dhcp.Refuse, true), false},
+			"left alone":             {told(dhcp.Ignore, false), false},
+			"script of the disk":     {func() { w.to.Observe(Event{MAC: onePC.String(), Step: StepScript, Phase: Answered, Target: BootDisk}) }, false},
+			"script of the menu":     {func() { w.to.Observe(Event{MAC: onePC.String(), Step: StepScript, Phase: Answered, Target: BootMenu}) }, true},
+			"its system is heard":    {func() { w.overhear(system.ToBytes()) }, false},
+			"its loader is heard":    {func() { w.overhear(loader.ToBytes()) }, true},
+			"half a packet is heard": {func() { w.overhear(system.ToBytes()[:100]) }, true},
+		} {
+			w.boots(onePC)
+			if row.do(); boots() != row.boots {
+				t.Errorf("%s: boots %v, want %v", name, boots(), row.boots)
+			}
 		}
 	})
 }
