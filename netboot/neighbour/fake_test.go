@@ -30,10 +30,10 @@ type cable struct {
 	answer    func(p packet) []packet
 	unplugged error
 
-	mu          sync.Mutex
-	sent        []packet
-	when        []time.Time
-	promiscuous bool
+	mu   sync.Mutex
+	sent []packet
+	when []time.Time
+	also []string // stations of which frames are wanted
 }
 
 func newCable(t *testing.T) *cable {
@@ -56,8 +56,8 @@ func (c *cable) Write(frame []byte) (int, error) {
 	}
 	c.mu.Lock()
 	c.sent, c.when = append(c.sent, p), append(c.when, time.Now())
-	if p.dhcp.OpCode == dhcpv4.OpcodeBootRequest && !c.promiscuous {
-		c.t.Error("asked without being promiscuous: unicast answers would be lost")
+	if p.dhcp.OpCode == dhcpv4.OpcodeBootRequest && len(c.also) == 0 {
+		c.t.Error("asked without wanting what is sent to who asks: unicast answers would be lost")
 	}
 	c.mu.Unlock()
 	if c.answer != nil {
@@ -70,10 +70,10 @@ func (c *cable) Write(frame []byte) (int, error) {
 
 func (c *cable) hear(p packet) { c.frames <- p.frame(everybody) }
 
-func (c *cable) Promiscuous(on bool) error {
+func (c *cable) Also(station net.HardwareAddr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.promiscuous = on
+	c.also = append(c.also, station.String())
 	return nil
 }
 

@@ -62,6 +62,7 @@ type Lookout struct {
 	conn  conn
 	mac   net.HardwareAddr // from which it asks
 	turn  chan struct{}    // holds one token: whoever has it probes
+	also  bool             // the NIC takes what is sent to mac; of who has the token
 	slots slots            // answers to other Aulas
 	nic   net.HardwareAddr // the NIC's MAC, as it was at nicAt; of Run alone
 	nicAt time.Time

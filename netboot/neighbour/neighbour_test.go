@@ -23,8 +23,8 @@ func TestProbeAsksTwiceAndTakesNothing(t *testing.T) {
 		if len(c.sent) != 2 || c.when[1].Sub(c.when[0]) != 1500*time.Millisecond {
 			t.Fatalf("sent %d packets at %v, want two, 1.5 s apart", len(c.sent), c.when)
 		}
-		if c.promiscuous {
-			t.Error("the NIC stays promiscuous")
+		if len(c.also) != 1 || c.also[0] != l.MAC().String() {
+			t.Errorf("the NIC was told %d times to take more, of %v, want once, of %s", len(c.also), c.also, l.MAC())
 		}
 		for i, from := range []string{ownMAC.String(), l.MAC().String()} {
 			p := c.sent[i]
@@ -274,8 +274,8 @@ func TestProbesTakeTurns(t *testing.T) {
 		if _, err := l.Probe(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Probe with a time limit: %v", err)
 		}
-		if c.promiscuous {
-			t.Error("the NIC stays promiscuous")
+		if len(c.also) != 1 || c.also[0] != l.MAC().String() {
+			t.Errorf("the NIC was told %d times to take more, of %v, want once, of %s", len(c.also), c.also, l.MAC())
 		}
 	})
 }

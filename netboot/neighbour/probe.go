@@ -82,14 +82,12 @@ func (l *Lookout) ask(ctx context.Context, id dhcpv4.TransactionID) error {
 	if err := l.conn.Linked(); err != nil {
 		return fmt.Errorf("other DHCP servers cannot be looked for: %w", err)
 	}
-	if err := l.conn.Promiscuous(true); err != nil {
-		return fmt.Errorf("other DHCP servers cannot be looked for: %w", err)
-	}
-	defer func() {
-		if err := l.conn.Promiscuous(false); err != nil {
-			l.cfg.Log.Debug("the NIC stays promiscuous", "error", err)
+	if !l.also {
+		if err := l.conn.Also(l.mac); err != nil {
+			return fmt.Errorf("other DHCP servers cannot be looked for: %w", err)
 		}
-	}()
+		l.also = true
+	}
 	own, err := l.conn.MAC()
 	if err != nil {
 		return fmt.Errorf("other DHCP servers cannot be looked for: %w", err)

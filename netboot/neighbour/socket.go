@@ -16,8 +16,8 @@ import (
 type conn interface {
 	Read(buf []byte) (int, error)
 	Write(frame []byte) (int, error)
-	// Promiscuous says whether frames to other stations are wanted: what a server sends to the address from which Probe asks.
-	Promiscuous(on bool) error
+	// Also says that frames to one more station are wanted, from now on: what a server sends to the address from which Probe asks.
+	Also(station net.HardwareAddr) error
 	// MAC is the NIC's.
 	MAC() (net.HardwareAddr, error)
 	// Linked returns an error when what is sent reaches nobody: there is no cable, or the NIC is down.
@@ -69,7 +69,7 @@ func networkOrder(n uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
 }
 
-// strangers drops what the kernel counts as meant for another station, but for what is sent to the address from which Probe asks. That is, besides what the
+// strangers drops what the kernel counts as meant for another station, but for what is sent to the address from which Probe asks. That is, besides what a
 // promiscuous NIC lets in, everything of another VLAN, which is another network: by then the kernel has taken the tags away.
 func strangers(asker net.HardwareAddr) []bpf.Instruction {
 	rest := uint8(len(dhcp))
@@ -100,21 +100,23 @@ var dhcp = []bpf.Instruction{
 	bpf.RetConstant{Val: frameSize},
 }
 
-// Promiscuous implements conn. The kernel counts who wants it, and forgets this socket's wish when it is closed.
-func (s *socket) Promiscuous(on bool) error {
-	option := unix.PACKET_DROP_MEMBERSHIP
-	if on {
-		option = unix.PACKET_ADD_MEMBERSHIP
-	}
+// Also implements conn. Most NICs have room for a second address in their filter; of others the kernel makes a promiscuous one, which it logs, so it is not
+// switched on and off. The kernel forgets this socket's wish when it is closed (packet(7), PACKET_ADD_MEMBERSHIP).
+func (s *socket) Also(station net.HardwareAddr) error {
 	raw, err := s.SyscallConn()
 	if err != nil {
 		return err
 	}
+	one := &unix.PacketMreq{Ifindex: int32(s.nic), Type: unix.PACKET_MR_UNICAST, Alen: uint16(len(station))}
+	copy(one.Address[:], station)
 	var set error
 	err = raw.Control(func(fd uintptr) {
-		set = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, option, &unix.PacketMreq{Ifindex: int32(s.nic), Type: unix.PACKET_MR_PROMISC})
+		if set = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, one); set != nil {
+			all := &unix.PacketMreq{Ifindex: int32(s.nic), Type: unix.PACKET_MR_PROMISC}
+			set = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, all)
+		}
 	})
-	return errors.Join(err, os.NewSyscallError("PACKET_MR_PROMISC", set))
+	return errors.Join(err, os.NewSyscallError("PACKET_ADD_MEMBERSHIP", set))
 }
 
 // MAC implements conn. It looks anew each time: a bridge's changes with its ports.
