@@ -167,8 +167,8 @@ func (c Config) Validate() error {
 	if lease := time.Duration(c.DHCP.LeaseTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
 		return fmt.Errorf("setting dhcp.lease-time is %s: give from 2m to 720h", lease)
 	}
-	if m := c.DHCP.Mode; m != netboot.ModeAuto && m != netboot.ModeFull && m != netboot.ModeProxy {
-		return fmt.Errorf("setting dhcp.mode is %q: give %q, %q or %q", m, netboot.ModeAuto, netboot.ModeFull, netboot.ModeProxy)
+	if err := c.DHCP.Mode.Check(); err != nil {
+		return fmt.Errorf("setting dhcp.mode: %w", err)
 	}
 	if lease := time.Duration(c.DHCP.StrangerTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
 		return fmt.Errorf("setting dhcp.stranger-time is %s: give from 2m to 720h", lease)

@@ -172,6 +172,16 @@ const (
 	ModeProxy Mode = "proxy" // never leases addresses
 )
 
+// Check returns an error for people when there is no such mode.
+func (m Mode) Check() error {
+	switch m {
+	case ModeAuto, ModeFull, ModeProxy:
+		return nil
+	default:
+		return fmt.Errorf("DHCP mode %q: give %q, %q or %q", m, ModeAuto, ModeFull, ModeProxy)
+	}
+}
+
 // A Consent remembers whether the operator has agreed that addresses are leased in ModeAuto. It is asked once.
 type Consent interface {
 	// Given tells whether the operator has agreed.

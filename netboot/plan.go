@@ -74,8 +74,6 @@ func (p *plan) check() error {
 		return fmt.Errorf("lease time %s is too short: PCs would do nothing but renew; give at least %s", p.LeaseTime, minLeaseTime)
 	case p.StrangerTime < minLeaseTime:
 		return fmt.Errorf("lease time %s of unknown PCs is too short: they would do nothing but renew; give at least %s", p.StrangerTime, minLeaseTime)
-	case p.Mode != ModeAuto && p.Mode != ModeFull && p.Mode != ModeProxy:
-		return fmt.Errorf("DHCP mode %q: give %q, %q or %q", p.Mode, ModeAuto, ModeFull, ModeProxy)
 	case p.Name != neighbour.Name(p.Name):
 		return fmt.Errorf("the name %q cannot be told to other Aulas: give one of 1 to 64 letters, digits and hyphens", p.Name)
 	case p.HTTPPort < 1 || p.HTTPPort > 65535 || p.AgentPort < 1 || p.AgentPort > 65535:
@@ -85,7 +83,7 @@ func (p *plan) check() error {
 	case p.PoolFirst.IsValid() != p.PoolLast.IsValid():
 		return errors.New("the range of addresses to lease has only one end: give both, or neither for the upper half of the subnet")
 	}
-	return nil
+	return p.Mode.Check()
 }
 
 func (p *plan) findNIC() error {

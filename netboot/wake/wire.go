@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"aula/netboot/lease"
 )
 
 const (
@@ -101,11 +103,7 @@ func broadcastOf(network netip.Prefix) netip.Addr {
 	if !network.Addr().Is4() || network.Bits() > 30 {
 		return netip.Addr{}
 	}
-	a := network.Masked().Addr().As4()
-	for bit := network.Bits(); bit < 32; bit++ {
-		a[bit/8] |= 1 << (7 - bit%8)
-	}
-	return netip.AddrFrom4(a)
+	return lease.LastOf(network)
 }
 
 // sendBare sends the packet in an Ethernet frame of its own type, to every card.
