@@ -62,6 +62,7 @@ type pc struct {
 	broken  bool        // it boots over and over, and is sent to its own disk
 	idle    bool        // it had no work since it was found to be broken
 	once    usedUp
+	away    dismissal
 	guesses []time.Time // of the menu's password, that were wrong
 	menu    time.Time   // when it was given a menu
 }
@@ -70,6 +71,12 @@ type pc struct {
 type usedUp struct {
 	target string
 	at     time.Time
+}
+
+// A dismissal is when a PC was told to boot its own disk once, and whether it had work then.
+type dismissal struct {
+	at   time.Time
+	busy bool
 }
 
 // Bounds of the journal.

@@ -92,6 +92,8 @@ func (s *Service) Plan(c netboot.Client) netboot.Plan {
 func (s *Service) target(mac string, f *facts) (target, why string) {
 	busy := f.accepted() && s.cfg.Busy(f.computer.ID)
 	switch {
+	case s.sentAway(mac, f, busy):
+		return netboot.BootDisk, "it was told so a moment ago"
 	case s.broken(mac, busy):
 		return netboot.BootDisk, whyBroken
 	case f.computer.NextBoot == "" && busy:
@@ -103,22 +105,42 @@ func (s *Service) target(mac string, f *facts) (target, why string) {
 // Told implements netboot.Decider. A PC that is told to boot its own disk asks no more: what was chosen for once is used up.
 func (s *Service) Told(c netboot.Client, p netboot.Plan) {
 	f, err := s.of(c.MAC)
-	if err == nil && p.Target == netboot.BootDisk {
-		s.useUp(c.MAC, f, catalog.BootDisk)
+	if err == nil && p.Target == netboot.BootDisk && f.computer.NextBoot == catalog.BootDisk {
+		s.useUp(c.MAC, f)
 	}
 	s.told(c, p.Target, p.Why)
 }
 
-// useUp forgets what a PC was to boot once.
-func (s *Service) useUp(mac string, f *facts, target string) {
-	if f.computer.NextBoot != target || target == "" {
-		return
-	}
+// useUp forgets that a PC was to boot its own disk once, now that DHCP has told it.
+func (s *Service) useUp(mac string, f *facts) {
+	s.mu.Lock()
+	s.pc(mac).away = dismissal{at: s.cfg.Now(), busy: f.accepted() && s.cfg.Busy(f.computer.ID)}
+	s.mu.Unlock()
 	s.later(func() {
-		if err := s.cfg.Catalog.TakeNextBoot(f.computer.ID, target); err != nil {
+		if err := s.cfg.Catalog.TakeNextBoot(f.computer.ID, catalog.BootDisk); err != nil {
 			s.cfg.Log.Error("what a PC was to boot once is not forgotten, so it boots it again", "mac", mac, "error", err)
 		}
 	})
+}
+
+// awayTime is for how long a PC that was told to boot its own disk once is told so again: firmware with several entries for the network, or network cards, asks by each of them
+// before it comes to the disk.
+const awayTime = time.Minute
+
+// sentAway tells whether a PC was told to boot its own disk a moment ago, by any of its network cards, and has got no work since.
+func (s *Service) sentAway(mac string, f *facts, busy bool) bool {
+	macs := f.computer.MACs
+	if len(macs) == 0 {
+		macs = []string{mac}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range macs {
+		if p, ok := s.pcs[m]; ok && !p.away.at.IsZero() && s.cfg.Now().Sub(p.away.at) < awayTime && (!busy || p.away.busy) {
+			return true
+		}
+	}
+	return false
 }
 
 // Learn implements netboot.Decider.

@@ -169,21 +169,21 @@ func entryFor(m *bootmenu.Menu, at bootmenu.Place, w disk.BootEntry) (uint16, er
 	return m.Add(bootmenu.Option{Attributes: bootmenu.Active, Label: w.Label, Disk: at, Loader: w.Loader})
 }
 
-// bootOrder puts the network first, then ours, then what else was in the order.
+// bootOrder puts the entry of the network first by which the PC came here, or the first that there is, then ours, then what else was in the order. More entries of
+// the network come behind the disk: a PC that is told to go on to its disk would ask again by each of them, and wait a minute for IPv6 where nobody answers.
 func bootOrder(m *bootmenu.Menu, ours []uint16) []uint16 {
-	var network, rest []uint16
-	for _, n := range m.Order {
-		switch o, known := m.Options[n]; {
-		case known && isNetwork(o):
-			network = append(network, n)
-		case !slices.Contains(ours, n):
-			rest = append(rest, n)
-		}
+	starts := func(n uint16) bool {
+		o, known := m.Options[n]
+		return known && isNetwork(o)
 	}
-	// The entry by which the PC came here, when the firmware does not have it in the order.
-	if o, known := m.Options[m.Current]; m.HasCurrent && known && isNetwork(o) && !slices.Contains(network, m.Current) {
-		network = append(network, m.Current)
+	var network []uint16
+	if i := slices.IndexFunc(m.Order, starts); i >= 0 {
+		network = []uint16{m.Order[i]}
 	}
+	if m.HasCurrent && starts(m.Current) {
+		network = []uint16{m.Current}
+	}
+	rest := slices.DeleteFunc(slices.Clone(m.Order), func(n uint16) bool { return slices.Contains(ours, n) || slices.Contains(network, n) })
 	return slices.Concat(network, ours, rest)
 }
 
