@@ -21,12 +21,6 @@ func (s *Server) routeBoots(a huma.API) {
 	type byMAC struct {
 		MAC string `path:"mac" maxLength:"32"`
 	}
-	type quirkInput struct {
-		MAC  string `path:"mac" maxLength:"32"`
-		Body api.QuirkSet
-	}
-	type settingsInput struct{ Body api.BootSettingsEdit }
-	type choiceInput struct{ Body api.BootChoice }
 	route(s, a, "GET", "/boots", bootTag, "List the last boot of each PC, the newest first", 200, func(context.Context, *none) ([]api.Boot, error) {
 		if s.cfg.Boots == nil {
 			return nil, errNoBoot
@@ -55,6 +49,15 @@ func (s *Server) routeBoots(a huma.API) {
 		s.log.Info("boot loop of a PC forgiven", "mac", mac, "by", callerOf(ctx).name())
 		return nil
 	})
+}
+
+func (s *Server) routeBootChoices(a huma.API) {
+	type settingsInput struct{ Body api.BootSettingsEdit }
+	type choiceInput struct{ Body api.BootChoice }
+	type quirkInput struct {
+		MAC  string `path:"mac" maxLength:"32"`
+		Body api.QuirkSet
+	}
 	route(s, a, "GET", "/boot/settings", bootTag, "What all PCs boot, and the menu", 200, func(context.Context, *none) (api.BootSettings, error) {
 		return s.apiBootSettings()
 	})

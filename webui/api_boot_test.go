@@ -11,6 +11,7 @@ import (
 
 	"aula/appliance/boot"
 	"aula/netboot"
+	"aula/netboot/dhcp"
 	"aula/netboot/lease"
 	"aula/netboot/neighbour"
 	"aula/webui/api"
@@ -59,12 +60,20 @@ func TestBootsThroughTheAPI(t *testing.T) {
 func TestNetworkThroughTheAPI(t *testing.T) {
 	b := newBed(t)
 	c, ctx := b.socketClient(), t.Context()
+	b.network.status.Drops = dhcp.Drops{NoSubnet: 7}
 	b.network.status.Others = []neighbour.Server{{Address: netip.MustParseAddr("10.0.0.2"), Leases: true}}
 	n, err := c.Network(ctx)
-	if err != nil || len(n.Others) != 1 || n.Others[0].Address != "10.0.0.2" || !n.Others[0].Leases || n.ModeFixed || n.Role != string(b.network.status.Role) {
+	if err != nil || len(n.Others) != 1 || n.Others[0].Address != "10.0.0.2" || !n.Others[0].Leases || n.ModeFixed || n.Drops != (api.Drops{NoSubnet: 7}) || n.Role != string(b.network.status.Role) {
 		t.Errorf("network: got %+v, %v", n, err)
 	}
+	if err := c.Consent(ctx); !errors.Is(err, client.ErrInvalid) || !strings.Contains(err.Error(), "leases addresses already") {
+		t.Errorf("agreed though nothing is asked: got %v", err)
+	}
+	b.isNetwork(asking)
 	b.check(c.Consent(ctx))
+	if settings, err := b.cat.BootSettings(); err != nil || !settings.LeaseConsent {
+		t.Errorf("agreed: got %+v, %v", settings, err)
+	}
 	b.check(c.SetMode(ctx, "proxy"))
 	if err := c.SetMode(ctx, "off"); !errors.Is(err, client.ErrInvalid) {
 		t.Errorf("no mode: got %v", err)
@@ -76,7 +85,7 @@ func TestNetworkThroughTheAPI(t *testing.T) {
 		t.Errorf("the network was told %v, want %v", b.network.calls, want)
 	}
 	settings, err := b.cat.BootSettings()
-	if err != nil || !settings.LeaseConsent || settings.Mode != "proxy" {
+	if err != nil || settings.LeaseConsent || settings.Mode != "proxy" {
 		t.Errorf("settings: got %+v, %v", settings, err)
 	}
 	b.server.cfg.ModeFixed = true
@@ -86,33 +95,33 @@ func TestNetworkThroughTheAPI(t *testing.T) {
 
 	room := b.hall("Faculty", "Room 1")
 	one, two := b.enrol(room, 1), b.enrol(room, 2)
-	b.check(c.Reserve(ctx, one.ID, "10.0.0.10"))
-	b.check(c.Reserve(ctx, two.ID, "10.0.0.9"))
-	for _, bad := range []string{"here", "10.0.0", "::1"} {
+	b.check(c.Reserve(ctx, one.ID, "192.168.77.10"))
+	b.check(c.Reserve(ctx, two.ID, "192.168.77.9"))
+	for _, bad := range []string{"here", "10.0.0", "::1", "10.0.0.20", "192.168.77.1", "192.168.77.0", "192.168.77.255"} {
 		if err := c.Reserve(ctx, one.ID, bad); !errors.Is(err, client.ErrInvalid) {
 			t.Errorf("address %q: got %v", bad, err)
 		}
 	}
-	if err := c.Reserve(ctx, two.ID, "10.0.0.10"); !errors.Is(err, client.ErrConflict) {
+	if err := c.Reserve(ctx, two.ID, "192.168.77.10"); !errors.Is(err, client.ErrConflict) {
 		t.Errorf("reserved twice: got %v", err)
 	}
-	if err := c.Reserve(ctx, "nobody", "10.0.0.11"); !errors.Is(err, client.ErrNotFound) {
+	if err := c.Reserve(ctx, "nobody", "192.168.77.11"); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("for nobody: got %v", err)
 	}
 	mac, _ := lease.ParseMAC(one.MACs[0])
 	b.network.leases = []lease.Lease{
-		{Address: netip.MustParseAddr("10.0.0.10"), MAC: mac, State: lease.Bound}, {Address: netip.MustParseAddr("10.0.0.100"), MAC: mac, State: lease.Quarantined},
+		{Address: netip.MustParseAddr("192.168.77.10"), MAC: mac, State: lease.Bound}, {Address: netip.MustParseAddr("192.168.77.100"), MAC: mac, State: lease.Quarantined},
 	}
 	leases, err := c.Leases(ctx)
 	var got []string
 	for _, l := range leases {
 		got = append(got, strings.Join([]string{l.Address, l.State, l.Name}, " "))
 	}
-	if want := []string{"10.0.0.9 reserved " + two.Name, "10.0.0.10 bound " + one.Name, "10.0.0.100 quarantined "}; err != nil || !slices.Equal(got, want) || !leases[1].Reserved {
+	if want := []string{"192.168.77.9 reserved " + two.Name, "192.168.77.10 bound " + one.Name, "192.168.77.100 quarantined "}; err != nil || !slices.Equal(got, want) || !leases[1].Reserved {
 		t.Errorf("leases: got %q, %v, want %q", got, err, want)
 	}
 	b.check(c.Reserve(ctx, two.ID, ""))
-	if pc, err := c.Computer(ctx, one.ID); err != nil || pc.Reserved != "10.0.0.10" {
+	if pc, err := c.Computer(ctx, one.ID); err != nil || pc.Reserved != "192.168.77.10" {
 		t.Errorf("computer: got %+v, %v", pc, err)
 	}
 }

@@ -21,10 +21,6 @@ const bootTag = "boot"
 func (s *Server) routeNetwork(a huma.API) {
 	type modeInput struct{ Body api.NetworkMode }
 	type keyInput struct{ Body api.NoticeKey }
-	type reservation struct {
-		ID   string `path:"id" maxLength:"64"`
-		Body api.Reservation
-	}
 	route(s, a, "GET", "/boot", bootTag, "What the appliance is on its network", 200, func(context.Context, *none) (api.Network, error) {
 		return s.apiNetwork()
 	})
@@ -58,6 +54,13 @@ func (s *Server) routeNetwork(a huma.API) {
 		s.BootChanged("")
 		return nil
 	})
+}
+
+func (s *Server) routeAddresses(a huma.API) {
+	type reservation struct {
+		ID   string `path:"id" maxLength:"64"`
+		Body api.Reservation
+	}
 	route(s, a, "GET", "/leases", bootTag, "List who has which address, and which are reserved", 200, func(context.Context, *none) ([]api.Lease, error) {
 		if s.cfg.Network == nil {
 			return nil, errNoBoot
@@ -66,11 +69,7 @@ func (s *Server) routeNetwork(a huma.API) {
 		return apiLeases(s.cfg.Network.Leases(), computers), err
 	})
 	routeEmpty(s, a, "PUT", "/computers/{id}/address", bootTag, "Reserve the address that DHCP gives a computer", func(ctx context.Context, in *reservation) error {
-		address, err := reservable(in.Body.Address)
-		if err != nil {
-			return err
-		}
-		if err := s.cfg.Catalog.Reserve(in.ID, address); err != nil {
+		if err := s.reserve(in.ID, in.Body.Address); err != nil {
 			return err
 		}
 		s.log.Info("address of a computer reserved", "computer", in.ID, "address", in.Body.Address, "by", callerOf(ctx).name())
@@ -88,7 +87,8 @@ func (s *Server) apiNetwork() (api.Network, error) {
 	st := s.cfg.Network.Status()
 	out := api.Network{
 		Interface: st.Interface, Address: shown(st.Address), Mode: string(st.Mode), ModeFixed: s.cfg.ModeFixed, Role: string(st.Role),
-		Asking: st.Asking, Probed: st.Probed, Others: apiOthers(st.Others), Pools: make([]api.Pool, len(st.Pools)), Notices: []api.Notice{},
+		Asking: st.Asking, Probed: st.Probed, Others: apiOthers(st.Others), Pools: make([]api.Pool, len(st.Pools)), Drops: api.Drops(st.Drops),
+		Notices: []api.Notice{},
 	}
 	for i, p := range st.Pools {
 		out.Pools[i] = api.Pool{Network: shown(p.Network), First: shown(p.First), Last: shown(p.Last), Size: p.Size, Leased: p.Leased,

@@ -89,6 +89,8 @@ func TestNetworkPanel(t *testing.T) {
 		{func(st *netboot.Status) { foreign(st); st.Role = dhcp.Full }, []string{"Aula leases addresses, and so does 10.1.2.3.", "Switch the other one off"}},
 		{func(st *netboot.Status) { st.Role, st.Pools = dhcp.Proxy, nil }, []string{"No server that leases addresses has answered."}},
 		{func(st *netboot.Status) { st.Pools[0].Leased = 127 }, []string{"Full", "127 of 127 leased"}},
+		{func(st *netboot.Status) { st.Drops = dhcp.Drops{UnknownRelay: 3, Malformed: 12} },
+			[]string{"without an answer since Aula started: 3 by relay agents of networks that are not configured, 12 that could not be read."}},
 		{func(st *netboot.Status) { *st = netboot.Status{} }, []string{"The boot services are starting."}},
 	} {
 		b.isNetwork(func(st *netboot.Status) { *st = quietNetwork(); c.change(st) })
@@ -108,6 +110,12 @@ func TestQuestionOfLeasing(t *testing.T) {
 	if strings.Contains(br.get("/images").body, text) {
 		t.Error("it is asked though there is nothing to ask")
 	}
+	for _, answer := range []string{"lease", "proxy"} { // from an old page
+		res := br.post("/network/answer", url.Values{"answer": {answer}}).want(http.StatusUnprocessableEntity)
+		if !strings.Contains(res.body, "Aula leases addresses already") {
+			t.Errorf("%s though nothing is asked: the page does not say why not", answer)
+		}
+	}
 	b.isNetwork(asking)
 	if !strings.Contains(br.get("/images").body, text) {
 		t.Error("a page does not ask")
@@ -123,7 +131,7 @@ func TestQuestionOfLeasing(t *testing.T) {
 	}
 	br.post("/network/answer", url.Values{"answer": {"proxy"}}).want(http.StatusSeeOther)
 	settings, _ = b.cat.BootSettings()
-	if got := b.network.called(); got != "mode proxy" || settings.Mode != "proxy" {
+	if got := b.network.called(); got != "mode proxy" || settings.Mode != "proxy" || settings.LeaseConsent {
 		t.Errorf("declining did %q and left %+v", got, settings)
 	}
 	br.post("/network/mode", url.Values{"mode": {"full"}}).want(http.StatusSeeOther)
@@ -139,6 +147,62 @@ func TestQuestionOfLeasing(t *testing.T) {
 	}
 	if got := b.network.called(); got != "" {
 		t.Errorf("a fixed mode was changed: %s", got)
+	}
+}
+
+// TestStaleAnswers says why nothing can be agreed to when nothing is asked.
+func TestStaleAnswers(t *testing.T) {
+	for want, change := range map[string]func(*netboot.Status){
+		"":                            asking,
+		"leases addresses already":    func(*netboot.Status) {},
+		"in the mode proxy":           func(st *netboot.Status) { st.Role, st.Mode = dhcp.Proxy, netboot.ModeProxy },
+		"10.1.2.3 leases addresses":   foreign,
+		"still being looked for":      func(st *netboot.Status) { st.Role, st.Probed = "", time.Time{} },
+		"until the answer is heeded":  func(st *netboot.Status) { st.Role = dhcp.Proxy },
+		"Aula leases addresses alrea": func(st *netboot.Status) { foreign(st); st.Role = dhcp.Full },
+	} {
+		st := quietNetwork()
+		change(&st)
+		if err := stillAsked(st); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v", want, err)
+		}
+	}
+}
+
+// TestModeAndConsent says what is left of the operator's agreement when the mode changes.
+func TestModeAndConsent(t *testing.T) {
+	b := newBed(t)
+	br := b.login(b.serve())
+	for _, c := range []struct {
+		now, to netboot.Mode
+		kept    bool
+	}{{netboot.ModeAuto, netboot.ModeAuto, true}, {netboot.ModeAuto, netboot.ModeFull, false}, {netboot.ModeAuto, netboot.ModeProxy, false}, {netboot.ModeFull, netboot.ModeAuto, false}} {
+		b.isNetwork(func(st *netboot.Status) { st.Mode = c.now })
+		b.check(b.cat.ChangeBootSettings(func(s *catalog.BootSettings) { s.LeaseConsent = true }))
+		br.post("/network/mode", url.Values{"mode": {string(c.to)}}).want(http.StatusSeeOther)
+		if settings, err := b.cat.BootSettings(); err != nil || settings.LeaseConsent != c.kept {
+			t.Errorf("%s to %s: %+v, %v; want consent %v", c.now, c.to, settings, err, c.kept)
+		}
+	}
+}
+
+func TestReservedAddressIsServed(t *testing.T) {
+	st := quietNetwork()
+	st.Pools = append(st.Pools, netboot.Pool{Network: netip.MustParsePrefix("10.20.0.0/16")})
+	for a, want := range map[string]string{
+		"192.168.77.20":  "",
+		"10.20.255.0":    "",
+		"192.168.77.1":   "the address of this appliance",
+		"192.168.77.255": "its last address",
+		"10.20.0.0":      "belongs to the network 10.20.0.0/16",
+		"192.168.78.20":  "in 192.168.77.0/24 or 10.20.0.0/16",
+	} {
+		if err := served(st, netip.MustParseAddr(a)); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", a, err, want)
+		}
+	}
+	if served(netboot.Status{}, netip.MustParseAddr("192.168.77.20")) == nil {
+		t.Error("an address is served though no network is")
 	}
 }
 
@@ -200,6 +264,12 @@ func TestChoices(t *testing.T) {
 	if got.NextBoot != "" || got.Boot != "" || got.Reserved.String() != "192.168.77.20" {
 		t.Errorf("after the form of the PC: %+v", got)
 	}
+	b.isNetwork(func(st *netboot.Status) { st.Pools[0].Network = netip.MustParsePrefix("10.9.0.0/24") }) // the NIC was given another address
+	br.post("/computers/"+first.ID+"/boot", url.Values{"address": {"192.168.77.20"}}).want(http.StatusSeeOther)
+	if res := br.post("/computers/"+first.ID+"/boot", url.Values{"address": {"192.168.77.21"}}).want(http.StatusUnprocessableEntity); !strings.Contains(res.body, "reserve one in 10.9.0.0/24") {
+		t.Error("it is not said in which network an address can be reserved")
+	}
+	b.isNetwork(func(st *netboot.Status) { *st = quietNetwork() })
 	for _, bad := range []url.Values{{"once": {"floppy"}}, {"always": {"none"}}, {"address": {"192.168.77"}}, {"address": {"::1"}}, {"group": {"none"}}} {
 		if res := br.post("/computers/"+first.ID+"/boot", bad); res.StatusCode != http.StatusUnprocessableEntity && res.StatusCode != http.StatusNotFound {
 			t.Errorf("%v: %s", bad, res.Status)

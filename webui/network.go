@@ -33,6 +33,7 @@ type networkView struct {
 	Probed    time.Time
 	Others    []otherView
 	Pools     []poolView
+	Dropped   string // packets that were not answered, in a sentence; may be empty
 }
 
 // An otherView is another server on the network.
@@ -140,6 +141,7 @@ func (s *Server) viewNetwork() networkView {
 		v.Address = st.Address.String()
 	}
 	v.mark, v.Says, v.Advice = roleOf(st)
+	v.Dropped = dropped(st.Drops)
 	for _, other := range st.Others {
 		v.Others = append(v.Others, otherView{shownAddress(other.Address), otherDoes(other), other.MAC, other.First, other.Last})
 	}
@@ -246,7 +248,7 @@ func (s *Server) answerQuestion(c echo.Context) error {
 	case "lease":
 		err = s.agreeToLease(c.Request().Context())
 	case "proxy":
-		err = s.setMode(c.Request().Context(), netboot.ModeProxy)
+		err = s.declineToLease(c.Request().Context())
 	default:
 		err = invalid("answer %q or %q, not %.40q", "lease", "proxy", answer)
 	}
@@ -268,7 +270,12 @@ func (s *Server) setMode(ctx context.Context, mode netboot.Mode) error {
 	if modeWords[mode] == "" {
 		return invalid("the mode of DHCP is auto, full or proxy, not %.40q", mode)
 	}
-	if err := s.cfg.Catalog.ChangeBootSettings(func(b *catalog.BootSettings) { b.Mode = string(mode) }); err != nil {
+	changes := s.cfg.Network.Status().Mode != mode
+	err := s.cfg.Catalog.ChangeBootSettings(func(b *catalog.BootSettings) {
+		b.Mode = string(mode)
+		b.LeaseConsent = b.LeaseConsent && !changes // who changes the mode is asked anew when there is something to ask
+	})
+	if err != nil {
 		return err
 	}
 	s.cfg.Network.SetMode(mode)
@@ -276,8 +283,56 @@ func (s *Server) setMode(ctx context.Context, mode netboot.Mode) error {
 	return nil
 }
 
+// dropped counts the packets of PCs and relay agents that got no answer.
+func dropped(d dhcp.Drops) string {
+	var parts []string
+	for _, p := range []struct {
+		times uint64
+		what  string
+	}{
+		{d.UnknownRelay, "by relay agents of networks that are not configured"}, {d.NoSubnet, "from networks that are not served"},
+		{d.Exhausted, "when no address was left"}, {d.Newcomers, "from more new PCs at a time than are served"}, {d.Malformed, "that could not be read"},
+	} {
+		if p.times > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.times, p.what))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "DHCP packets without an answer since Aula started: " + strings.Join(parts, ", ") + "."
+}
+
+// stillAsked says why a question cannot be answered now. An old page may still show it, and what is agreed to unasked would be heeded much later, when nobody remembers.
+func stillAsked(st netboot.Status) error {
+	switch lessors := lessorsOf(st.Others); {
+	case st.Asking:
+		return nil
+	case st.Role == dhcp.Full:
+		return invalid("nothing is asked any more: Aula leases addresses already")
+	case st.Mode != netboot.ModeAuto:
+		return invalid("nothing is asked in the mode %s; an administrator can change the mode", st.Mode)
+	case len(lessors) > 0:
+		return invalid("nothing is asked any more: %s leases addresses", strings.Join(lessors, " and "))
+	case st.Probed.IsZero():
+		return invalid("nothing is asked yet: other DHCP servers are still being looked for; try again in some seconds")
+	}
+	return invalid("nothing is asked any more: somebody has answered; it takes some seconds until the answer is heeded")
+}
+
+// declineToLease answers the question whether addresses may be leased: not now, and not later.
+func (s *Server) declineToLease(ctx context.Context) error {
+	if err := stillAsked(s.cfg.Network.Status()); err != nil {
+		return err
+	}
+	return s.setMode(ctx, netboot.ModeProxy)
+}
+
 // agreeToLease answers the question whether addresses may be leased.
 func (s *Server) agreeToLease(ctx context.Context) error {
+	if err := stillAsked(s.cfg.Network.Status()); err != nil {
+		return err
+	}
 	if err := s.cfg.Catalog.ChangeBootSettings(func(b *catalog.BootSettings) { b.LeaseConsent = true }); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -363,28 +362,12 @@ func (s *Server) saveComputerBoot(c echo.Context) error {
 	}
 	id := c.Param("id")
 	if form.Has("address") {
-		var address netip.Addr
-		if address, err = reservable(form.Get("address")); err == nil {
-			err = s.cfg.Catalog.Reserve(id, address)
-		}
+		err = s.reserve(id, form.Get("address"))
 	}
 	if err == nil {
 		err = s.choose(c.Request().Context(), []string{id}, form)
 	}
 	return s.afterComputerBoot(c, err)
-}
-
-// reservable reads an address that somebody typed; empty is none.
-func reservable(text string) (netip.Addr, error) {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return netip.Addr{}, nil
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil {
-		return a, invalid("%.40q is no address: give one such as 192.168.1.20, or nothing", text)
-	}
-	return a, nil
 }
 
 func (s *Server) afterComputerBoot(c echo.Context, err error) error {

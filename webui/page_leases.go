@@ -68,7 +68,7 @@ func viewLeases(leases []lease.Lease, computers []catalog.Computer, now time.Tim
 			}
 		}
 		if l.State == lease.Quarantined {
-			v.ID, v.Name, v.Note = "", "", "something answers there without a lease; "+v.MAC+" was refused it"
+			v.ID, v.Name, v.Note = "", "", "something uses it without a lease; found there, or told of by a PC: "+v.MAC
 		}
 		all = append(all, v)
 	}

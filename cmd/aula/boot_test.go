@@ -270,6 +270,7 @@ func TestNetwork(t *testing.T) {
 		{"agreed when nothing is asked", "the mode is proxy", 2, []string{"dhcp", "allow"}},
 		{"reserved", "pc-01 always gets 10.0.0.40", 0, []string{"dhcp", "reserve", "pc-01", "10.0.0.40"}},
 		{"reserved twice", `reserved for computer "pc-01"`, 1, []string{"dhcp", "reserve", "pc-02", "10.0.0.40"}},
+		{"elsewhere", "reserve one in 10.0.0.0/24", 1, []string{"dhcp", "reserve", "pc-02", "192.168.1.20"}},
 		{"no address", "no IPv4 address", 2, []string{"dhcp", "reserve", "pc-02", "fe80::1"}},
 		{"a classroom", "is a classroom", 2, []string{"dhcp", "reserve", "Room 1", "10.0.0.41"}},
 		{"any address", "pc-02 gets any address", 0, []string{"dhcp", "reserve", "pc-02", "none"}},
@@ -280,7 +281,7 @@ func TestNetwork(t *testing.T) {
 			t.Errorf("the network was told %v, want %v", n.did, want)
 		}
 	})
-	if settings, err := b.cat.BootSettings(); err != nil || !settings.LeaseConsent || settings.Mode != "proxy" {
+	if settings, err := b.cat.BootSettings(); err != nil || settings.LeaseConsent || settings.Mode != "proxy" {
 		t.Errorf("settings %+v, %v", settings, err)
 	}
 

@@ -73,10 +73,26 @@ func printNetwork(n api.Network) error {
 			return err
 		}
 	}
+	printDrops(n.Drops)
 	for _, notice := range n.Notices {
 		fmt.Printf("%s: %s (%s)\n", notice.Level, notice.Text, notice.Key)
 	}
 	return nil
+}
+
+// printDrops tells which packets got no answer, when there are any.
+func printDrops(d api.Drops) {
+	for _, p := range []struct {
+		times uint64
+		what  string
+	}{
+		{d.UnknownRelay, "came by relay agents of networks that are not configured"}, {d.NoSubnet, "came from networks that are not served"},
+		{d.Exhausted, "came when no address was left"}, {d.Newcomers, "came from more new computers at a time than are served"}, {d.Malformed, "could not be read"},
+	} {
+		if p.times > 0 {
+			fmt.Printf("not answered since the start: %d that %s\n", p.times, p.what)
+		}
+	}
 }
 
 func printOthers(all []api.Other) error {

@@ -13,7 +13,17 @@ type Network struct {
 	Probed    time.Time `json:"probed,omitzero" doc:"When other DHCP servers were looked for last"`
 	Others    []Other   `json:"others" doc:"Other DHCP servers"`
 	Pools     []Pool    `json:"pools" doc:"Addresses to lease, of this network first"`
+	Drops     Drops     `json:"drops"`
 	Notices   []Notice  `json:"notices"`
+}
+
+// Drops counts the DHCP packets that were not answered since the start.
+type Drops struct {
+	Malformed    uint64 `json:"malformed" doc:"Could not be read"`
+	UnknownRelay uint64 `json:"unknownRelay" doc:"Came by relay agents of networks that are not configured"`
+	NoSubnet     uint64 `json:"noSubnet" doc:"Came from networks that are not served"`
+	Exhausted    uint64 `json:"exhausted" doc:"No address was left"`
+	Newcomers    uint64 `json:"newcomers" doc:"Came from more new PCs at a time than are served"`
 }
 
 // Other is another DHCP server.
