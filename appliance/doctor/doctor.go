@@ -55,6 +55,7 @@ type machine struct {
 	nic     *net.Interface // nil: there is none to serve
 	address netip.Prefix   // zero without
 	running string         // version of the appliance that runs; empty without
+	role    string         // of that appliance, as in Server
 }
 
 // Run makes all tests, at the same time, and returns their results in the order in which a person reads them.

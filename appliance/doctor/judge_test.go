@@ -92,10 +92,17 @@ func TestServers(t *testing.T) {
 		s.Address = at
 		return judgeServers(serverFacts{found: []neighbour.Server{s}, mode: mode})
 	}
+	serving := func(role string, s neighbour.Server) []Result {
+		s.Address = at
+		return judgeServers(serverFacts{found: []neighbour.Server{s}, mode: netboot.ModeAuto, role: role})
+	}
 	try(t, map[string]trial{
 		"none":          {judgeServers(serverFacts{}), OK, "no other server"},
 		"not permitted": {judgeServers(serverFacts{err: fs.ErrPermission}), Warning, "sudo aula doctor"},
-		"campus":        {judge(netboot.ModeAuto, neighbour.Server{Leases: true}), OK, "only tells PCs what to boot"},
+		"campus":        {judge(netboot.ModeAuto, neighbour.Server{Leases: true}), OK, "will only tell PCs what to boot"},
+		"obeyed":        {serving("proxy", neighbour.Server{Leases: true}), OK, "Aula only tells PCs what to boot"},
+		"came later":    {serving("full", neighbour.Server{Leases: true, Boots: true}), Problem, "and so does Aula"},
+		"two Aulas":     {serving("full", neighbour.Server{Leases: true, Aula: "library"}), Problem, "library"},
 		"rogue":         {judge(netboot.ModeFull, neighbour.Server{Leases: true}), Problem, "home router"},
 		"boots":         {judge(netboot.ModeProxy, neighbour.Server{Leases: true, Boots: true, File: "pxelinux.0"}), Problem, "pxelinux.0"},
 		"another Aula":  {judge(netboot.ModeAuto, neighbour.Server{Aula: "library", Boots: true}), Warning, "library"},

@@ -26,7 +26,7 @@ type Notice struct {
 func (m *machine) ask(ctx context.Context, server func(context.Context) (Server, error)) []Result {
 	if server != nil {
 		if s, err := server(ctx); err == nil {
-			m.running = s.Version
+			m.running, m.role = s.Version, s.Role
 			return judgeServing(s)
 		}
 	}
