@@ -47,6 +47,7 @@ type reservations struct {
 	}
 	notices netboot.Observer
 	changed chan struct{}
+	told    string // text of the notice; empty without
 }
 
 func newReservations(cat *catalog.Catalog, to *netboot.Server, notices netboot.Observer) *reservations {
@@ -71,16 +72,21 @@ func (r *reservations) Run(ctx context.Context) error {
 	}
 }
 
+// tell reserves them. What cannot be reserved is told once: the catalog changes often, and each notice goes to all who look at the console.
 func (r *reservations) tell() {
-	notice := netboot.Notice{Key: "reservations", Level: netboot.Warning, Gone: true}
 	all, err := r.all()
 	if err == nil {
 		err = r.to.Reserve(all)
 	}
+	text := ""
 	if err != nil {
-		notice.Gone, notice.Text = false, "Not every address is reserved: "+err.Error()+"."
+		text = "Not every address is reserved: " + err.Error() + "."
 	}
-	r.notices.Notify(notice)
+	if text == r.told {
+		return
+	}
+	r.told = text
+	r.notices.Notify(netboot.Notice{Key: "reservations", Level: netboot.Warning, Text: text, Gone: err == nil})
 }
 
 func (r *reservations) all() ([]lease.Reservation, error) {
