@@ -32,10 +32,10 @@ func TestRealClientsLease(t *testing.T) {
 		cfg.Leases, cfg.PoolFirst, cfg.PoolLast = leases, netip.MustParseAddr("10.20.30.50"), netip.MustParseAddr("10.20.30.59")
 		cfg.Gateway, cfg.DNS = netip.MustParseAddr("10.20.30.254"), []netip.Addr{netip.MustParseAddr("10.20.30.253")}
 	}
-	c := open(t, keep)
 	const busybox, isc, printer = "52:54:00:00:00:01", "52:54:00:00:00:02", "52:54:00:00:00:03"
 	plugPC(t, "printer", printer)
-	on(t, "printer", "ip", "addr", "add", "10.20.30.50/24", "dev", "eth0") // by hand, in the middle of the pool
+	on(t, "printer", "ip", "addr", "add", "10.20.30.50/24", "dev", "eth0") // by hand, in the middle of the pool, before that is probed
+	c := open(t, keep)
 
 	plugPC(t, "busybox", busybox)
 	got := udhcpc(t, "busybox")

@@ -29,12 +29,13 @@ const (
 // plane is the HTTP service with everything around it in memory.
 type plane struct {
 	*httpService
-	decided []Client
-	boot    Boot
-	err     error
-	kernel  string
-	archive string // the initramfs
-	missing error
+	decided  []Client
+	boot     Boot
+	err      error
+	kernel   string
+	archive  string // the initramfs
+	missing  error
+	impostor bool // who asks has the address of another PC than it names
 
 	mu     sync.Mutex
 	events []Event
@@ -81,7 +82,7 @@ func newPlane(t testing.TB, change ...func(*plane)) *plane {
 	holder := func(a netip.Addr) (lease.MAC, bool) {
 		return lease.MAC{0x52, 0x54, 0, 0, 0, 9}, a == netip.MustParseAddr("10.20.30.50")
 	}
-	p.httpService = newHTTP(plan, &ports{}, loaders, &watch{to: p, holder: holder})
+	p.httpService = newHTTP(plan, &ports{}, loaders, &watch{to: p, holder: holder, others: func(netip.Addr, lease.MAC) bool { return p.impostor }})
 	t.Cleanup(func() {
 		if err := p.httpService.Close(); err != nil {
 			t.Error(err)
@@ -210,7 +211,7 @@ func TestWhatAPCIsToldToBoot(t *testing.T) {
 		{name: "client OS", boot: Boot{Target: BootClientOS, Ticket: "abc"}, ipxe: "aula.ticket=abc", grub: "aula.ticket=abc"},
 		{name: "own disk", boot: Boot{Target: BootDisk}, ipxe: "sanboot --no-describe --drive 0x80 || exit 1\n", grub: `chainloader "$1"`},
 		{name: "the server cannot decide", err: errors.New(full),
-			ipxe: "echo catalog: disk full;  try  later exit\n", grub: "echo \"catalog: disk full;  try  later exit\"\n"},
+			ipxe: "echo catalog: disk full,  try  later exit\n", grub: "echo \"catalog: disk full,  try  later exit\"\n"},
 		{name: "there is no client OS", boot: Boot{Target: BootClientOS, Ticket: "abc"}, missing: other, ipxe: "echo no such  file\n", grub: "echo \"no such  file\"\n"},
 		{name: "without a ticket", boot: Boot{Target: BootClientOS}, ipxe: "ticket cannot stand", grub: "ticket cannot stand"},
 		{name: "with a ticket that is more than one word", boot: Boot{Target: BootClientOS, Ticket: "a init=/bin/sh"}, ipxe: "ticket cannot stand", grub: "ticket cannot stand"},
@@ -334,3 +335,18 @@ func (p *plane) Told(Client, Plan) {}
 func (p *plane) Learn(string, quirk.Quirk, string) {}
 
 func (p *plane) Notify(Notice) {}
+
+// Who asks with the address of another PC learns nothing, and uses nothing up.
+func TestWhoAsksForAnotherPCIsNotDecidedFor(t *testing.T) {
+	p := newPlane(t, func(p *plane) { p.impostor = true })
+	for _, path := range []string{"/boot/" + testMAC + "/script.ipxe", "/boot/" + testMAC + "/grub.cfg"} {
+		r := p.ask(t, http.MethodGet, path)
+		text, err := io.ReadAll(r.Body)
+		if err != nil || strings.Contains(string(text), "abc123") {
+			t.Errorf("%s: %v, %s", path, err, text)
+		}
+	}
+	if len(p.decided) != 0 {
+		t.Errorf("Decide was asked about %+v", p.decided)
+	}
+}

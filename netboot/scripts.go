@@ -142,7 +142,7 @@ var errNotItself = errors.New("this address is another PC's: start the PC again"
 
 // decide asks the Decider, and makes sure that its answer can be carried out. Of an answer that cannot be, the quirks are returned all the same.
 func (h *httpService) decide(a asked, c Client) (Boot, error) {
-	if mac, ok := h.watch.holder(a.address); ok && mac != a.mac {
+	if h.watch.others(a.address, a.mac) {
 		return Boot{}, errNotItself
 	}
 	boot, err := h.plan.Decider.Decide(a.Context(), c)

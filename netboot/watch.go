@@ -21,6 +21,8 @@ import (
 type watch struct {
 	to     Observer // nil for none; what it is told goes through the watch
 	holder func(netip.Addr) (lease.MAC, bool)
+	// others tells whether an address is surely another PC's now than the one that is named.
+	others func(netip.Addr, lease.MAC) bool
 
 	leased  func(netip.Addr) (lease.MAC, bool) // by this Aula, now or last
 	proxy   func() bool                        // addresses are another server's now
@@ -46,7 +48,7 @@ const (
 
 func newWatch(to Observer) *watch {
 	w := &watch{uses: map[netip.Addr]user{}, booting: map[lease.MAC]time.Time{}}
-	w.to, w.holder = &tap{w, to}, w.find
+	w.to, w.holder, w.others = &tap{w, to}, w.find, w.isOthers
 	return w
 }
 
@@ -281,6 +283,17 @@ func (w *watch) find(a netip.Addr) (lease.MAC, bool) {
 		w.learn(mac[:], a)
 	}
 	return mac, ok
+}
+
+// isOthers implements others. What was heard of an address may be old, when another server leases it to a PC after the other; whom the kernel has just spoken to is not.
+func (w *watch) isOthers(a netip.Addr, mac lease.MAC) bool {
+	if !w.proxy() {
+		if holder, ok := w.leased(a); ok {
+			return holder != mac
+		}
+	}
+	at, ok := neighbourAt(a)
+	return ok && at != mac
 }
 
 // neighbourAt looks into the kernel's table of who was found at an address (proc_net(5), /proc/net/arp).

@@ -212,6 +212,21 @@ func TestWhoBoots(t *testing.T) {
 	})
 }
 
+// What was heard of an address an hour ago keeps no PC from booting that has it now.
+func TestAddressIsAnothersOnlyByItsLease(t *testing.T) {
+	w, _ := listening()
+	other := lease.MAC{0x52, 0x54, 0, 0, 0, 2}
+	w.learn(other[:], oneAddress)
+	w.leased = func(netip.Addr) (lease.MAC, bool) { return other, true }
+	if w.isOthers(oneAddress, onePC) {
+		t.Error("where another server leases, what was heard counts")
+	}
+	w.proxy = func() bool { return false }
+	if !w.isOthers(oneAddress, onePC) || w.isOthers(oneAddress, other) {
+		t.Error("where this Aula leases, its lease does not count")
+	}
+}
+
 // Somebody makes up PCs.
 func TestWatchIsBounded(t *testing.T) {
 	w, _ := listening()
