@@ -287,7 +287,7 @@ func (s *storm) boot(pc *stormPC, began time.Time) error {
 	pc.DHCP = time.Since(began)
 	pc.Address, _ = netip.AddrFromSlice(ack.YourIPAddr.To4())
 	server, _ := netip.AddrFromSlice(ack.ServerIPAddr.To4())
-	if err := s.take(pc); err != nil {
+	if err := s.take(pc, server); err != nil {
 		return err
 	}
 	loader, err := fetchTFTP(pc.Address, server, ack.BootFileName)
@@ -301,13 +301,14 @@ func (s *storm) boot(pc *stormPC, began time.Time) error {
 }
 
 // take gives the PC's address to the one NIC that there is, and waits until the kernel has it.
-func (s *storm) take(pc *stormPC) error {
+func (s *storm) take(pc *stormPC, server netip.Addr) error {
 	s.adding.Lock()
 	_, err := fmt.Fprintf(s.ip, "address add %s/22 dev eth0 noprefixroute\nroute replace 10.20.28.0/22 dev eth0\n", pc.Address)
 	s.adding.Unlock()
 	for range 1000 {
-		conn, bindErr := net.ListenUDP("udp4", &net.UDPAddr{IP: pc.Address.AsSlice()})
-		if bindErr == nil {
+		// It has the address when a socket can be bound to it, and the way to the server when that can be connected.
+		conn, notYet := net.DialUDP("udp4", &net.UDPAddr{IP: pc.Address.AsSlice()}, net.UDPAddrFromAddrPort(netip.AddrPortFrom(server, 69)))
+		if notYet == nil {
 			return errors.Join(err, conn.Close())
 		}
 		time.Sleep(20 * time.Millisecond)
