@@ -41,12 +41,13 @@ type Options struct {
 type Status struct {
 	Interface   string
 	Address     netip.Addr
-	Console     string // address of the console, for a browser
-	Fingerprint string // SHA-256 of the console's certificate
-	SetupCode   string // to be typed at the first visit; empty when there is a user already
-	Images      string // folder of the repository
-	Free        int64  // bytes that captures may still fill
-	ClientOS    error  // nil, or why PCs cannot boot
+	Console     string       // address of the console, for a browser
+	Fingerprint string       // SHA-256 of the console's certificate
+	SetupCode   string       // to be typed at the first visit; empty when there is a user already
+	Images      string       // folder of the repository
+	Free        int64        // bytes that captures may still fill
+	ClientOS    error        // nil, or why PCs cannot boot
+	Mode        netboot.Mode // of DHCP
 }
 
 // Run runs the appliance until ctx ends and then returns nil. What keeps it from starting is one error that says what to do.
@@ -216,7 +217,7 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 		opt.Ready(Status{
 			Interface: nic, Address: address.Addr(),
 			Console: web.consoleURL(address.Addr()), Fingerprint: fingerprint(certificate), SetupCode: setupCode,
-			Images: images.Repositories()[0].Dir(), Free: free, ClientOS: files.Check(),
+			Images: images.Repositories()[0].Dir(), Free: free, ClientOS: files.Check(), Mode: services.Status().Mode,
 		})
 	}
 	return group.Wait()

@@ -50,6 +50,13 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	})
 }
 
+// addressing tells who leases addresses, and what there is to do about it.
+var addressing = map[netboot.Mode]string{
+	netboot.ModeAuto:  "Aula looks for another DHCP server now. When there is none, the console asks whether\n               Aula may lease addresses (or: aula dhcp allow); until then PCs get none from it",
+	netboot.ModeFull:  "leased by Aula, whether or not there is another DHCP server",
+	netboot.ModeProxy: "left to the other DHCP server; Aula tells PCs what to boot",
+}
+
 // printStatus greets whoever started the appliance with what to do next.
 func printStatus(w io.Writer, s appliance.Status) {
 	fmt.Fprintf(w, "\nAula %s serves the classroom on %s (%s).\n\n", version, s.Interface, s.Address)
@@ -58,7 +65,8 @@ func printStatus(w io.Writer, s appliance.Status) {
 	if s.SetupCode != "" {
 		fmt.Fprintf(w, "  set-up code  %s   (type it at the first visit, then choose a password)\n", s.SetupCode)
 	}
-	fmt.Fprintf(w, "  images       %s (%s free)\n\n", s.Images, disk.FormatSize(s.Free))
+	fmt.Fprintf(w, "  images       %s (%s free)\n", s.Images, disk.FormatSize(s.Free))
+	fmt.Fprintf(w, "  addresses    %s\n\n", addressing[s.Mode])
 	if s.ClientOS != nil {
 		fmt.Fprintf(w, "PCs cannot boot: %v\n\n", s.ClientOS)
 		return
