@@ -165,22 +165,41 @@ func TestOnceIsUsedUp(t *testing.T) {
 	for !used() { // by Run, not by the caller
 		time.Sleep(time.Millisecond)
 	}
-	r.wantPlan("the firmware's next entry for the network asks too", knownMAC, netboot.BootDisk)
-	r.pass(awayTime)
 	for r.Plan(client(knownMAC)).Target == netboot.BootDisk { // the catalog tells of its changes a moment after they were made
 		time.Sleep(time.Millisecond)
 	}
+}
 
-	r.ok(r.catalog.SetNextBoot(r.pc.ID, catalog.BootDisk))
-	for r.Plan(client(knownMAC)).Target != netboot.BootDisk {
-		time.Sleep(time.Millisecond)
+func TestNextEntryOfUEFIIsSentToTheDiskToo(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.ok(r.catalog.SetBoot(catalog.BootClientOS, r.pc.ID))
+	uefi := client(knownMAC)
+	uefi.Firmware = netboot.UEFIx64
+	once := func() {
+		r.ok(r.catalog.SetNextBoot(r.pc.ID, catalog.BootDisk))
+		for r.Plan(uefi).Target != netboot.BootDisk {
+			time.Sleep(time.Millisecond)
+		}
+		r.Told(uefi, r.Plan(uefi))
+		for r.Plan(client(knownMAC)).Target == netboot.BootDisk { // as BIOS it would come back at once
+			time.Sleep(time.Millisecond)
+		}
 	}
-	r.Told(client(knownMAC), r.Plan(client(knownMAC)))
+	once()
+	if got := r.Plan(uefi).Target; got != netboot.BootDisk {
+		t.Errorf("the next entry of the firmware is told %s", got)
+	}
+	r.pass(awayTime)
+	if got := r.Plan(uefi).Target; got != netboot.BootClientOS {
+		t.Errorf("a minute later it is told %s", got)
+	}
+	once()
 	r.mu.Lock()
 	r.busy[r.pc.ID] = true
 	r.mu.Unlock()
-	for r.Plan(client(knownMAC)).Target == netboot.BootDisk { // new work goes before
-		time.Sleep(time.Millisecond)
+	if got := r.Plan(uefi).Target; got != netboot.BootClientOS {
+		t.Errorf("with new work it is told %s", got)
 	}
 }
 

@@ -84,17 +84,17 @@ func (s *Service) Plan(c netboot.Client) netboot.Plan {
 		s.cfg.Log.Error("what a PC boots cannot be read, so it boots the client OS", "mac", c.MAC, "error", err)
 		return netboot.Plan{Target: netboot.BootClientOS, Why: "the catalog cannot be read"}
 	}
-	target, why := s.target(c.MAC, f)
+	target, why := s.target(c, f)
 	return netboot.Plan{Target: target, Quirks: f.quirks, Why: why, Assumed: f.assumed}
 }
 
 // target tells what a PC boots now, and why. What is chosen for once goes before work: that is how work has a PC boot its own disk.
-func (s *Service) target(mac string, f *facts) (target, why string) {
+func (s *Service) target(c netboot.Client, f *facts) (target, why string) {
 	busy := f.accepted() && s.cfg.Busy(f.computer.ID)
 	switch {
-	case s.sentAway(mac, f, busy):
+	case s.sentAway(c, f, busy):
 		return netboot.BootDisk, "it was told so a moment ago"
-	case s.broken(mac, busy):
+	case s.broken(c.MAC, busy):
 		return netboot.BootDisk, whyBroken
 	case f.computer.NextBoot == "" && busy:
 		return netboot.BootClientOS, "it has work"
@@ -123,15 +123,18 @@ func (s *Service) useUp(mac string, f *facts) {
 	})
 }
 
-// awayTime is for how long a PC that was told to boot its own disk once is told so again: firmware with several entries for the network, or network cards, asks by each of them
-// before it comes to the disk.
+// awayTime is for how long a UEFI PC that was told to boot its own disk once is told so again: it may have several entries for the network, for PXE and HTTP and of each
+// card, and asks by each of them before it comes to the disk. BIOS has one.
 const awayTime = time.Minute
 
 // sentAway tells whether a PC was told to boot its own disk a moment ago, by any of its network cards, and has got no work since.
-func (s *Service) sentAway(mac string, f *facts, busy bool) bool {
+func (s *Service) sentAway(c netboot.Client, f *facts, busy bool) bool {
+	if c.Firmware == netboot.BIOS {
+		return false
+	}
 	macs := f.computer.MACs
 	if len(macs) == 0 {
-		macs = []string{mac}
+		macs = []string{c.MAC}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,7 +181,7 @@ func (s *Service) Decide(_ context.Context, c netboot.Client) (netboot.Boot, err
 	if err != nil {
 		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
 	}
-	target, why := s.target(c.MAC, f)
+	target, why := s.target(c, f)
 	switch again, ok := s.repeated(c); {
 	case c.Choice != "":
 		if target, why, err = s.chosen(c, f); err != nil {
