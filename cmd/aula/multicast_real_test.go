@@ -74,12 +74,18 @@ func (s *text) String() string {
 	return s.all.String()
 }
 
+// hangLimit is when a program counts as hung: no test waits for what takes a tenth of it.
+const hangLimit = 3 * time.Minute
+
 // wait waits until the text has a part.
 func (s *text) wait(t *testing.T, part string) {
 	t.Helper()
+	hung := time.After(hangLimit)
 	for !strings.Contains(s.String(), part) {
 		select {
 		case <-s.grown:
+		case <-hung:
+			t.Fatalf("within %s it did not say %q, but %q", hangLimit, part, s)
 		case <-t.Context().Done():
 			t.Fatalf("it never said %q, but %q", part, s)
 		}
