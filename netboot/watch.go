@@ -42,6 +42,7 @@ type user struct {
 // How long what was heard is believed, and how much of it is remembered: anybody can send such packets.
 const (
 	bootingFor = 2 * time.Minute
+	leavingFor = 5 * time.Second // no installed system asks for a router so soon after the firmware
 	usesFor    = time.Hour
 	mostHeard  = 4096
 )
@@ -96,7 +97,7 @@ func (w *watch) decided(r dhcp.Request, d dhcp.Decision) {
 	switch {
 	case r.Firmware == dhcp.NoFirmware:
 	case leaves(d):
-		w.booted(r.MAC)
+		w.leaves(r.MAC)
 	default:
 		w.boots(r.MAC)
 	}
@@ -195,6 +196,13 @@ func (w *watch) booted(mac lease.MAC) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.booting, mac)
+}
+
+// leaves says that a PC was told to leave its boot ROM, which first ends what it has begun: iPXE configures IPv6 before it looks at what it was told.
+func (w *watch) leaves(mac lease.MAC) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.booting[mac] = time.Now().Add(leavingFor - bootingFor)
 }
 
 // isBooting tells whether a PC is in its boot ROM or boot loader now.

@@ -1,3 +1,5 @@
+//go:build record
+
 package dhcp
 
 import (
