@@ -59,9 +59,11 @@ type SubnetConfig struct {
 
 // A BootConfig says how PCs load the client OS.
 type BootConfig struct {
-	SinglePort       bool   `toml:"single-port"`       // TFTP answers from port 69 only, for firewalls
-	Port             int    `toml:"port"`              // TCP port of the HTTP boot files, 80
-	KernelParameters string `toml:"kernel-parameters"` // more words for the client OS's kernel command line
+	LoopBoots        int      `toml:"loop-boots"` // a PC that is given the client OS so many times within LoopTime boots its own disk
+	LoopTime         duration `toml:"loop-time"`
+	SinglePort       bool     `toml:"single-port"`       // TFTP answers from port 69 only, for firewalls
+	Port             int      `toml:"port"`              // TCP port of the HTTP boot files, 80
+	KernelParameters string   `toml:"kernel-parameters"` // more words for the client OS's kernel command line
 }
 
 // A ConsoleConfig says where the web console listens.
@@ -116,7 +118,7 @@ func Defaults() Config {
 	return Config{
 		Data:       DefaultData,
 		DHCP:       DHCPConfig{Mode: netboot.ModeAuto, LeaseTime: duration(time.Hour), StrangerTime: duration(10 * time.Minute)},
-		Boot:       BootConfig{Port: 80},
+		Boot:       BootConfig{Port: 80, LoopBoots: 6, LoopTime: duration(10 * time.Minute)},
 		Console:    ConsoleConfig{Listen: ":443"},
 		Agents:     AgentsConfig{Port: 8443},
 		Repository: RepositoryConfig{Reserve: 1024, Keep: 2, TrashDays: 30, Settle: duration(10 * time.Second)},
@@ -169,6 +171,12 @@ func (c Config) Validate() error {
 	}
 	if err := c.DHCP.Mode.Check(); err != nil {
 		return fmt.Errorf("setting dhcp.mode: %w", err)
+	}
+	if n := c.Boot.LoopBoots; n < 2 || n > 1000 {
+		return fmt.Errorf("setting boot.loop-boots is %d: give from 2 to 1000", n)
+	}
+	if d := time.Duration(c.Boot.LoopTime); d < time.Minute || d > 24*time.Hour {
+		return fmt.Errorf("setting boot.loop-time is %s: give from 1m to 24h", d)
 	}
 	if lease := time.Duration(c.DHCP.StrangerTime); lease < 2*time.Minute || lease > 30*24*time.Hour {
 		return fmt.Errorf("setting dhcp.stranger-time is %s: give from 2m to 720h", lease)

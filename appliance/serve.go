@@ -138,7 +138,8 @@ func Run(ctx context.Context, cfg Config, opt Options) (err error) {
 	defer torrents.close()
 	files := clientos.Embedded()
 	boots, err := boot.New(boot.Config{
-		Catalog: cat, Tickets: pcs, Busy: operations.Busy, StartSystem: startSystem(operations), Changed: changes.boot, Log: opt.Log.With("room", "boot"),
+		Catalog: cat, Tickets: pcs, Busy: operations.Busy, StartSystem: startSystem(operations), Changed: changes.boot,
+		LoopBoots: cfg.Boot.LoopBoots, LoopTime: time.Duration(cfg.Boot.LoopTime), Log: opt.Log.With("room", "boot"),
 	})
 	if err != nil {
 		return err

@@ -260,26 +260,32 @@ func millis(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*100
 
 // beDHCPServer is Aula in BenchmarkDHCP: all of its boot services, to which every PC is a stranger.
 func beDHCPServer(folder string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	log, err := os.Create(filepath.Join(folder, "log"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	s, err := netboot.New(netboot.Config{
+	err = serveUntilTold(netboot.Config{
 		Interface: "eth0", Mode: netboot.ModeFull, PoolFirst: netip.MustParseAddr(benchFirst), PoolLast: netip.MustParseAddr(benchLast),
 		StrangerTime: time.Hour, Leases: filepath.Join(folder, "leases.db"), AgentPort: 4430,
 		Files: part{kernel: "kernel", initramfs: "initramfs"}, Decider: strangers{}, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
-	if err == nil {
-		err = s.Run(ctx)
-	}
 	if err = errors.Join(err, log.Close()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
+}
+
+// serveUntilTold runs the boot services until the process is asked to end.
+func serveUntilTold(cfg netboot.Config) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	s, err := netboot.New(cfg)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
 }
 
 // strangers is a Decider that knows nobody.

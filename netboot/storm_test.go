@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 	if folder := os.Getenv(dhcpServerVariable); folder != "" {
 		os.Exit(beDHCPServer(folder))
 	}
+	if folder := os.Getenv(secondVariable); folder != "" {
+		os.Exit(beSecond(folder))
+	}
 	os.Exit(m.Run())
 }
 

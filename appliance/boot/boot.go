@@ -47,7 +47,7 @@ type Service struct {
 	cfg Config
 	// generation counts the changes of the catalog, so that what is remembered of it is known to be old.
 	generation atomic.Uint64
-	todo       chan func() // of Run
+	errands    chan func() // of Run
 
 	mu      sync.Mutex
 	pcs     map[string]*pc // by MAC
@@ -62,6 +62,7 @@ type pc struct {
 	broken  bool        // it boots over and over, and is sent to its own disk
 	idle    bool        // it had no work since it was found to be broken
 	once    usedUp
+	uuid    string // SMBIOS, of the PC that booted with this card last; empty while it told none that is real
 	away    dismissal
 	guesses []time.Time // of the menu's password, that were wrong
 	menu    time.Time   // when it was given a menu
@@ -108,7 +109,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
 	}
-	return &Service{cfg: cfg, pcs: map[string]*pc{}, notices: map[string]*heldNotice{}, todo: make(chan func(), maxPCs)}, nil
+	return &Service{cfg: cfg, pcs: map[string]*pc{}, notices: map[string]*heldNotice{}, errands: make(chan func(), maxPCs)}, nil
 }
 
 // watchEvery is how often boots are looked at that nothing is heard of.
@@ -124,7 +125,7 @@ func (s *Service) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case f := <-s.todo:
+		case f := <-s.errands:
 			f()
 		case <-every.C:
 			s.look()

@@ -370,6 +370,30 @@ func TestAlarmIsToldThoughThereIsNoRoom(t *testing.T) {
 	}
 }
 
+func TestCardThatGoesAroundIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	boot := func(uuid string) {
+		t.Helper()
+		c := client(otherMAC)
+		c.UUID = uuid
+		r.pass(r.cfg.LoopTime)
+		r.wantDecision("a PC", c, netboot.BootClientOS)
+	}
+	const one, other = "4c4c4544-0032-4a10-8054-b7c04f4d3532", "4c4c4544-0032-4a10-8054-b7c04f4d3533"
+	boot(one)
+	boot("00000000-0000-0000-0000-000000000000")
+	boot("")
+	boot(strings.ToUpper(one))
+	if all := r.Notices(); len(all) != 0 {
+		t.Errorf("one PC, and yet %+v", all)
+	}
+	boot(other)
+	if all := r.Notices(); len(all) != 1 || all[0].MAC != otherMAC || !strings.Contains(all[0].Text, "Two PCs") {
+		t.Errorf("two PCs: %+v", all)
+	}
+}
+
 func TestSlowBootsAreNoLoop(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)

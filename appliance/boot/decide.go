@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"aula/appliance/catalog"
@@ -163,7 +164,7 @@ func (s *Service) Learn(mac string, q quirk.Quirk, why string) {
 // later has Run do what waits for the disk, for callers that must not. What does not fit is lost, and said.
 func (s *Service) later(f func()) {
 	select {
-	case s.todo <- f:
+	case s.errands <- f:
 	default:
 		s.cfg.Log.Error("the catalog is too slow: a change that a boot brought was lost")
 	}
@@ -209,7 +210,25 @@ func (s *Service) Decide(_ context.Context, c netboot.Client) (netboot.Boot, err
 		return netboot.Boot{}, fmt.Errorf("what %s boots: %w", c.MAC, err)
 	}
 	s.decided(c, boot.Target, why)
+	s.recognise(c)
 	return boot, nil
+}
+
+// recognise tells of a network card with which several PCs boot, such as a USB adapter that goes around. All of them are taken for the PC that has the card's address.
+func (s *Service) recognise(c netboot.Client) {
+	uuid := strings.ToLower(c.UUID)
+	if !catalog.IsRealUUID(uuid) {
+		return
+	}
+	s.mu.Lock()
+	p := s.pc(c.MAC)
+	before := p.uuid
+	p.uuid = uuid
+	s.mu.Unlock()
+	if before != "" && before != uuid {
+		s.Notify(netboot.Notice{Key: "shared:" + c.MAC, Level: netboot.Warning, MAC: c.MAC, Text: fmt.Sprintf(
+			"Two PCs boot with the network card %s (a USB adapter or a dock?): Aula takes them for one. Give each a card of its own, or boot them one after the other and look at which it is.", c.MAC)})
+	}
 }
 
 // onceTime is for how long a PC that asks again is told what it was to boot once.

@@ -32,6 +32,9 @@ func isReal(value string) bool {
 	return len(digits) > 1 && strings.Trim(digits, digits[:1]) != ""
 }
 
+// IsRealUUID tells whether an SMBIOS UUID says anything about the board that has it: whole batches share those that makers never filled in.
+func IsRealUUID(uuid string) bool { return isReal(uuid) }
+
 func hasBoardIdentity(inv protocol.Inventory) bool { return isReal(inv.UUID) && isReal(inv.Serial) }
 
 // sameBoard tells whether two inventories are of one board beyond doubt.

@@ -15,25 +15,14 @@ import (
 // doctorCommand is `aula doctor`.
 type doctorCommand struct {
 	jsonFlag
-	Config    string `help:"Configuration file of the appliance." placeholder:"FILE"`
-	Interface string `help:"Network interface that faces the classroom." placeholder:"IF"`
-	Data      string `help:"Data folder of the appliance (${default_data} unless set)." placeholder:"DIR"`
+	configFlags
 }
 
 // Run tests this machine. It fails when there is a problem, so that scripts know.
 func (c *doctorCommand) Run(ctx context.Context) error {
-	cfg := appliance.Defaults()
-	if c.Config != "" {
-		var err error
-		if cfg, err = appliance.LoadConfig(c.Config); err != nil {
-			return err
-		}
-	}
-	if c.Interface != "" {
-		cfg.Interface = c.Interface
-	}
-	if c.Data != "" {
-		cfg.Data = c.Data
+	cfg, err := c.config()
+	if err != nil {
+		return err
 	}
 	if !c.JSON {
 		fmt.Print("Testing this machine; it takes some seconds.\n\n")
@@ -41,7 +30,6 @@ func (c *doctorCommand) Run(ctx context.Context) error {
 	results := doctor.Run(ctx, doctor.Options{Config: cfg, Server: func(ctx context.Context) (doctor.Server, error) {
 		return askServer(ctx, appliance.SocketPath(cfg.Data))
 	}})
-	var err error
 	if c.JSON {
 		err = printJSON(results)
 	} else {

@@ -83,6 +83,16 @@ func (r remote) fetchGroups(ctx context.Context) (*client.Client, scope, []api.G
 	return server, s, all, nil
 }
 
+// fetchGroup finds the group that a word names.
+func (r remote) fetchGroup(ctx context.Context, word string) (*client.Client, scope, api.Group, error) {
+	server, s, all, err := r.fetchGroups(ctx)
+	if err != nil {
+		return nil, s, api.Group{}, err
+	}
+	g, err := findGroup(s, all, word)
+	return server, s, g, err
+}
+
 // groupListCommand is `aula group list`.
 type groupListCommand struct {
 	remote
@@ -179,11 +189,7 @@ type groupRenameCommand struct {
 
 // Run renames a group.
 func (c *groupRenameCommand) Run(ctx context.Context) error {
-	server, s, all, err := c.fetchGroups(ctx)
-	if err != nil {
-		return err
-	}
-	g, err := findGroup(s, all, c.Group)
+	server, s, g, err := c.fetchGroup(ctx, c.Group)
 	if err != nil {
 		return err
 	}
@@ -203,11 +209,7 @@ type groupRemoveCommand struct {
 
 // Run removes a group.
 func (c *groupRemoveCommand) Run(ctx context.Context) error {
-	server, s, all, err := c.fetchGroups(ctx)
-	if err != nil {
-		return err
-	}
-	g, err := findGroup(s, all, c.Group)
+	server, s, g, err := c.fetchGroup(ctx, c.Group)
 	if err != nil {
 		return err
 	}

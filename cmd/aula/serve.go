@@ -12,22 +12,20 @@ import (
 	"aula/netboot"
 )
 
-// serveCommand is `aula serve`.
-type serveCommand struct {
+// configFlags tell how an appliance is configured.
+type configFlags struct {
 	Config    string `help:"Configuration file (TOML); every setting has a default." placeholder:"FILE"`
 	Interface string `help:"Network interface that faces the classroom; the only one with an address when left out." placeholder:"IF"`
 	Data      string `help:"Folder of everything the appliance keeps (${default_data} unless set)." placeholder:"DIR"`
-	DHCP      string `name:"dhcp" help:"auto: lease addresses when no other server does and you agree; full: lease them; proxy: do not." enum:",auto,full,proxy" default:"" placeholder:"MODE"`
-	Verbose   bool   `help:"Log every packet's decision." short:"v"`
 }
 
-// Run runs the appliance until it is interrupted.
-func (c *serveCommand) Run(ctx context.Context) error {
+// config is the file's, or the defaults, with what the command line says otherwise.
+func (c configFlags) config() (appliance.Config, error) {
 	cfg := appliance.Defaults()
 	if c.Config != "" {
 		var err error
 		if cfg, err = appliance.LoadConfig(c.Config); err != nil {
-			return err
+			return cfg, err
 		}
 	}
 	if c.Interface != "" {
@@ -35,6 +33,22 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	}
 	if c.Data != "" {
 		cfg.Data = c.Data
+	}
+	return cfg, nil
+}
+
+// serveCommand is `aula serve`.
+type serveCommand struct {
+	configFlags
+	DHCP    string `name:"dhcp" help:"auto: lease addresses when no other server does and you agree; full: lease them; proxy: do not." enum:",auto,full,proxy" default:"" placeholder:"MODE"`
+	Verbose bool   `help:"Log every packet's decision." short:"v"`
+}
+
+// Run runs the appliance until it is interrupted.
+func (c *serveCommand) Run(ctx context.Context) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
 	}
 	if c.DHCP != "" {
 		cfg.DHCP.Mode = netboot.Mode(c.DHCP)
